@@ -6,6 +6,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod authority;
+pub mod clock;
 pub mod id;
 pub mod model;
 pub mod store;
