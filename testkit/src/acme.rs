@@ -161,7 +161,7 @@ impl Client {
         Ok(self.note(sent.await?))
     }
 
-    /// POST; tried again while the server refuses the nonce, three times in all.
+    /// POST; tried again while the server refuses the nonce, ten times in all.
     pub async fn post(&self, url: &str, payload: &Value) -> Response {
         self.post_bytes(url, payload.to_string().into_bytes()).await
     }
@@ -175,7 +175,7 @@ impl Client {
         let mut answer = self
             .send(&self.draft_bytes(url, payload.clone()).await)
             .await;
-        for _ in 0..2 {
+        for _ in 1..10 {
             if answer.problem() != "badNonce" {
                 break;
             }

@@ -10,7 +10,7 @@ mod settings;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -82,19 +82,13 @@ impl Builder {
             folder,
             process: None,
         };
-        std::fs::write(ca.passphrase(), "correct horse battery staple\n").expect("a passphrase");
         let mut command = Command::new(places::cairn());
         command
             .args(["ca", "init"])
             .arg(ca.dir())
             .args(["--name", "Test", "--url", URL]);
-        command
-            .args(["--unlock", "file", "--passphrase-file"])
-            .arg(ca.passphrase());
-        let output = command
-            .args(&self.arguments)
-            .output()
-            .expect("the cairn binary");
+        command.args(["--unlock", "file"]).args(&self.arguments);
+        let output = with_passphrase(&mut command);
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(
             output.status.success(),
@@ -273,10 +267,6 @@ impl TestCa {
         client
     }
 
-    fn passphrase(&self) -> PathBuf {
-        self.folder.path().join("passphrase")
-    }
-
     /// Fetches the CRLs that the certificates seen in this test name, for the judges.
     fn keep_crls(&self) {
         for url in issued::crl_urls() {
@@ -301,6 +291,20 @@ impl Drop for TestCa {
             self.keep_crls();
         }
     }
+}
+
+/// Runs a command that asks for passphrases on standard input.
+fn with_passphrase(command: &mut Command) -> Output {
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the cairn binary");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    // It may not ask at all and end before it reads.
+    stdin.write_all(b"correct horse battery staple\n").ok();
+    drop(stdin);
+    child.wait_with_output().expect("our own child")
 }
 
 /// A plain GET on the publication listener: status and body; `None` while nobody answers.
