@@ -26,15 +26,22 @@ def account_key():
 
 
 key, algorithm = account_key()
-net = client.ClientNetwork(key, alg=algorithm, user_agent="cairn-interop")
-acme = client.ClientV2(client.ClientV2.get_directory(directory, net), net)
+
+
+def connect():
+    """A client that has the key and knows of no account."""
+    net = client.ClientNetwork(key, alg=algorithm, user_agent="cairn-interop")
+    return client.ClientV2(client.ClientV2.get_directory(directory, net), net)
+
+
+acme = connect()
 
 # The account: created, found again, updated.
 registration = messages.NewRegistration.from_data(
     email="one@example.org", terms_of_service_agreed=True)
 account = acme.new_account(registration)
 try:
-    acme.new_account(registration)
+    connect().new_account(registration)
     sys.exit("the same key made a second account")
 except errors.ConflictError as found:
     assert found.location == account.uri, (found.location, account.uri)

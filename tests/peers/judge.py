@@ -47,11 +47,11 @@ def find(judge, code, on, file, text):
 
 
 def lint(validators, document, on, file):
-    """Every finding of pkilint from a notice upwards."""
+    """Every finding of pkilint from a notice upwards; the worst severity is 0."""
     judged[on] += 1
     for result in validators.validate(document.root):
         for finding in result.finding_descriptions:
-            if finding.finding.severity >= ValidationFindingSeverity.NOTICE:
+            if finding.finding.severity <= ValidationFindingSeverity.NOTICE:
                 find("pkilint", finding.finding.code, on, file, finding.message or "")
 
 
