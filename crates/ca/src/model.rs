@@ -1,0 +1,247 @@
+//! What the store keeps and the rules decide on: the domain's own types, apart from the wire's (`cairn_acme::object`)
+//! and from the tables' (`store/sqlite`).
+
+use std::net::IpAddr;
+
+use cairn_acme::{
+    challenge::{ChallengeType, Token},
+    contact::Contact,
+    identifier::Identifier,
+    key::{PublicKey, Thumbprint},
+    problem::Problem,
+    status::{AccountStatus, AuthorizationStatus, ChallengeStatus},
+    time::Timestamp,
+};
+use cairn_x509::certificate::Serial;
+use serde::{Deserialize, Serialize};
+
+use crate::id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId};
+
+/// An account (RFC 8555 §7.1.2).
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub id: AccountId,
+    pub directory: DirectoryId,
+    pub key: PublicKey,
+    pub thumbprint: Thumbprint,
+    /// SHA-256 of the key's SubjectPublicKeyInfo, by which certificate keys are compared with account keys.
+    pub spki_sha256: [u8; 32],
+    pub status: AccountStatus,
+    pub contacts: Vec<Contact>,
+    pub terms_agreed: bool,
+    /// The exact URL that the account was given; its kid for life, also after the base URL moved.
+    pub url: String,
+    pub created_at: Timestamp,
+}
+
+/// How far an order is, as stored. `ready` is not stored: it is an open order all of whose authorizations are valid,
+/// so that concluding a validation writes one row and an expiry none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderState {
+    /// Pending or ready, by its authorizations.
+    Open,
+    /// Finalize was accepted; issuance is under way.
+    Processing,
+    /// The certificate is there.
+    Valid,
+    /// It will never be.
+    Invalid,
+}
+
+/// An order (RFC 8555 §7.1.3).
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub id: OrderId,
+    pub account: AccountId,
+    pub directory: DirectoryId,
+    /// Lower-cased, sorted, without duplicates; never changes.
+    pub identifiers: Vec<Identifier>,
+    pub not_before: Option<Timestamp>,
+    pub not_after: Option<Timestamp>,
+    pub profile: Option<String>,
+    /// The profile version that was in force at newOrder.
+    pub profile_hash: [u8; 32],
+    pub replaces: Option<String>,
+    /// Equal for orders that ask for the same (directory, identifiers, profile, dates, replaces).
+    pub fingerprint: i64,
+    pub state: OrderState,
+    pub expires: Timestamp,
+    /// In the order of `identifiers`; never changes.
+    pub authorizations: Vec<AuthorizationId>,
+    pub certificate: Option<CertificateKey>,
+    pub error: Option<Problem>,
+    /// Serials that were given to this order so far; three at most.
+    pub attempts: u8,
+    pub created_at: Timestamp,
+}
+
+/// An authorization with its challenges inline (RFC 8555 §7.1.4); all its challenges carry one token.
+#[derive(Debug, Clone)]
+pub struct Authorization {
+    pub id: AuthorizationId,
+    pub account: AccountId,
+    /// The order that it was made for. A pending authorization belongs to no other.
+    pub order: OrderId,
+    pub directory: DirectoryId,
+    /// Without `*.`; `wildcard` tells.
+    pub identifier: Identifier,
+    pub wildcard: bool,
+    /// As stored; `expired` follows from `expires` and the clock.
+    pub status: AuthorizationStatus,
+    pub expires: Timestamp,
+    pub token: Token,
+    pub challenges: Vec<Challenge>,
+    pub evidence: Option<Evidence>,
+    /// JSON of the validation's trace, all of it, for the operator.
+    pub trace: Option<String>,
+    pub created_at: Timestamp,
+}
+
+/// A challenge (RFC 8555 §8).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Challenge {
+    pub kind: ChallengeType,
+    pub status: ChallengeStatus,
+    pub validated: Option<Timestamp>,
+    pub error: Option<Problem>,
+    /// Computed with the key that was current when the response arrived (RFC 8555 §8.3); decides whatever happens to
+    /// the key after.
+    pub key_authorization: Option<String>,
+}
+
+/// Why an authorization is valid; copied into the certificate's row so that it outlives the authorization.
+#[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
+pub struct Evidence {
+    pub method: Method,
+    pub validated_at: Timestamp,
+    pub addresses: Vec<IpAddr>,
+    pub detail: String,
+}
+
+/// How control of an identifier was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Method {
+    /// By a challenge of RFC 8555 or its extensions.
+    #[serde(rename = "challenge")]
+    Challenge(ChallengeType),
+    /// The CA's own host name, for its own listener.
+    #[serde(rename = "own-host")]
+    OwnHost,
+}
+
+/// A certificate's key in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CertificateKey {
+    pub issuer: IssuerId,
+    pub serial: Serial,
+}
+
+/// What is known of one serial's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateState {
+    /// The permission to sign was given; the signature is not stored yet.
+    Permitted,
+    /// Signature stored and verified.
+    Issued,
+    /// The permission was given, and whether a signature exists is not known: counted, listed, revocable.
+    Unconfirmed,
+}
+
+/// A certificate, from the permission to sign it. Its DER is stored once: `tbs` before the signature, `signature` after.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    pub key: CertificateKey,
+    pub account: AccountId,
+    pub order: OrderId,
+    pub directory: DirectoryId,
+    pub state: CertificateState,
+    pub names: Vec<Identifier>,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub tbs: Vec<u8>,
+    /// Signature value without its BIT STRING wrapping.
+    pub signature: Option<Vec<u8>>,
+    pub spki_sha256: [u8; 32],
+    pub profile_hash: [u8; 32],
+    pub crl_shard: u32,
+    pub lint: String,
+    /// JSON: for each name method, when, addresses; account and key thumbprint.
+    pub evidence: String,
+    /// The signed finalize request as it arrived (for the CA's own: the CSR).
+    pub request: Vec<u8>,
+    pub created_at: Timestamp,
+    pub issued_at: Option<Timestamp>,
+}
+
+/// A piece of follow-up work, as data (design.md §2.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    pub subject: WorkSubject,
+    /// The process incarnation that owns it.
+    pub boot: BootId,
+    /// Every conclusion is conditional on it; a take-over raises it.
+    pub generation: u32,
+    pub attempts: u32,
+    /// The lease ends here, by the database's clock.
+    pub until: Timestamp,
+}
+
+/// What a work row is about; one row at most for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WorkSubject {
+    /// Validate this challenge.
+    Validate {
+        /// Whose authorization.
+        account: AccountId,
+        /// The authorization.
+        authorization: AuthorizationId,
+        /// Which of its challenges.
+        challenge: ChallengeType,
+    },
+    /// Sign this order's certificate.
+    Issue {
+        /// Whose order.
+        account: AccountId,
+        /// The order.
+        order: OrderId,
+    },
+}
+
+/// One audit row, written in the transaction that it describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEvent {
+    pub at: Timestamp,
+    /// `account-created`, `order-created`, `issued`, `refused` …
+    pub event: &'static str,
+    pub account: Option<AccountId>,
+    pub order: Option<OrderId>,
+    pub serial: Option<Serial>,
+    /// A JSON object; never keys or bodies.
+    pub detail: String,
+}
+
+/// An issuer as the store knows it.
+#[derive(Debug, Clone)]
+pub struct IssuerRecord {
+    pub id: IssuerId,
+    pub certificate_der: Vec<u8>,
+    pub crl_shards: u32,
+    pub created_at: Timestamp,
+}
+
+/// A published CRL.
+#[derive(Debug, Clone)]
+pub struct StoredCrl {
+    pub issuer: IssuerId,
+    pub shard: u32,
+    pub number: u64,
+    pub this_update: Timestamp,
+    pub next_update: Timestamp,
+    pub der: Vec<u8>,
+}
+
+/// Who asked: goes into audit rows and logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Requester {
+    pub address: Option<IpAddr>,
+}
