@@ -99,7 +99,7 @@ def main(scratch):
         if other[0] != leaf:
             find("audit", "serial-twice", "leaf", file, f"also in {other[1].name}")
         write(scratch / "leaf.pem", [leaf])
-        write(scratch / "above.pem", above)
+        write(scratch / "above.pem", above or [leaf])
         openssl(["verify", "-x509_strict", "-no_check_time", "-purpose", "sslserver",
                  "-CAfile", str(scratch / "roots.pem"), "-untrusted", str(scratch / "above.pem"),
                  str(scratch / "leaf.pem")], "leaf", "verify", file)
