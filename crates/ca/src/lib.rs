@@ -6,7 +6,10 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod authority;
+pub mod clock;
 pub mod config;
 pub mod id;
 pub mod model;
+pub mod setup;
 pub mod store;

@@ -249,11 +249,11 @@ pub fn sample(values: &[(&str, String)], rules: &[Vec<(&str, String)>]) -> Strin
 fn comment(text: &mut String, setting: &Setting) {
     let default = match setting.default {
         "" => String::new(),
-        default => format!("; default {default}"),
+        default => format!(", default {default}"),
     };
     let _ = write!(
         text,
-        "\n# {}\n# {}{default}; {}.\n",
+        "\n# {}\n# {}{default}: {}.\n",
         setting.about, setting.unit, setting.reason
     );
 }
