@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use base_url::{BadBaseUrl, BaseUrl};
 pub use fault::ConfigFault;
-pub use reference::{SETTINGS, Setting, markdown, sample};
+pub use reference::{SETTINGS, Setting, markdown, nearest, sample};
 pub use span::{BadSpan, Span};
 
 /// The file's name in the CA's directory.

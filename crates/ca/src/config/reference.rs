@@ -20,6 +20,17 @@ pub struct Setting {
     pub reason: &'static str,
 }
 
+impl Setting {
+    /// The dotted path: `orders.life`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.table {
+            "" => self.key.to_owned(),
+            table => format!("{table}.{}", self.key),
+        }
+    }
+}
+
 /// Tables in the order of the file, with their heading.
 const TABLES: [(&str, &str); 13] = [
     ("", "The CA"),
@@ -133,7 +144,7 @@ pub const SETTINGS: &[Setting] = &[
 /// The settings with this dotted path; `names[0].dial` is `names.dial`.
 pub(super) fn find(path: &str) -> Option<&'static Setting> {
     let path = without_indexes(path);
-    SETTINGS.iter().find(|s| full(s) == path)
+    SETTINGS.iter().find(|s| s.path() == path)
 }
 
 /// Whether the path is a setting or a table that holds some.
@@ -142,11 +153,12 @@ pub(super) fn is_known(path: &str) -> bool {
     let below = format!("{path}.");
     SETTINGS
         .iter()
-        .any(|s| full(s) == path || full(s).starts_with(&below))
+        .any(|s| s.path() == path || s.path().starts_with(&below))
 }
 
 /// The valid key that was probably meant: near in the same table, else the same or a near one elsewhere.
-pub(super) fn nearest(path: &str) -> Option<String> {
+#[must_use]
+pub fn nearest(path: &str) -> Option<String> {
     let path = without_indexes(path);
     let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
     let distance =
@@ -156,7 +168,7 @@ pub(super) fn nearest(path: &str) -> Option<String> {
     let within = SETTINGS
         .iter()
         .filter(|s| s.table == table)
-        .map(|s| (distance(key, s.key), full(s)));
+        .map(|s| (distance(key, s.key), s.path()));
     let within = within
         .min()
         .filter(|(d, _)| near(d, key))
@@ -168,7 +180,7 @@ pub(super) fn nearest(path: &str) -> Option<String> {
     let whole = || {
         SETTINGS
             .iter()
-            .map(|s| (distance(&path, &full(s)), full(s)))
+            .map(|s| (distance(&path, &s.path()), s.path()))
             .chain(tables)
             .min()
             .filter(|(d, _)| near(d, &path))
@@ -177,18 +189,11 @@ pub(super) fn nearest(path: &str) -> Option<String> {
     let elsewhere = || {
         let found = SETTINGS
             .iter()
-            .map(|s| (distance(key, s.key), full(s)))
+            .map(|s| (distance(key, s.key), s.path()))
             .min();
         found.filter(|(d, _)| near(d, key)).map(|(_, found)| found)
     };
     within.or_else(whole).or_else(elsewhere)
-}
-
-fn full(setting: &Setting) -> String {
-    match setting.table {
-        "" => setting.key.to_owned(),
-        table => format!("{table}.{}", setting.key),
-    }
 }
 
 fn without_indexes(path: &str) -> String {
@@ -227,7 +232,7 @@ pub fn sample(values: &[(&str, String)], rules: &[Vec<(&str, String)>]) -> Strin
             let _ = writeln!(text, "[{table}]");
         }
         for setting in settings {
-            let path = full(setting);
+            let path = setting.path();
             let value = values
                 .iter()
                 .find(|(key, _)| *key == path)
