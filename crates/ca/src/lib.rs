@@ -8,6 +8,8 @@
 
 pub mod authority;
 pub mod clock;
+pub mod config;
 pub mod id;
 pub mod model;
+pub mod setup;
 pub mod store;
