@@ -9,7 +9,17 @@
 pub mod authority;
 pub mod clock;
 pub mod config;
+pub mod frontend;
+pub mod holds;
 pub mod id;
+pub mod issuance;
+pub mod limits;
+pub mod metrics;
 pub mod model;
+pub mod node;
+pub mod nonce;
+pub mod operator;
+pub mod publication;
 pub mod setup;
 pub mod store;
+pub mod validation;

@@ -30,7 +30,8 @@ pub struct Metrics {
     issuances: Issuances,
     crl_failures: Counter,
     shed: Counter,
-    connections: Gauge,
+    /// Open connections of the subscribers' listener.
+    pub connections: Gauge,
     /// Requests in work.
     pub requests_in_flight: Gauge,
     /// Answers that are held.
@@ -204,13 +205,6 @@ impl Metrics {
         self.shed.inc();
     }
 
-    /// Counts a connection until the guard is dropped.
-    #[must_use]
-    pub fn connection(self: &Arc<Self>) -> Connected {
-        self.connections.inc();
-        Connected(Arc::clone(self))
-    }
-
     /// Counts a transaction.
     pub fn transaction(&self, name: &'static str, ended: Ended, took: Duration) {
         self.transactions.count(name, ended);
@@ -264,16 +258,6 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
-    }
-}
-
-/// An open connection; counted off when dropped.
-#[derive(Debug)]
-pub struct Connected(Arc<Metrics>);
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.0.connections.dec();
     }
 }
 
@@ -369,42 +353,13 @@ impl Transactions {
     }
 }
 
-/// A count of what is in progress, shared between admission and whoever wants to know; [`InProgress`] counts off.
-#[derive(Debug, Default)]
-pub struct Progress(AtomicU64);
-
-impl Progress {
-    /// Counts one in.
-    #[must_use]
-    pub fn enter(self: &Arc<Self>) -> InProgress {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        InProgress(Arc::clone(self))
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// One that is in progress; counted off when dropped.
-#[derive(Debug)]
-pub struct InProgress(Arc<Progress>);
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_was_counted_is_in_the_text() {
-        let metrics = Arc::new(Metrics::new());
+        let metrics = Metrics::new();
         metrics.request(Some(Route::NewOrder), 201, Duration::from_millis(3));
         metrics.request(None, 404, Duration::from_millis(1));
         metrics.request(Some(Route::Directory), 418, Duration::from_millis(1));
@@ -414,7 +369,7 @@ mod tests {
         metrics.validation_concluded(true);
         metrics.issued();
         metrics.crl("ab", 0, 1_900_000_000);
-        let guard = metrics.connection();
+        metrics.connections.inc();
         let text = metrics.text();
         for line in [
             "cairn_requests_total{route=\"new-order\",status=\"201\"} 1",
@@ -431,8 +386,6 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
-        drop(guard);
-        assert!(metrics.text().contains("cairn_connections 0"));
     }
 
     #[test]

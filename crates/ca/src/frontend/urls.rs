@@ -6,38 +6,34 @@ use std::fmt;
 use cairn_acme::challenge::ChallengeType;
 use cairn_x509::certificate::Serial;
 
-use crate::id::{AccountId, AuthorizationId, IssuerId, OrderId};
+use crate::{
+    config::{BadBaseUrl, BaseUrl},
+    id::{AccountId, AuthorizationId, IssuerId, OrderId},
+};
 
 /// Makes URLs under one base.
 #[derive(Debug, Clone)]
 pub struct Urls {
     /// `https://HOST[:PORT]`, no slash at the end.
     base: String,
+    host: String,
     /// `http://HOST[:PORT]` of the publication listener.
     publication: String,
+    issuer: IssuerId,
 }
-
-/// What is wrong with a base URL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the base URL must be https://HOST or https://HOST:PORT")]
-pub struct BadBase;
 
 impl Urls {
     /// Takes the base as configured and the publication listener's port; ports that are the scheme's own are left out.
     ///
     /// # Errors
     /// If the base is not `https://HOST[:PORT]`.
-    pub fn new(base: &str, publication_port: u16) -> Result<Self, BadBase> {
-        let authority = base.strip_prefix("https://").ok_or(BadBase)?;
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        let (host, port) = split_port(authority)?;
-        let base = match port {
-            None | Some(443) => format!("https://{host}"),
-            Some(port) => format!("https://{host}:{port}"),
-        };
+    pub fn new(base: &str, publication_port: u16, issuer: IssuerId) -> Result<Self, BadBaseUrl> {
+        let base: BaseUrl = base.parse()?;
+        let host = base.host();
         let publication =
             if publication_port == 80 { format!("http://{host}") } else { format!("http://{host}:{publication_port}") };
-        Ok(Self { base, publication })
+        let url = if base.port() == 443 { format!("https://{host}") } else { format!("https://{host}:{}", base.port()) };
+        Ok(Self { base: url, host: host.to_owned(), publication, issuer })
     }
 
     /// `https://HOST[:PORT]`.
@@ -49,8 +45,7 @@ impl Urls {
     /// The host of the base URL; also the CA's own name in CAA records.
     #[must_use]
     pub fn host(&self) -> &str {
-        let authority = self.base.trim_start_matches("https://");
-        split_port(authority).map_or(authority, |(host, _)| host)
+        &self.host
     }
 
     /// The directory (RFC 8555 §7.1.1).
@@ -127,13 +122,13 @@ impl Urls {
     /// A CRL shard, over plain HTTP (RFC 5280 §4.2.1.13).
     #[must_use]
     pub fn crl(&self, issuer: &IssuerId, shard: u32) -> String {
-        format!("{}{}", self.publication, crl_path(issuer, shard))
+        format!("{}{}", self.publication, crl_path(*issuer, shard))
     }
 
     /// The issuer's certificate, over plain HTTP (RFC 5280 §4.2.2.1).
     #[must_use]
-    pub fn issuer(&self, issuer: &IssuerId) -> String {
-        format!("{}{}", self.publication, issuer_path(issuer))
+    pub fn issuer(&self) -> String {
+        format!("{}{}", self.publication, issuer_path(self.issuer))
     }
 
     /// The root certificate, over plain HTTP.
@@ -165,13 +160,13 @@ pub enum Kid {
 
 /// Where a CRL shard lies on the publication listener.
 #[must_use]
-pub fn crl_path(issuer: &IssuerId, shard: u32) -> String {
+pub fn crl_path(issuer: IssuerId, shard: u32) -> String {
     format!("/crl/{issuer}/{shard}.crl")
 }
 
 /// Where an issuer's certificate lies on the publication listener.
 #[must_use]
-pub fn issuer_path(issuer: &IssuerId) -> String {
+pub fn issuer_path(issuer: IssuerId) -> String {
     format!("/issuer/{issuer}.crt")
 }
 
@@ -287,34 +282,12 @@ fn challenge_of(name: &str) -> Option<ChallengeType> {
     CHALLENGES.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), BadBase> {
-    let well_formed = !authority.is_empty()
-        && authority.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
-    if !well_formed {
-        return Err(BadBase);
-    }
-    let port_at = if authority.starts_with('[') {
-        let end = authority.find(']').ok_or(BadBase)?;
-        (end + 1 < authority.len()).then_some(end + 1)
-    } else {
-        authority.find(':')
-    };
-    match port_at {
-        None => Ok((authority, None)),
-        Some(at) => {
-            let (host, port) = authority.split_at(at);
-            let port = port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or(BadBase)?;
-            if host.is_empty() { Err(BadBase) } else { Ok((host, Some(port))) }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn urls() -> Urls {
-        Urls::new("https://ca.example.test:14443", 14480).unwrap()
+        Urls::new("https://ca.example.test:14443", 14480, IssuerId([0xab; 16])).unwrap()
     }
 
     #[test]
@@ -392,16 +365,9 @@ mod tests {
     fn published_urls_are_plain_http_on_the_same_host() {
         let urls = urls();
         assert_eq!(urls.crl(&IssuerId([0xab; 16]), 0), format!("http://ca.example.test:14480/crl/{}/0.crl", "ab".repeat(16)));
-        let standard = Urls::new("https://ca.example.test:443/", 80).unwrap();
+        let standard = Urls::new("https://ca.example.test:443/", 80, IssuerId([0; 16])).unwrap();
         assert_eq!(standard.directory(), "https://ca.example.test/directory");
         assert_eq!(standard.root(), "http://ca.example.test/root.crt");
-        assert_eq!(Urls::new("https://[::1]:8443", 80).unwrap().host(), "[::1]");
-    }
-
-    #[test]
-    fn bases_with_paths_or_other_schemes_are_refused() {
-        for base in ["http://ca.test", "https://", "https://ca.test/x", "https://u@ca.test", "https://ca.test:x", "https://ca.test:99999", "https://:443"] {
-            assert_eq!(Urls::new(base, 80).unwrap_err(), BadBase, "{base}");
-        }
+        assert_eq!(Urls::new("https://[::1]:8443", 80, IssuerId([0; 16])).unwrap().host(), "[::1]");
     }
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cairn_acme::{base64url, time::Timestamp};
 
 use crate::{
-    frontend::urls::{ROOT_PATH, crl_path, issuer_path},
+    frontend::urls::crl_path,
     id::IssuerId,
     model::StoredCrl,
 };
@@ -90,23 +90,13 @@ pub struct Shelf {
 impl Shelf {
     /// Publishes a CRL, in place of the shard's one before.
     pub fn put_crl(&self, crl: &StoredCrl) {
-        self.put(crl_path(&crl.issuer, crl.shard), File::crl(crl.der.clone(), crl.this_update, crl.next_update));
-    }
-
-    /// Publishes an issuer's certificate.
-    pub fn put_issuer(&self, issuer: &IssuerId, der: Vec<u8>, modified: Timestamp) {
-        self.put(issuer_path(issuer), File::certificate(der, modified));
-    }
-
-    /// Publishes the root.
-    pub fn put_root(&self, der: Vec<u8>, modified: Timestamp) {
-        self.put(ROOT_PATH.to_owned(), File::certificate(der, modified));
+        self.put(crl_path(crl.issuer, crl.shard), File::crl(crl.der.clone(), crl.this_update, crl.next_update));
     }
 
     /// When the published CRL of the shard was made.
     #[must_use]
     pub fn this_update(&self, issuer: &IssuerId, shard: u32) -> Option<Timestamp> {
-        self.files.load().get(&crl_path(issuer, shard)).map(|file| file.modified)
+        self.files.load().get(&crl_path(*issuer, shard)).map(|file| file.modified)
     }
 
     /// Publishes a file at a path, in place of what was there.
