@@ -1,11 +1,4 @@
-//! The certificate authority: RFC 8555's server over a store that loses nothing.
-//!
-//! The tree is the data's way through it: `frontend` turns bytes into verified requests, `authority` holds the rules,
-//! `validation` asks the outside world, `issuance` alone holds keys, `store` keeps, `publication` and `operator` are the
-//! other two doors. `node` puts the parts together from the configuration.
-
+//! The certificate authority.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
-pub mod id;
-pub mod model;
-pub mod store;
+pub mod validation;
