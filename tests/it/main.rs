@@ -9,6 +9,7 @@
 
 mod acme_py;
 mod certbot;
+mod envelope;
 mod instant_acme;
 mod raw;
 mod world;
