@@ -8,9 +8,16 @@ use ipnet::IpNet;
 
 /// Certificates without people.
 #[derive(Debug, Parser)]
-#[command(name = "cairn", version, propagate_version = false, disable_help_subcommand = true)]
+#[command(
+    name = "cairn",
+    version,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
 #[command(about = "Certificates without people")]
-#[command(after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later.")]
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later."
+)]
 pub struct Cli {
     /// On every command.
     #[command(flatten)]
@@ -249,6 +256,10 @@ mod tests {
         }
         let mut ids = Vec::new();
         walk(&Cli::command(), &mut ids);
-        assert!(!ids.iter().any(|id| id.contains("pass") || id.contains("pin") || id.contains("secret")), "{ids:?}");
+        assert!(
+            !ids.iter()
+                .any(|id| id.contains("pass") || id.contains("pin") || id.contains("secret")),
+            "{ids:?}"
+        );
     }
 }

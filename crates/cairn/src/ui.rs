@@ -1,6 +1,10 @@
 //! The only printer: data on standard output, talk on standard error. Colour never carries meaning alone.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that prints"
+)]
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -67,7 +71,11 @@ impl Ui {
     /// Says what deserves attention, on any verbosity but `--quiet`.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
-            written(writeln!(io::stderr(), "{} {text}", self.paint("33", "warning:")));
+            written(writeln!(
+                io::stderr(),
+                "{} {text}",
+                self.paint("33", "warning:")
+            ));
         }
     }
 
@@ -99,8 +107,13 @@ impl Ui {
 /// Help goes to standard output and is a success; a wrong command line to standard error, with exit code 2.
 pub fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render();
-    let colour = error.use_stderr() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = if colour { text.ansi().to_string() } else { text.to_string() };
+    let colour =
+        error.use_stderr() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = if colour {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
     if error.use_stderr() {
         eprint!("{text}");
         return ExitCode::from(2);
