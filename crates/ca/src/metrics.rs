@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use cairn_acme::problem::{Problem, ProblemType};
+use cairn_acme::problem::Problem;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use crate::frontend::urls::Route;
+use crate::frontend::{admission::Progress, urls::Route};
 
 /// What one node counts.
 #[derive(Debug)]
@@ -30,10 +30,11 @@ pub struct Metrics {
     issuances: Issuances,
     crl_failures: Counter,
     shed: Counter,
+    /// Requests in work, held ones not counted.
+    pub in_flight: Arc<Progress>,
     /// Open connections of the subscribers' listener.
     pub connections: Gauge,
-    /// Requests in work.
-    pub requests_in_flight: Gauge,
+    requests_in_flight: Gauge,
     /// Answers that are held.
     pub held: Gauge,
     /// Transactions that wait for the writer.
@@ -175,6 +176,7 @@ impl Metrics {
             issuances,
             crl_failures,
             shed,
+            in_flight: Arc::default(),
             connections,
             requests_in_flight,
             held,
@@ -197,7 +199,7 @@ impl Metrics {
 
     /// Counts a refusal.
     pub fn problem(&self, problem: &Problem) {
-        self.problems.get_or_create(&ByType { problem: short_name(&problem.kind).to_owned() }).inc();
+        self.problems.get_or_create(&ByType { problem: problem.kind.name().to_owned() }).inc();
     }
 
     /// Counts a request that admission turned away.
@@ -254,17 +256,12 @@ impl Metrics {
     /// All of it as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
+        self.requests_in_flight.set(i64::try_from(self.in_flight.now()).unwrap_or(i64::MAX));
         let mut out = String::with_capacity(8192);
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
     }
-}
-
-/// The type's name without the URN's common part.
-pub(crate) fn short_name(kind: &ProblemType) -> &str {
-    let urn = kind.urn();
-    urn.rsplit(':').next().unwrap_or(urn)
 }
 
 /// One counter for each (route, status), found by two short scans and made at first use.
