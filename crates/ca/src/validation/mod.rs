@@ -1,0 +1,175 @@
+//! Validation: does the subscriber control the name? (RFC 8555 section 8; design section 2.4)
+//!
+//! [`Validator::attempt`] makes one attempt and keeps its [`Trace`](trace::Trace); [`schedule`]
+//! says when the next one is due. Who may be dialled for which name is decided in [`rules`].
+//! Here so far: http-01. The other challenges and CAA share the resolver and the dialer.
+
+mod counters;
+mod dialer;
+mod dns_channel;
+pub mod dns_message;
+mod explain;
+mod http01;
+pub mod http_answer;
+mod http_fetch;
+mod limits;
+mod redirect;
+pub mod resolver;
+mod resolver_file;
+pub mod rules;
+pub mod schedule;
+mod special;
+#[cfg(test)]
+mod testing;
+pub mod trace;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use cairn_acme::challenge::{ChallengeType, Token};
+use cairn_acme::identifier::Identifier;
+use cairn_acme::problem::{Problem, ProblemType};
+use rustls::ClientConfig;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use self::dialer::Dialer;
+use self::limits::TargetLimits;
+use self::resolver::{Resolver, ResolverConfig};
+use self::rules::NameRules;
+use self::trace::Trace;
+
+pub use self::counters::Counters;
+
+/// How validation is done, whatever the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValidatorConfig {
+    /// The DNS servers.
+    pub resolver: ResolverConfig,
+    /// Connections to one address at once, over all accounts (T-CA-72).
+    pub per_target: usize,
+}
+
+impl Default for ValidatorConfig {
+    fn default() -> Self {
+        Self {
+            resolver: ResolverConfig::default(),
+            per_target: 64,
+        }
+    }
+}
+
+/// What is to be validated.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The identifier of the authorization.
+    pub identifier: Identifier,
+    /// The method.
+    pub challenge: ChallengeType,
+    /// The challenge's token.
+    pub token: Token,
+    /// The key authorization as it stood when the response arrived (RFC 8555 section 8.1).
+    pub key_authorization: String,
+}
+
+/// How an attempt ended, and all that was seen.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Evidence of control, or why there is none.
+    pub outcome: Result<Evidence, Failure>,
+    /// For the operator alone.
+    pub trace: Trace,
+}
+
+/// What showed control; kept with the certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The method.
+    pub method: ChallengeType,
+    /// The addresses that the names led to, over all hops.
+    pub resolved: Vec<IpAddr>,
+    /// The addresses that answered, one for each hop.
+    pub addresses: Vec<SocketAddr>,
+    /// The URL that had the key authorization.
+    pub url: String,
+    /// The DNS answers were validated by DNSSEC, says the resolver.
+    pub authenticated_dns: bool,
+}
+
+/// Why control was not shown.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// For the subscriber: cause, evidence, remedy, within what may be disclosed.
+    pub problem: Problem,
+    /// Another attempt in some seconds may fare better.
+    pub transient: bool,
+}
+
+/// Makes attempts; one for the whole server.
+#[derive(Debug)]
+pub struct Validator {
+    dialer: Dialer,
+    tls: Arc<ClientConfig>,
+    counters: Arc<Counters>,
+}
+
+impl Validator {
+    /// Makes a validator; it opens no socket before its first attempt.
+    ///
+    /// # Errors
+    ///
+    /// Only if the TLS provider lacks TLS 1.2 and 1.3.
+    pub fn new(config: ValidatorConfig) -> Result<Self, rustls::Error> {
+        let counters = Arc::new(Counters::default());
+        Ok(Self {
+            dialer: Dialer {
+                resolver: Resolver::new(config.resolver, Arc::clone(&counters)),
+                limits: TargetLimits::new(config.per_target),
+                counters: Arc::clone(&counters),
+            },
+            tls: http_fetch::tls_config()?,
+            counters,
+        })
+    }
+
+    /// Gives the counters, for the metrics page.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// Makes one attempt, which ends 10 seconds from now or at `deadline`, whichever is sooner.
+    ///
+    /// Dropping the future ends it at once; nothing goes on behind it.
+    pub async fn attempt(&self, job: &Job, rules: &NameRules, deadline: Instant) -> Attempt {
+        let deadline = deadline.min(Instant::now() + schedule::ATTEMPT);
+        let mut trace = Trace::default();
+        let outcome = match (&job.identifier, job.challenge) {
+            (Identifier::Dns(name), ChallengeType::Http01) => {
+                http01::attempt(
+                    &self.dialer,
+                    &self.tls,
+                    job,
+                    name,
+                    rules,
+                    deadline,
+                    &mut trace,
+                )
+                .await
+            }
+            // Never offered, so this is our own fault: http-01 cannot show control of a wildcard
+            // (8555-8.3-6), and the other methods do not exist here yet.
+            (identifier, challenge) => Err(Failure {
+                problem: Problem::new(
+                    ProblemType::ServerInternal,
+                    format!("{identifier}: this server cannot validate it by {challenge:?}"),
+                ),
+                transient: false,
+            }),
+        };
+        counters::bump(match outcome {
+            Ok(_) => &self.counters.passed,
+            Err(_) => &self.counters.failed,
+        });
+        Attempt { outcome, trace }
+    }
+}
