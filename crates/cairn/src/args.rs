@@ -8,9 +8,16 @@ use ipnet::IpNet;
 
 /// Certificates without people.
 #[derive(Debug, Parser)]
-#[command(name = "cairn", version, propagate_version = false, disable_help_subcommand = true)]
+#[command(
+    name = "cairn",
+    version,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
 #[command(about = "Certificates without people")]
-#[command(after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later.")]
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later."
+)]
 pub struct Cli {
     /// On every command.
     #[command(flatten)]
@@ -184,9 +191,9 @@ pub struct List {
     /// Only serials whose permission to sign was given and whose signature is not known
     #[arg(long)]
     pub unconfirmed: bool,
-    /// At most so many, newest first
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub limit: usize,
+    /// At most so many, newest first [default: 100; with --json all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
 }
 
 /// What `cairn ca list` lists.
@@ -249,6 +256,10 @@ mod tests {
         }
         let mut ids = Vec::new();
         walk(&Cli::command(), &mut ids);
-        assert!(!ids.iter().any(|id| id.contains("pass") || id.contains("pin") || id.contains("secret")), "{ids:?}");
+        assert!(
+            !ids.iter()
+                .any(|id| id.contains("pass") || id.contains("pin") || id.contains("secret")),
+            "{ids:?}"
+        );
     }
 }

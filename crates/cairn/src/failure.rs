@@ -30,12 +30,20 @@ pub struct Failure {
 impl Failure {
     /// A failure that changed nothing.
     pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), causes: Vec::new(), hint: None, code: Code::Failed }
+        Self {
+            what: what.into(),
+            causes: Vec::new(),
+            hint: None,
+            code: Code::Failed,
+        }
     }
 
     /// A wrong command line or configuration.
     pub fn usage(what: impl Into<String>) -> Self {
-        Self { code: Code::Usage, ..Self::new(what) }
+        Self {
+            code: Code::Usage,
+            ..Self::new(what)
+        }
     }
 
     /// Adds an error and what is behind it.
@@ -85,7 +93,12 @@ mod tests {
     #[test]
     fn a_failure_says_what_why_and_what_next() {
         let io = std::io::Error::other("disk on fire");
-        let failure = Failure::new("cannot write x").because(&io).hint("df -h".to_owned());
-        assert_eq!(failure.to_string(), "error: cannot write x\n  caused by: disk on fire\n\nhint: df -h");
+        let failure = Failure::new("cannot write x")
+            .because(&io)
+            .hint("df -h".to_owned());
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot write x\n  caused by: disk on fire\n\nhint: df -h"
+        );
     }
 }

@@ -1,6 +1,10 @@
 //! The only printer: data on standard output, talk on standard error. Colour never carries meaning alone.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that prints"
+)]
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -29,6 +33,11 @@ impl Ui {
             verbose: global.verbose,
             colour: io::stderr().is_terminal() && !no_color,
         }
+    }
+
+    /// Whether the result is for a program.
+    pub fn is_json(&self) -> bool {
+        self.json
     }
 
     /// How often `-v` was given.
@@ -67,11 +76,15 @@ impl Ui {
     /// Says what deserves attention, on any verbosity but `--quiet`.
     pub fn warn(&self, text: &str) {
         if !self.quiet {
-            written(writeln!(io::stderr(), "{} {text}", self.paint("33", "warning:")));
+            written(writeln!(
+                io::stderr(),
+                "{} {text}",
+                self.paint("33", "warning:")
+            ));
         }
     }
 
-    /// Asks on the terminal, in the open.
+    /// Says what went wrong and gives the exit code.
     pub fn fail(&self, failure: &Failure) -> ExitCode {
         let text = failure.to_string();
         let text = match text.strip_prefix("error:") {
@@ -99,8 +112,13 @@ impl Ui {
 /// Help goes to standard output and is a success; a wrong command line to standard error, with exit code 2.
 pub fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render();
-    let colour = error.use_stderr() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = if colour { text.ansi().to_string() } else { text.to_string() };
+    let colour =
+        error.use_stderr() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = if colour {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
     if error.use_stderr() {
         eprint!("{text}");
         return ExitCode::from(2);
