@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Certificates, orders or accounts, newest first.
-pub fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&args.place)?;
     let account = args.account.as_deref().map(|id| {
         let id = id.rsplit('/').next().unwrap_or_default();
