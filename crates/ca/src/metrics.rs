@@ -45,7 +45,7 @@ pub struct Metrics {
     pub nonces: Gauge,
     /// Octets of memory of the used ones.
     pub nonce_memory: Gauge,
-    crls: Family<ByShard, Gauge>,
+    crls: Family<ByCrl, Gauge>,
     rows: Family<ByTable, Gauge>,
     /// Octets of the database file.
     pub store_size: Gauge,
@@ -90,9 +90,8 @@ struct ByOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByShard {
-    issuer: String,
-    shard: u32,
+struct ByCrl {
+    path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -243,9 +242,9 @@ impl Metrics {
         self.crl_failures.inc();
     }
 
-    /// Notes the end of a shard's published CRL, in seconds since the epoch.
-    pub fn crl(&self, issuer: &str, shard: u32, next_update: i64) {
-        self.crls.get_or_create(&ByShard { issuer: issuer.to_owned(), shard }).set(next_update);
+    /// Notes the end of a published CRL, in seconds since the epoch.
+    pub fn crl(&self, path: &str, next_update: i64) {
+        self.crls.get_or_create(&ByCrl { path: path.to_owned() }).set(next_update);
     }
 
     /// Notes how many rows a table has.
@@ -365,7 +364,7 @@ mod tests {
         metrics.transaction("create_order", Ended::Refused, Duration::from_millis(4));
         metrics.validation_concluded(true);
         metrics.issued();
-        metrics.crl("ab", 0, 1_900_000_000);
+        metrics.crl("/crl/ab/0.crl", 1_900_000_000);
         metrics.connections.inc();
         let text = metrics.text();
         for line in [
@@ -377,7 +376,7 @@ mod tests {
             "cairn_transactions_total{transaction=\"create_order\",outcome=\"refused\"} 1",
             "cairn_validations_total{outcome=\"valid\"} 1",
             "cairn_issuances_total{outcome=\"issued\"} 1",
-            "cairn_crl_next_update_timestamp_seconds{issuer=\"ab\",shard=\"0\"} 1900000000",
+            "cairn_crl_next_update_timestamp_seconds{path=\"/crl/ab/0.crl\"} 1900000000",
             "cairn_connections 1",
             "# EOF",
         ] {

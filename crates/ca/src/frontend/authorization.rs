@@ -41,7 +41,7 @@ pub(crate) async fn post(context: &Context, id: AuthorizationId, request: Verifi
 
 /// 8555-7.5.2-1.
 async fn deactivate(context: &Context, id: AuthorizationId, request: &Verified<object::Deactivation>) -> Result<Answer, Problem> {
-    if request.payload().status != "deactivated" {
+    if !request.payload().is_deactivation() {
         return Err(Problem::malformed("an authorization's status can only be set to \"deactivated\""));
     }
     let deactivate = DeactivateAuthorization {
@@ -96,11 +96,11 @@ fn show(context: &Context, authorization: &Authorization) -> Answer {
     };
     let shown = |challenge: &&Challenge| decided.is_none_or(|decided| challenge.status == decided);
     let body = object::Authorization {
-        identifier: (&authorization.identifier).into(),
+        identifier: authorization.identifier.clone(),
         status,
         expires: Some(authorization.expires),
         challenges: authorization.challenges.iter().filter(shown).map(|c| challenge_object(context, authorization, c)).collect(),
-        wildcard: authorization.wildcard.then_some(true),
+        wildcard: authorization.wildcard,
     };
     let answer = Answer::json(StatusCode::OK, &body);
     match authorization.challenges.iter().find_map(retry_after) {
@@ -123,6 +123,6 @@ pub(crate) fn challenge_object(context: &Context, authorization: &Authorization,
         status: challenge.status,
         validated: challenge.validated,
         error: challenge.error.clone(),
-        token: Some(authorization.token.clone()),
+        token: Some(authorization.token.as_str().to_owned()),
     }
 }

@@ -23,7 +23,7 @@ fn directory(snapshot: &Snapshot) -> Directory {
         renewal_info: None,
         meta: Some(Meta {
             terms_of_service: snapshot.config.accounts.terms.clone(),
-            caa_identities: vec![urls.host().to_ascii_lowercase()],
+            // caaIdentities come with CAA.
             ..Meta::default()
         }),
     }

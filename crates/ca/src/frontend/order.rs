@@ -69,9 +69,11 @@ pub(crate) fn show<A: Borrow<Authorization>>(context: &Context, order: &Order, a
     let body = object::Order {
         status,
         expires: Some(order.expires),
-        identifiers: order.identifiers.iter().map(Into::into).collect(),
+        identifiers: order.identifiers.clone(),
         not_before: order.not_before,
         not_after: order.not_after,
+        profile: None,
+        replaces: None,
         error: order.error.clone(),
         authorizations: order.authorizations.iter().map(|id| urls.authorization(*id)).collect(),
         finalize: urls.finalize(order.id),
