@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use cairn_acme::problem::{Problem, ProblemType};
+use cairn_acme::problem::Problem;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 
-use crate::frontend::urls::Route;
+use crate::frontend::{admission::Progress, urls::Route};
 
 /// What one node counts.
 #[derive(Debug)]
@@ -30,10 +30,11 @@ pub struct Metrics {
     issuances: Issuances,
     crl_failures: Counter,
     shed: Counter,
+    /// Requests in work, held ones not counted.
+    pub in_flight: Arc<Progress>,
     /// Open connections of the subscribers' listener.
     pub connections: Gauge,
-    /// Requests in work.
-    pub requests_in_flight: Gauge,
+    requests_in_flight: Gauge,
     /// Answers that are held.
     pub held: Gauge,
     /// Transactions that wait for the writer.
@@ -44,7 +45,7 @@ pub struct Metrics {
     pub nonces: Gauge,
     /// Octets of memory of the used ones.
     pub nonce_memory: Gauge,
-    crls: Family<ByShard, Gauge>,
+    crls: Family<ByCrl, Gauge>,
     rows: Family<ByTable, Gauge>,
     /// Octets of the database file.
     pub store_size: Gauge,
@@ -89,9 +90,8 @@ struct ByOutcome {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByShard {
-    issuer: String,
-    shard: u32,
+struct ByCrl {
+    path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -175,6 +175,7 @@ impl Metrics {
             issuances,
             crl_failures,
             shed,
+            in_flight: Arc::default(),
             connections,
             requests_in_flight,
             held,
@@ -197,7 +198,7 @@ impl Metrics {
 
     /// Counts a refusal.
     pub fn problem(&self, problem: &Problem) {
-        self.problems.get_or_create(&ByType { problem: short_name(&problem.kind).to_owned() }).inc();
+        self.problems.get_or_create(&ByType { problem: problem.kind.name().to_owned() }).inc();
     }
 
     /// Counts a request that admission turned away.
@@ -241,9 +242,9 @@ impl Metrics {
         self.crl_failures.inc();
     }
 
-    /// Notes the end of a shard's published CRL, in seconds since the epoch.
-    pub fn crl(&self, issuer: &str, shard: u32, next_update: i64) {
-        self.crls.get_or_create(&ByShard { issuer: issuer.to_owned(), shard }).set(next_update);
+    /// Notes the end of a published CRL, in seconds since the epoch.
+    pub fn crl(&self, path: &str, next_update: i64) {
+        self.crls.get_or_create(&ByCrl { path: path.to_owned() }).set(next_update);
     }
 
     /// Notes how many rows a table has.
@@ -254,17 +255,12 @@ impl Metrics {
     /// All of it as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
+        self.requests_in_flight.set(i64::try_from(self.in_flight.now()).unwrap_or(i64::MAX));
         let mut out = String::with_capacity(8192);
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
     }
-}
-
-/// The type's name without the URN's common part.
-pub(crate) fn short_name(kind: &ProblemType) -> &str {
-    let urn = kind.urn();
-    urn.rsplit(':').next().unwrap_or(urn)
 }
 
 /// One counter for each (route, status), found by two short scans and made at first use.
@@ -368,7 +364,7 @@ mod tests {
         metrics.transaction("create_order", Ended::Refused, Duration::from_millis(4));
         metrics.validation_concluded(true);
         metrics.issued();
-        metrics.crl("ab", 0, 1_900_000_000);
+        metrics.crl("/crl/ab/0.crl", 1_900_000_000);
         metrics.connections.inc();
         let text = metrics.text();
         for line in [
@@ -380,7 +376,7 @@ mod tests {
             "cairn_transactions_total{transaction=\"create_order\",outcome=\"refused\"} 1",
             "cairn_validations_total{outcome=\"valid\"} 1",
             "cairn_issuances_total{outcome=\"issued\"} 1",
-            "cairn_crl_next_update_timestamp_seconds{issuer=\"ab\",shard=\"0\"} 1900000000",
+            "cairn_crl_next_update_timestamp_seconds{path=\"/crl/ab/0.crl\"} 1900000000",
             "cairn_connections 1",
             "# EOF",
         ] {

@@ -12,7 +12,7 @@ const LEAST: usize = 15;
 const MAX_BYTES: u64 = 4096;
 
 /// Asks for the passphrase of an existing key.
-pub fn ask(prompt: &str) -> io::Result<Passphrase> {
+pub(crate) fn ask(prompt: &str) -> io::Result<Passphrase> {
     let line = match io::stdin().is_terminal() {
         true => Zeroizing::new(rpassword::prompt_password(prompt)?.into_bytes()),
         false => from_pipe()?,
@@ -22,7 +22,7 @@ pub fn ask(prompt: &str) -> io::Result<Passphrase> {
 }
 
 /// Asks for a new one: twice on a terminal, once from a pipe.
-pub fn choose() -> io::Result<Passphrase> {
+pub(crate) fn choose() -> io::Result<Passphrase> {
     let short = |p: &Passphrase| p.as_bytes().len() < LEAST;
     let too_short = || {
         io::Error::new(

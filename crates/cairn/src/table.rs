@@ -1,7 +1,7 @@
 //! Columns as wide as what stands in them.
 
 /// Lays out rows under a heading; no trailing blanks.
-pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
     let heading: Vec<String> = heading.iter().map(|h| (*h).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&heading).chain(rows).collect();
     let columns = all.iter().map(|row| row.len()).max().unwrap_or(0);
@@ -24,7 +24,7 @@ pub fn table(heading: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Text of a requester, a certificate or a log as one line of a terminal: no control characters (T-CA-119).
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     text.chars()
         .flat_map(|c| match is_unsafe(c) {
             true => c.escape_default().collect::<Vec<_>>(),
@@ -34,7 +34,11 @@ pub fn plain(text: &str) -> String {
 }
 
 /// Control characters, and those that turn the direction of writing round.
+<<<<<<< HEAD
 pub fn is_unsafe(c: char) -> bool {
+=======
+pub(crate) fn is_unsafe(c: char) -> bool {
+>>>>>>> cli
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -7,7 +7,7 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// `21 Jan 2027`, in UTC.
-pub fn day(at: Timestamp) -> String {
+pub(crate) fn day(at: Timestamp) -> String {
     let text = at.to_string();
     let mut parts = text.split(['-', 'T']);
     let (year, month, day) = (parts.next(), parts.next(), parts.next());
@@ -23,7 +23,7 @@ pub fn day(at: Timestamp) -> String {
 }
 
 /// `in 59 days (21 Jan 2027)`, `3 hours ago (24 Nov 2026)`.
-pub fn both(at: Timestamp, now: Timestamp) -> String {
+pub(crate) fn both(at: Timestamp, now: Timestamp) -> String {
     let (span, past) = if at >= now {
         (at.since(now), false)
     } else {

@@ -218,7 +218,7 @@ impl Route {
             ("order", None) => rest.parse().ok().map(Self::Order),
             ("order", Some((id, "finalize"))) => id.parse().ok().map(Self::Finalize),
             ("authorization", None) => rest.parse().ok().map(Self::Authorization),
-            ("challenge", Some((id, kind))) => Some(Self::Challenge(id.parse().ok()?, challenge_of(kind)?)),
+            ("challenge", Some((id, kind))) => Some(Self::Challenge(id.parse().ok()?, kind.parse().ok()?)),
             ("certificate", None) => rest.parse().ok().filter(|serial: &Serial| serial.to_string() == rest).map(Self::Certificate),
             _ => None,
         }
@@ -263,24 +263,13 @@ impl fmt::Display for Route {
             Self::Order(id) => write!(f, "/acme/order/{id}"),
             Self::Finalize(id) => write!(f, "/acme/order/{id}/finalize"),
             Self::Authorization(id) => write!(f, "/acme/authorization/{id}"),
-            Self::Challenge(id, kind) => write!(f, "/acme/challenge/{id}/{}", challenge_name(*kind)),
+            Self::Challenge(id, kind) => write!(f, "/acme/challenge/{id}/{}", kind),
             Self::Certificate(serial) => write!(f, "/acme/certificate/{serial}"),
         }
     }
 }
 
 const ACCOUNT: &str = "/acme/account/";
-
-const CHALLENGES: [(ChallengeType, &str); 3] =
-    [(ChallengeType::Http01, "http-01"), (ChallengeType::Dns01, "dns-01"), (ChallengeType::TlsAlpn01, "tls-alpn-01")];
-
-fn challenge_name(kind: ChallengeType) -> &'static str {
-    CHALLENGES.iter().find(|(known, _)| *known == kind).map_or("unknown", |(_, name)| name)
-}
-
-fn challenge_of(name: &str) -> Option<ChallengeType> {
-    CHALLENGES.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)
-}
 
 #[cfg(test)]
 mod tests {

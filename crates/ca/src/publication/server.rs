@@ -1,93 +1,43 @@
 //! The publication listener: GET and HEAD of published files, and two health resources.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use cairn_acme::time::Timestamp;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{sync::watch, task::JoinHandle};
 
-use super::{File, Shelf};
+use super::{File, Readiness, Shelf};
 use crate::{
-    clock::Clock,
     frontend::connection::{self, Bounds},
+    node::Ca,
 };
 
-/// Whether the node may be sent requests. Each part that is not well says why.
-#[derive(Debug)]
-pub struct Readiness {
-    faults: Mutex<BTreeMap<&'static str, String>>,
-}
-
-impl Readiness {
-    /// Not ready yet: the node clears `start` when it serves.
-    #[must_use]
-    pub fn starting() -> Self {
-        Self { faults: Mutex::new(BTreeMap::from([("start", "the server is starting".to_owned())])) }
-    }
-
-    /// Says that a part is not well.
-    pub fn fault(&self, part: &'static str, reason: String) {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).insert(part, reason);
-    }
-
-    /// Says that a part is well.
-    pub fn clear(&self, part: &'static str) {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
-    }
-
-    /// What is not well now: the parts', and CRLs that near their end unrenewed (T-CA-104).
-    #[must_use]
-    pub fn faults(&self, shelf: &Shelf, now: Timestamp) -> Vec<(String, String)> {
-        let mut faults: Vec<_> = self
-            .faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|(part, reason)| ((*part).to_owned(), reason.clone()))
-            .collect();
-        faults.extend(shelf.list().into_iter().filter_map(|(path, file)| {
-            let end = file.fresh_until?;
-            let life = end.since(file.modified);
-            (end.since(now) < life / 8)
-                .then(|| ("crl".to_owned(), format!("{path} ends at {end} and was not renewed: the signer or the store does not serve its scheduler")))
-        }));
-        faults
-    }
-}
-
-/// Serves until `stop` turns true.
-pub async fn serve(
-    listener: TcpListener,
-    shelf: Arc<Shelf>,
-    readiness: Arc<Readiness>,
-    clock: Arc<dyn Clock>,
-    stop: watch::Receiver<bool>,
-) {
+/// Listens at an address until `stop` turns true.
+///
+/// # Errors
+/// As the system says of the address.
+pub fn listen(ca: Arc<Ca>, address: SocketAddr, stop: watch::Receiver<bool>) -> io::Result<(SocketAddr, JoinHandle<()>)> {
     let bounds = Bounds { connections: 1024, per_network: 256, ..Bounds::default() };
+    let listener = connection::bind(address)?;
+    let bound = listener.local_addr()?;
     let stopping = stop.clone();
-    connection::accept(listener, bounds, stop, move |stream, _peer: SocketAddr| {
-        let (shelf, readiness, clock) = (Arc::clone(&shelf), Arc::clone(&readiness), Arc::clone(&clock));
-        let stop = stopping.clone();
+    let task = tokio::spawn(connection::accept(listener, bounds, stop, move |stream, _peer| {
+        let (ca, stop) = (Arc::clone(&ca), stopping.clone());
         async move {
             connection::run(stream, bounds, stop, |request: Request<Incoming>| {
-                let answer = answer(&request, &shelf, &readiness, clock.wall());
-                std::future::ready(answer)
+                let now = ca.clock.wall();
+                std::future::ready(answer(&request, &ca.crls, now, || Readiness::of(&ca, now).is_ready()))
             })
             .await;
         }
-    })
-    .await;
+    }));
+    Ok((bound, task))
 }
 
-fn answer<B>(request: &Request<B>, shelf: &Shelf, readiness: &Readiness, now: Timestamp) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, shelf: &Shelf, now: Timestamp, is_ready: impl FnOnce() -> bool) -> Response<Full<Bytes>> {
     let is_head = request.method() == Method::HEAD;
     if !is_head && request.method() != Method::GET {
         let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
@@ -98,7 +48,7 @@ fn answer<B>(request: &Request<B>, shelf: &Shelf, readiness: &Readiness, now: Ti
         "/health/live" => text(StatusCode::OK, "live\n"),
         "/health/ready" => {
             // Reasons are for the operator's socket; strangers read this listener.
-            if readiness.faults(shelf, now).is_empty() {
+            if is_ready() {
                 text(StatusCode::OK, "ready\n")
             } else {
                 text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
@@ -155,6 +105,8 @@ fn text(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -168,13 +120,11 @@ mod tests {
     }
 
     fn ask(method: Method, path: &str, tag: Option<&str>, now: Timestamp) -> Response<Full<Bytes>> {
-        let readiness = Readiness::starting();
-        readiness.clear("start");
         let mut request = Request::builder().method(method).uri(path);
         if let Some(tag) = tag {
             request = request.header(header::IF_NONE_MATCH, tag);
         }
-        answer(&request.body(()).unwrap(), &shelf(), &readiness, now)
+        answer(&request.body(()).unwrap(), &shelf(), now, || true)
     }
 
     fn header_of<'a>(answer: &'a Response<Full<Bytes>>, name: &str) -> &'a str {
@@ -202,20 +152,11 @@ mod tests {
     }
 
     #[test]
-    fn health_is_red_before_a_crl_ends() {
-        // T-CA-104
-        assert_eq!(ask(Method::GET, "/health/ready", None, NOW.plus(DAY * 6)).status(), StatusCode::OK);
-        let late = NOW.plus(DAY * 7).minus(Duration::from_secs(3600));
-        assert_eq!(ask(Method::GET, "/health/ready", None, late).status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(ask(Method::GET, "/health/live", None, late).status(), StatusCode::OK);
-    }
-
-    #[test]
-    fn a_node_is_not_ready_while_a_part_is_not_well() {
-        let readiness = Readiness::starting();
-        assert_eq!(readiness.faults(&Shelf::default(), NOW).len(), 1);
-        readiness.clear("start");
-        readiness.fault("store", "the disk is full".to_owned());
-        assert_eq!(readiness.faults(&Shelf::default(), NOW), [("store".to_owned(), "the disk is full".to_owned())]);
+    fn health_tells_strangers_the_state_and_no_reason() {
+        for (ready, status) in [(true, StatusCode::OK), (false, StatusCode::SERVICE_UNAVAILABLE)] {
+            let request = Request::builder().uri("/health/ready").body(()).unwrap();
+            assert_eq!(answer(&request, &shelf(), NOW, || ready).status(), status);
+        }
+        assert_eq!(ask(Method::HEAD, "/health/live", None, NOW).status(), StatusCode::OK);
     }
 }

@@ -6,7 +6,7 @@ use super::{directory, query};
 use crate::{args::Backup, failure::Failure, ui::Ui};
 
 /// Copies the store into one new file while the server goes on.
-pub fn run(args: &Backup, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: &Backup, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&args.place)?;
     let what = format!("no backup was made of {}", dir.display());
     if args.file.exists() {

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Makes a CA and says what was made and what comes next.
-pub fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
     let shown = args.dir.display().to_string();
     let what = format!("no CA was made in {shown}");
     let url = match args.url {

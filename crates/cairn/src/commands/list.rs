@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Certificates, orders or accounts, newest first.
-pub fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&args.place)?;
     let account = args.account.as_deref().map(|id| {
         let id = id.rsplit('/').next().unwrap_or_default();
@@ -32,7 +32,10 @@ pub fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
             .map(|span| SystemClock::default().wall().plus(span.duration())),
         unconfirmed: args.unconfirmed,
         serial: None,
-        limit: args.limit,
+        // People read a screen; programs want all, or say what they want.
+        limit: args
+            .limit
+            .unwrap_or(if ui.is_json() { usize::MAX } else { 100 }),
     };
     let (query, member, columns): (_, _, &[&str]) = match args.what {
         Listed::Certificates => (

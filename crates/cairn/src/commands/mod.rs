@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Runs the command.
-pub fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
     let Command::Ca(command) = command;
     match command {
         CaCommand::Init(args) => init::run(args, ui),

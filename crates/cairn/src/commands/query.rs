@@ -9,7 +9,7 @@ use super::small_runtime;
 use crate::{failure::Failure, table::plain};
 
 /// The answer to a query, wherever it comes from.
-pub fn ask(dir: &Path, query: Query, what: &str) -> Result<Value, Failure> {
+pub(crate) fn ask(dir: &Path, query: Query, what: &str) -> Result<Value, Failure> {
     let runtime = small_runtime()?;
     runtime
         .block_on(operator::ask(dir, query))
@@ -17,7 +17,7 @@ pub fn ask(dir: &Path, query: Query, what: &str) -> Result<Value, Failure> {
 }
 
 /// A member of an answer as one line of text; absent and null are empty.
-pub fn member(object: &Value, name: &str) -> String {
+pub(crate) fn member(object: &Value, name: &str) -> String {
     match object.get(name) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => plain(text),
@@ -32,7 +32,7 @@ pub fn member(object: &Value, name: &str) -> String {
 }
 
 /// An object as indented `key: value` lines.
-pub fn outline(value: &Value, depth: usize) -> String {
+pub(crate) fn outline(value: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(members) => {

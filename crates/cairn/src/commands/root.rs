@@ -18,7 +18,7 @@ struct Root {
 }
 
 /// Prints the PEM; the fingerprint is talk.
-pub fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(place)?;
     let what = format!("cannot show the root of {}", dir.display());
     let (path, pem, sha256) = setup::root(&dir).map_err(|fault| setup_failure(&what, &fault))?;

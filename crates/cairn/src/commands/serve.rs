@@ -15,7 +15,7 @@ use super::{directory, setup_failure};
 use crate::{args::Serve, failure::Failure, hardening, log, passphrase, ui::Ui};
 
 /// Serves until SIGTERM or SIGINT.
-pub fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
     hardening::forbid_dumps()?;
     let dir = directory(&args.place)?;
     let what = format!("the CA in {} does not start", dir.display());

@@ -6,7 +6,7 @@ use super::{directory, query};
 use crate::{args::Show, failure::Failure, ui::Ui};
 
 /// One object with its trace.
-pub fn run(args: &Show, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: &Show, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&args.place)?;
     // People paste URLs and openssl's serials.
     let thing = args

@@ -6,7 +6,7 @@ use super::{directory, query};
 use crate::{args::Place, failure::Failure, ui::Ui};
 
 /// Sizes, work, issuers, lists.
-pub fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(place)?;
     let answer = query::ask(
         &dir,
