@@ -25,6 +25,7 @@ pub mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_acme::challenge::{ChallengeType, Token};
 use cairn_acme::identifier::Identifier;
@@ -48,6 +49,8 @@ pub struct ValidatorConfig {
     pub resolver: ResolverConfig,
     /// Connections to one address at once, over all accounts (T-CA-72).
     pub per_target: usize,
+    /// The longest that one attempt may run (T-CA-68).
+    pub attempt: Duration,
 }
 
 impl Default for ValidatorConfig {
@@ -55,6 +58,7 @@ impl Default for ValidatorConfig {
         Self {
             resolver: ResolverConfig::default(),
             per_target: 64,
+            attempt: schedule::ATTEMPT,
         }
     }
 }
@@ -110,6 +114,7 @@ pub struct Failure {
 pub struct Validator {
     dialer: Dialer,
     tls: Arc<ClientConfig>,
+    attempt: Duration,
     counters: Arc<Counters>,
 }
 
@@ -128,6 +133,7 @@ impl Validator {
                 counters: Arc::clone(&counters),
             },
             tls: http_fetch::tls_config()?,
+            attempt: config.attempt,
             counters,
         })
     }
@@ -137,11 +143,11 @@ impl Validator {
         &self.counters
     }
 
-    /// Makes one attempt, which ends 10 seconds from now or at `deadline`, whichever is sooner.
+    /// Makes one attempt, which ends after its longest time or at `deadline`, whichever is sooner.
     ///
     /// Dropping the future ends it at once; nothing goes on behind it.
     pub async fn attempt(&self, job: &Job, rules: &NameRules, deadline: Instant) -> Attempt {
-        let deadline = deadline.min(Instant::now() + schedule::ATTEMPT);
+        let deadline = deadline.min(Instant::now() + self.attempt);
         let mut trace = Trace::default();
         let outcome = match (&job.identifier, job.challenge) {
             (Identifier::Dns(name), ChallengeType::Http01) => {
@@ -161,7 +167,7 @@ impl Validator {
             (identifier, challenge) => Err(Failure {
                 problem: Problem::new(
                     ProblemType::ServerInternal,
-                    format!("{identifier}: this server cannot validate it by {challenge:?}"),
+                    format!("{identifier}: this server cannot validate it by {challenge}"),
                 ),
                 transient: false,
             }),

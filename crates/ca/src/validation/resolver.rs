@@ -31,6 +31,9 @@ pub struct ResolverConfig {
     pub servers: Vec<SocketAddr>,
     /// The system's resolver file.
     pub resolver_file: PathBuf,
+    /// After this time without an answer a query is sent again, to the next server if there is
+    /// one.
+    pub repeat: Duration,
     /// How long one look-up may take in all.
     pub total: Duration,
 }
@@ -40,6 +43,7 @@ impl Default for ResolverConfig {
         Self {
             servers: Vec::new(),
             resolver_file: PathBuf::from("/etc/resolv.conf"),
+            repeat: Duration::from_secs(1),
             total: Duration::from_secs(5),
         }
     }
@@ -50,6 +54,7 @@ impl Default for ResolverConfig {
 pub struct Resolver {
     servers: ArcSwap<Vec<Arc<Server>>>,
     file: Option<Mutex<ResolverFile>>,
+    repeat: Duration,
     total: Duration,
     streams: Semaphore,
     counters: Arc<Counters>,
@@ -105,6 +110,7 @@ impl Resolver {
         Self {
             servers: ArcSwap::from_pointee(servers(&config.servers)),
             file,
+            repeat: config.repeat,
             total: config.total,
             streams: Semaphore::new(STREAMS),
             counters,
@@ -280,7 +286,7 @@ impl Resolver {
                 }
             }
             let until = if turn + 1 < SENDS {
-                deadline.min(Instant::now() + REPEAT)
+                deadline.min(Instant::now() + self.repeat)
             } else {
                 deadline
             };
@@ -500,8 +506,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Sockets for each server.
 const CHANNELS: usize = 4;
-/// A query without an answer is sent again after this time, to the next server if there is one.
-const REPEAT: Duration = Duration::from_secs(1);
 /// Times that a query is sent at most, over all servers (T-CA-77).
 const SENDS: usize = 4;
 /// Draws of an id that is not in use; the chance that all fail is nil.
