@@ -409,7 +409,15 @@ async fn a_redirect_to_https_is_followed_whatever_the_certificate() {
             .any(|s| matches!(s, Step::Tls { .. }))
     );
 
-    let plain = Scene::new(&web, web.address.port()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let plain_port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
+    });
+    let plain = Scene::new(&web, plain_port).await;
     let (kind, detail, transient) = plain.fail("a.test").await;
     assert_eq!((kind, transient), (ProblemType::Tls, false), "{detail}");
     assert!(detail.contains("not TLS"), "{detail}");

@@ -121,17 +121,14 @@ async fn a_server_that_changes_case_or_omits_the_question_is_asked_over_tcp() {
         let dns = Dns::start(move |asked| {
             let mut bytes = a(asked);
             if !asked.tcp {
-                let end = bytes.len();
-                bytes[end - 1] = 66;
+                if bytes[7] == 1 {
+                    let end = bytes.len();
+                    bytes[end - 1] = 66;
+                }
                 if omit {
                     bytes[5] = 0;
                 } else {
-                    bytes[12..18].make_ascii_lowercase();
-                    bytes[13] ^= if asked.wire[13].is_ascii_lowercase() {
-                        0x20
-                    } else {
-                        0
-                    };
+                    bytes[13] ^= 0x20;
                 }
             }
             vec![bytes]
