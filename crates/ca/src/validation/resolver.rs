@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ pub struct ResolverConfig {
     pub servers: Vec<SocketAddr>,
     /// The system's resolver file.
     pub resolver_file: PathBuf,
-    /// After this time without an answer a query is sent again, to the next server if there is
-    /// one.
+    /// After this time without an answer, or sooner if a server is known to be fast, a query is
+    /// sent again, to the next server if there is one.
     pub repeat: Duration,
     /// How long one look-up may take in all.
     pub total: Duration,
@@ -285,8 +285,9 @@ impl Resolver {
                     }
                 }
             }
+            let sent = Instant::now();
             let until = if turn + 1 < SENDS {
-                deadline.min(Instant::now() + self.repeat)
+                deadline.min(sent + self.patience(server, turn))
             } else {
                 deadline
             };
@@ -310,6 +311,10 @@ impl Resolver {
                     Letter::Unreachable => Err(DnsFault::Unreachable("refused".to_owned())),
                     Letter::Answer(bytes) => {
                         sender.silent.store(0, Ordering::Relaxed);
+                        // A later answer may be one to the first sending or to the second.
+                        if turn == 0 {
+                            sender.learn(sent.elapsed());
+                        }
                         match interpret(&query, &bytes) {
                             // T-CA-79: what cannot be trusted or did not fit is asked over TCP.
                             Err(DnsFault::Unproven | DnsFault::Truncated) => {
@@ -406,6 +411,17 @@ impl Resolver {
         }
     }
 
+    /// How long to wait for an answer before asking again: soon where answers come fast, because
+    /// then a late one is a lost one (speed.md pitfall 4), and longer each time.
+    fn patience(&self, server: &Server, turn: usize) -> Duration {
+        let usual = server.round_trip.load(Ordering::Relaxed);
+        if usual == 0 {
+            return self.repeat;
+        }
+        let wait = Duration::from_micros(u64::from(usual).saturating_mul(8)).max(EARLIEST);
+        wait.saturating_mul(1 << turn.min(8)).min(self.repeat)
+    }
+
     fn servers(&self) -> Arc<Vec<Arc<Server>>> {
         if let Some(file) = &self.file
             && let Some(addresses) = lock(file).changed(Instant::now())
@@ -458,9 +474,23 @@ struct Server {
     next: AtomicUsize,
     /// Set by an unanswered query, cleared by an answer.
     silent: AtomicUsize,
+    /// The usual time to an answer in microseconds; 0 before the first.
+    round_trip: AtomicU32,
 }
 
 impl Server {
+    /// Smooths the time to an answer as TCP does (RFC 6298).
+    fn learn(&self, took: Duration) {
+        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
+        let before = self.round_trip.load(Ordering::Relaxed);
+        let usual = if before == 0 {
+            took
+        } else {
+            before - before / 8 + took / 8
+        };
+        self.round_trip.store(usual.max(1), Ordering::Relaxed);
+    }
+
     fn channel(&self, counters: &Arc<Counters>) -> std::io::Result<Arc<Channel>> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % CHANNELS;
         let mut channels = lock(&self.channels);
@@ -488,6 +518,7 @@ fn servers(addresses: &[SocketAddr]) -> Vec<Arc<Server>> {
                 channels: Mutex::default(),
                 next: AtomicUsize::new(0),
                 silent: AtomicUsize::new(0),
+                round_trip: AtomicU32::new(0),
             })
         })
         .collect()
@@ -508,6 +539,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const CHANNELS: usize = 4;
 /// Times that a query is sent at most, over all servers (T-CA-77).
 const SENDS: usize = 4;
+/// No query is sent again sooner than this.
+const EARLIEST: Duration = Duration::from_millis(100);
 /// Draws of an id that is not in use; the chance that all fail is nil.
 const ID_DRAWS: usize = 8;
 /// Queries over TCP at once; each may hold an answer of 64 KiB.

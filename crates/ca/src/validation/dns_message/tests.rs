@@ -133,7 +133,7 @@ fn aliases_are_followed_in_any_order_of_records_and_extra_ones_ignored() {
     // T-CA-79
     // T-CA-85
     let query = query(RecordKind::A);
-    let mut records = vec![
+    let mut records = [
         record_cname("www.example.org", "A.cdn.example"),
         record_cname("a.CDN.example", "b.cdn.example"),
         record_a("b.cdn.example", "192.0.2.2"),
