@@ -129,7 +129,7 @@ impl Dialer {
             return Ok(Addresses {
                 found,
                 aliases: Vec::new(),
-                authenticated: true,
+                authenticated: false,
             });
         }
         self.resolver

@@ -8,6 +8,7 @@ mod counters;
 mod dialer;
 mod dns_channel;
 pub mod dns_message;
+mod dns_server;
 mod explain;
 mod http01;
 pub mod http_answer;

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::counters::{Counters, bump};
-use super::dns_channel::{Channel, Letter, Mailbox, Registered};
+use super::dns_channel::{Letter, Mailbox, Registered};
 use super::dns_message::{
     Answer, DnsFault, Finding, MAX_ALIASES, Query, QueryRandom, RecordKind, interpret,
     interpret_stream,
 };
+use super::dns_server::{Server, servers};
 use super::resolver_file::ResolverFile;
 use super::trace::{LookedUp, Trace};
 
@@ -287,7 +288,7 @@ impl Resolver {
             }
             let sent = Instant::now();
             let until = if turn + 1 < SENDS {
-                deadline.min(sent + self.patience(server, turn))
+                deadline.min(sent + server.patience(turn, self.repeat))
             } else {
                 deadline
             };
@@ -411,17 +412,6 @@ impl Resolver {
         }
     }
 
-    /// How long to wait for an answer before asking again: soon where answers come fast, because
-    /// then a late one is a lost one (speed.md pitfall 4), and longer each time.
-    fn patience(&self, server: &Server, turn: usize) -> Duration {
-        let usual = server.round_trip.load(Ordering::Relaxed);
-        if usual == 0 {
-            return self.repeat;
-        }
-        let wait = Duration::from_micros(u64::from(usual).saturating_mul(8)).max(EARLIEST);
-        wait.saturating_mul(1 << turn.min(8)).min(self.repeat)
-    }
-
     fn servers(&self) -> Arc<Vec<Arc<Server>>> {
         if let Some(file) = &self.file
             && let Some(addresses) = lock(file).changed(Instant::now())
@@ -466,64 +456,6 @@ fn looked_up(name: &str, kind: RecordKind, asked: &Asked) -> LookedUp {
     }
 }
 
-/// A DNS server with its sockets.
-#[derive(Debug)]
-struct Server {
-    address: SocketAddr,
-    channels: Mutex<Vec<Arc<Channel>>>,
-    next: AtomicUsize,
-    /// Set by an unanswered query, cleared by an answer.
-    silent: AtomicUsize,
-    /// The usual time to an answer in microseconds; 0 before the first.
-    round_trip: AtomicU32,
-}
-
-impl Server {
-    /// Smooths the time to an answer as TCP does (RFC 6298).
-    fn learn(&self, took: Duration) {
-        let took = u32::try_from(took.as_micros()).unwrap_or(u32::MAX).max(1);
-        let before = self.round_trip.load(Ordering::Relaxed);
-        let usual = if before == 0 {
-            took
-        } else {
-            before - before / 8 + took / 8
-        };
-        self.round_trip.store(usual.max(1), Ordering::Relaxed);
-    }
-
-    fn channel(&self, counters: &Arc<Counters>) -> std::io::Result<Arc<Channel>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % CHANNELS;
-        let mut channels = lock(&self.channels);
-        match channels.get_mut(turn) {
-            Some(channel) if !channel.is_worn() => Ok(Arc::clone(channel)),
-            Some(channel) => {
-                *channel = Channel::open(self.address, Arc::clone(counters))?;
-                Ok(Arc::clone(channel))
-            }
-            None => {
-                let channel = Channel::open(self.address, Arc::clone(counters))?;
-                channels.push(Arc::clone(&channel));
-                Ok(channel)
-            }
-        }
-    }
-}
-
-fn servers(addresses: &[SocketAddr]) -> Vec<Arc<Server>> {
-    addresses
-        .iter()
-        .map(|address| {
-            Arc::new(Server {
-                address: *address,
-                channels: Mutex::default(),
-                next: AtomicUsize::new(0),
-                silent: AtomicUsize::new(0),
-                round_trip: AtomicU32::new(0),
-            })
-        })
-        .collect()
-}
-
 fn draw(name: &str, kind: RecordKind) -> Result<Query, DnsFault> {
     let mut random: QueryRandom = [0; 34];
     aws_lc_rs::rand::fill(&mut random)
@@ -535,12 +467,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sockets for each server.
-const CHANNELS: usize = 4;
 /// Times that a query is sent at most, over all servers (T-CA-77).
 const SENDS: usize = 4;
-/// No query is sent again sooner than this.
-const EARLIEST: Duration = Duration::from_millis(100);
 /// Draws of an id that is not in use; the chance that all fail is nil.
 const ID_DRAWS: usize = 8;
 /// Queries over TCP at once; each may hold an answer of 64 KiB.

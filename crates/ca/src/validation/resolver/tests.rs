@@ -1,5 +1,6 @@
 //! The resolver against scripted servers.
 
+use super::super::dns_server::CHANNELS;
 use super::super::testing::{
     Asked, Dns, addresses as reply_addresses, record_a, record_cname, record_txt,
 };
@@ -389,7 +390,7 @@ async fn the_systems_resolver_file_is_followed() {
 async fn a_fast_server_is_asked_again_soon_and_a_slow_one_later() {
     let resolver = resolver(&["192.0.2.1:53".parse().unwrap()]);
     let servers = resolver.servers();
-    let patience = |turn| resolver.patience(&servers[0], turn).as_millis();
+    let patience = |turn| servers[0].patience(turn, resolver.repeat).as_millis();
     assert_eq!(patience(0), 1000, "nothing is known yet");
     servers[0].learn(Duration::from_micros(300));
     assert_eq!([patience(0), patience(1), patience(2)], [100, 200, 400]);
