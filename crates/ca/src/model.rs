@@ -24,6 +24,8 @@ pub struct Account {
     pub directory: DirectoryId,
     pub key: PublicKey,
     pub thumbprint: Thumbprint,
+    /// SHA-256 of the key's SubjectPublicKeyInfo, by which certificate keys are compared with account keys.
+    pub spki_sha256: [u8; 32],
     pub status: AccountStatus,
     pub contacts: Vec<Contact>,
     pub terms_agreed: bool,

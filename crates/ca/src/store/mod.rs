@@ -29,8 +29,8 @@ pub trait Rows: Sync {
     fn account(&self, id: AccountId) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send;
     /// The account that this key opened, in whatever state.
     fn account_by_key(&self, directory: DirectoryId, key: &Thumbprint) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send;
-    /// Whether the key belongs to any account of any directory.
-    fn is_account_key(&self, key: &Thumbprint) -> impl Future<Output = Result<bool, RowFault>> + Send;
+    /// Whether the SubjectPublicKeyInfo with this SHA-256 is the key of any account of any directory.
+    fn is_account_key_hash(&self, spki_sha256: &[u8; 32]) -> impl Future<Output = Result<bool, RowFault>> + Send;
     /// The order with this id, if it is this account's.
     fn order(&self, account: AccountId, id: OrderId) -> impl Future<Output = Result<Option<Order>, RowFault>> + Send;
     /// The authorization with this id, if it is this account's.

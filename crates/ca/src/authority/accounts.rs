@@ -1,0 +1,164 @@
+//! Accounts (RFC 8555 §7.3): find or create, update, deactivate.
+
+use cairn_acme::{
+    contact::Contact,
+    key::PublicKey,
+    problem::{Problem, ProblemType},
+    status::AccountStatus,
+    time::Timestamp,
+};
+
+use super::audit;
+use crate::{
+    id::{AccountId, DirectoryId},
+    model::{Account, Order, OrderState, Requester},
+    store::{Changes, Decision},
+};
+
+/// What newAccount asks for.
+#[derive(Debug, Clone)]
+pub struct CreateAccount {
+    pub id: AccountId,
+    pub directory: DirectoryId,
+    pub url: String,
+    pub key: PublicKey,
+    pub spki_sha256: [u8; 32],
+    pub contacts: Vec<Contact>,
+    pub terms_agreed: bool,
+    pub only_return_existing: bool,
+    /// The terms' URL, if the directory has terms.
+    pub terms_required: Option<String>,
+    pub requester: Requester,
+    pub now: Timestamp,
+}
+
+/// What newAccount answers.
+#[derive(Debug, Clone)]
+pub struct AccountFound {
+    /// The account.
+    pub account: Account,
+    /// Whether this request made it.
+    pub created: bool,
+}
+
+/// The answer to every request of an account that is no longer valid (8555-7.3.6-2).
+#[must_use]
+pub fn not_valid(status: AccountStatus) -> Problem {
+    let state = match status {
+        AccountStatus::Deactivated => "deactivated by its owner",
+        _ => "revoked by this server",
+    };
+    Problem::new(ProblemType::Unauthorized, format!("the account was {state}; it stays so: register a new key")).status(401)
+}
+
+/// Finds the key's account or makes one (RFC 8555 §7.3, §7.3.1).
+#[must_use]
+pub fn create(input: &CreateAccount, existing: Option<Account>, is_certificate_key: bool) -> Decision<AccountFound> {
+    if let Some(account) = existing {
+        return if account.status == AccountStatus::Valid {
+            Decision::unchanged(AccountFound { account, created: false })
+        } else {
+            refuse(input, not_valid(account.status))
+        };
+    }
+    if input.only_return_existing {
+        return Decision::refuse(Problem::new(
+            ProblemType::AccountDoesNotExist,
+            "no account has this key, and onlyReturnExisting asks not to make one",
+        ));
+    }
+    if let (Some(terms), false) = (&input.terms_required, input.terms_agreed) {
+        let mut problem = Problem::new(
+            ProblemType::UserActionRequired,
+            format!("an account needs consent to the terms of service at {terms}: read them, then send termsOfServiceAgreed: true"),
+        );
+        problem.instance = Some(terms.clone());
+        problem.links.push(("terms-of-service".to_owned(), terms.clone()));
+        return refuse(input, problem);
+    }
+    if is_certificate_key {
+        // T-CA-38
+        return refuse(
+            input,
+            Problem::new(
+                ProblemType::BadPublicKey,
+                "the key is that of an unexpired certificate from this server; an account needs a key of its own",
+            ),
+        );
+    }
+    let account = Account {
+        id: input.id,
+        directory: input.directory,
+        key: input.key.clone(),
+        thumbprint: input.key.thumbprint(),
+        spki_sha256: input.spki_sha256,
+        status: AccountStatus::Valid,
+        contacts: input.contacts.clone(),
+        terms_agreed: input.terms_agreed,
+        url: input.url.clone(),
+        created_at: input.now,
+    };
+    let changes = Changes {
+        insert_accounts: vec![account.clone()],
+        audit: vec![audit(input.now, "account-created", Some(account.id), None, &[("address", &address(&input.requester))])],
+        ..Changes::default()
+    };
+    Decision { changes, answer: Ok(AccountFound { account, created: true }) }
+}
+
+fn refuse(input: &CreateAccount, problem: Problem) -> Decision<AccountFound> {
+    let row = audit(
+        input.now,
+        "account-refused",
+        None,
+        None,
+        &[("address", &address(&input.requester)), ("problem", problem.kind.urn()), ("detail", &problem.detail)],
+    );
+    Decision { changes: Changes { audit: vec![row], ..Changes::default() }, answer: Err(problem) }
+}
+
+fn address(requester: &Requester) -> String {
+    requester.address.map_or_else(|| "none".to_owned(), |a| a.to_string())
+}
+
+/// What a POST to the account URL asks for.
+#[derive(Debug, Clone)]
+pub struct UpdateAccount {
+    pub account: AccountId,
+    pub contacts: Option<Vec<Contact>>,
+    pub deactivate: bool,
+    pub requester: Requester,
+    pub now: Timestamp,
+}
+
+/// Changes contacts or deactivates; with the account go its open orders (8555-7.3.6-1). What is being signed is
+/// concluded: the permission was given before.
+#[must_use]
+pub fn update(input: &UpdateAccount, account: Option<Account>, unfinished: Vec<Order>) -> Decision<Account> {
+    let Some(mut account) = account else {
+        return Decision::refuse(Problem::new(ProblemType::Unauthorized, "the account is not there"));
+    };
+    if account.status != AccountStatus::Valid {
+        return Decision::refuse(not_valid(account.status));
+    }
+    let mut changes = Changes::default();
+    let contacts_change = input.contacts.as_ref().is_some_and(|c| *c != account.contacts);
+    if let Some(contacts) = &input.contacts {
+        account.contacts.clone_from(contacts);
+    }
+    if input.deactivate {
+        account.status = AccountStatus::Deactivated;
+        for mut order in unfinished.into_iter().filter(|o| o.state == OrderState::Open) {
+            order.state = OrderState::Invalid;
+            order.error = Some(Problem::unauthorized("the account was deactivated"));
+            changes.update_orders.push(order);
+        }
+        changes.audit.push(audit(input.now, "account-deactivated", Some(account.id), None, &[("address", &address(&input.requester))]));
+    } else if contacts_change {
+        changes.audit.push(audit(input.now, "account-updated", Some(account.id), None, &[("address", &address(&input.requester))]));
+    }
+    if input.deactivate || contacts_change {
+        changes.update_accounts.push(account.clone());
+    }
+    Decision { changes, answer: Ok(account) }
+}

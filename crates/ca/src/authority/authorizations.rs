@@ -1,0 +1,136 @@
+//! Authorizations (RFC 8555 §7.1.4, §7.1.6): how they look from outside, what may be reused, deactivation.
+
+use std::time::Duration;
+
+use cairn_acme::{
+    challenge::{ChallengeType, Token},
+    identifier::Identifier,
+    problem::Problem,
+    status::{AccountStatus, AuthorizationStatus, ChallengeStatus},
+    time::Timestamp,
+};
+
+use super::{accounts, audit, no_such_object};
+use crate::{
+    id::{AccountId, AuthorizationId, DirectoryId, OrderId},
+    model::{Account, Authorization, Challenge, Order, OrderState, Requester},
+    store::{Changes, Decision},
+};
+
+/// The status as seen from outside: `expired` follows from the clock.
+#[must_use]
+pub fn view(authorization: &Authorization, now: Timestamp) -> AuthorizationStatus {
+    match authorization.status {
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid if authorization.expires <= now => AuthorizationStatus::Expired,
+        status => status,
+    }
+}
+
+/// What a new authorization is made of.
+#[derive(Debug, Clone)]
+pub struct Seed {
+    /// Its id.
+    pub id: AuthorizationId,
+    /// The token of all its challenges.
+    pub token: Token,
+}
+
+/// Makes a pending authorization with the offered challenges; a wildcard gets none that shows control of one host only.
+#[must_use]
+pub fn pending(
+    seed: Seed,
+    (account, order, directory): (AccountId, OrderId, DirectoryId),
+    identifier: &Identifier,
+    offered: &[ChallengeType],
+    now: Timestamp,
+    life: Duration,
+) -> Authorization {
+    let wildcard = identifier.is_wildcard();
+    let challenges = offered
+        .iter()
+        .filter(|kind| !wildcard || **kind == ChallengeType::Dns01)
+        .map(|kind| Challenge { kind: *kind, status: ChallengeStatus::Pending, validated: None, error: None, key_authorization: None })
+        .collect();
+    Authorization {
+        id: seed.id,
+        account,
+        order,
+        directory,
+        identifier: identifier.base(),
+        wildcard,
+        status: AuthorizationStatus::Pending,
+        expires: now.plus(life),
+        token: seed.token,
+        challenges,
+        evidence: None,
+        trace: None,
+        created_at: now,
+    }
+}
+
+/// Whether a valid authorization may stand in for a new one: same method still offered, and living past the order it
+/// joins. Its age counts from the validation, not from the last use (T-CA-46): `expires` was set then.
+#[must_use]
+pub fn reusable(authorization: &Authorization, offered: &[ChallengeType], needed_until: Timestamp, now: Timestamp) -> bool {
+    view(authorization, now) == AuthorizationStatus::Valid
+        && authorization.expires >= needed_until
+        && authorization
+            .challenges
+            .iter()
+            .any(|c| c.status == ChallengeStatus::Valid && offered.contains(&c.kind))
+}
+
+/// What a deactivation asks for (RFC 8555 §7.5.2).
+#[derive(Debug, Clone)]
+pub struct DeactivateAuthorization {
+    pub account: AccountId,
+    pub authorization: AuthorizationId,
+    pub requester: Requester,
+    pub now: Timestamp,
+}
+
+/// Deactivates for good; open orders that rest on it become invalid (8555-7.5.2-1).
+#[must_use]
+pub fn deactivate(
+    input: &DeactivateAuthorization,
+    account: Option<Account>,
+    authorization: Option<Authorization>,
+    unfinished: Vec<Order>,
+) -> Decision<Authorization> {
+    match account {
+        Some(account) if account.status == AccountStatus::Valid => {}
+        Some(account) => return Decision::refuse(accounts::not_valid(account.status)),
+        None => return Decision::refuse(no_such_object("authorization")),
+    }
+    let Some(mut authorization) = authorization else {
+        return Decision::refuse(no_such_object("authorization"));
+    };
+    match view(&authorization, input.now) {
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid => {}
+        AuthorizationStatus::Deactivated => return Decision::unchanged(authorization),
+        status => {
+            return Decision::refuse(Problem::malformed(format!(
+                "the authorization is {}; only a pending or valid one can be deactivated",
+                super::orders::word(&status)
+            )));
+        }
+    }
+    authorization.status = AuthorizationStatus::Deactivated;
+    let mut changes = Changes::default();
+    for mut order in unfinished {
+        if order.state == OrderState::Open && order.authorizations.contains(&authorization.id) {
+            order.state = OrderState::Invalid;
+            order.error = Some(Problem::unauthorized(format!("the authorization of {} was deactivated", authorization.identifier)));
+            changes.update_orders.push(order);
+        }
+    }
+    changes.audit.push(audit(
+        input.now,
+        "authorization-deactivated",
+        Some(input.account),
+        Some(authorization.order),
+        &[("identifier", &authorization.identifier.to_string())],
+    ));
+    changes.update_authorizations.push(authorization.clone());
+    Decision { changes, answer: Ok(authorization) }
+}

@@ -1,0 +1,130 @@
+//! From newOrder's payload to what may be ordered (RFC 8555 §7.4): identifiers parsed, folded and sorted; dates inside
+//! the profile or refused, for a certificate with other dates than asked must not be issued.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use cairn_acme::{
+    identifier::{Identifier, IdentifierFault},
+    object::NewOrder,
+    problem::{Problem, ProblemType, Subproblem},
+    time::Timestamp,
+};
+
+/// How much earlier than now a requested notBefore may lie.
+const NOT_BEFORE_SLACK: Duration = Duration::from_secs(3600);
+
+/// What an order may be under the profile in force.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The profile's lifetime.
+    pub life: Duration,
+    /// How many identifiers one order may have.
+    pub names_max: usize,
+    /// The end of the issuer's certificate.
+    pub issuer_until: Timestamp,
+}
+
+/// A request in canonical form.
+#[derive(Debug, Clone)]
+pub struct ParsedOrder {
+    /// Lower-cased, sorted, without duplicates.
+    pub identifiers: Vec<Identifier>,
+    /// As asked.
+    pub not_before: Option<Timestamp>,
+    /// As asked.
+    pub not_after: Option<Timestamp>,
+}
+
+/// Parses and bounds a newOrder payload.
+///
+/// # Errors
+/// `malformed` for the form and the dates, `rejectedIdentifier` or `unsupportedIdentifier` with a subproblem for each
+/// offending identifier.
+pub fn parse(request: &NewOrder, now: Timestamp, bounds: &Bounds) -> Result<ParsedOrder, Problem> {
+    if request.identifiers.is_empty() {
+        return Err(Problem::malformed("the order names no identifier"));
+    }
+    let mut identifiers = BTreeSet::new();
+    let mut faults = Vec::new();
+    // The cap on work: twice the allowed number, since duplicates fold.
+    if request.identifiers.len() > bounds.names_max.saturating_mul(2) {
+        return Err(too_many(request.identifiers.len(), bounds.names_max));
+    }
+    for wire in &request.identifiers {
+        match Identifier::parse(&wire.kind, &wire.value) {
+            Ok(Identifier::Ip(_)) => faults.push((ProblemType::UnsupportedIdentifier, "ip identifiers are not offered by this server; order a dns name".to_owned())),
+            Ok(identifier) if identifier.is_wildcard() => faults.push((
+                ProblemType::RejectedIdentifier,
+                format!("{identifier}: a wildcard needs a challenge over DNS, which this server does not offer; order the names themselves"),
+            )),
+            Ok(identifier) => {
+                identifiers.insert(identifier);
+            }
+            Err(IdentifierFault::Unsupported(text)) => faults.push((ProblemType::UnsupportedIdentifier, text)),
+            Err(IdentifierFault::Rejected(text)) => faults.push((ProblemType::RejectedIdentifier, text)),
+            Err(IdentifierFault::Malformed(text)) => return Err(Problem::malformed(text)),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(identifiers_refused(faults.into_iter().map(|(kind, detail)| Subproblem { kind, detail, identifier: None }).collect()));
+    }
+    if identifiers.len() > bounds.names_max {
+        return Err(too_many(identifiers.len(), bounds.names_max));
+    }
+    dates(request.not_before, request.not_after, now, bounds)?;
+    Ok(ParsedOrder { identifiers: identifiers.into_iter().collect(), not_before: request.not_before, not_after: request.not_after })
+}
+
+fn too_many(asked: usize, allowed: usize) -> Problem {
+    Problem::new(
+        ProblemType::RejectedIdentifier,
+        format!("the order names {asked} identifiers; one certificate carries {allowed} at most: split the order"),
+    )
+}
+
+/// One problem for several identifiers; a single fault is told plainly, more become subproblems (RFC 8555 §6.7.1).
+#[must_use]
+pub fn identifiers_refused(mut faults: Vec<Subproblem>) -> Problem {
+    let kind = if faults.iter().all(|f| f.kind == ProblemType::UnsupportedIdentifier) {
+        ProblemType::UnsupportedIdentifier
+    } else {
+        ProblemType::RejectedIdentifier
+    };
+    if faults.len() == 1 {
+        let only = faults.remove(0);
+        let mut problem = Problem::new(kind, only.detail.clone());
+        if only.identifier.is_some() {
+            problem.subproblems.push(only);
+        }
+        return problem;
+    }
+    let mut problem = Problem::new(kind, format!("{} identifiers were refused; each is named below", faults.len()));
+    problem.subproblems = faults;
+    problem
+}
+
+fn dates(not_before: Option<Timestamp>, not_after: Option<Timestamp>, now: Timestamp, bounds: &Bounds) -> Result<(), Problem> {
+    if let Some(start) = not_before {
+        if now.since(start) > NOT_BEFORE_SLACK {
+            return Err(Problem::malformed(format!("notBefore {start} lies more than an hour in the past; now is {now}")));
+        }
+        if start.since(now) > bounds.life {
+            return Err(Problem::malformed(format!("notBefore {start} lies further ahead than a certificate's life")));
+        }
+    }
+    let Some(end) = not_after else { return Ok(()) };
+    let start = not_before.unwrap_or(now);
+    if end <= start || end <= now {
+        return Err(Problem::malformed(format!("notAfter {end} is not after {}", start.max(now))));
+    }
+    if end.since(start) >= bounds.life {
+        return Err(Problem::malformed(format!(
+            "from {start} to {end} is longer than this profile's {} s; ask for less or leave notAfter out",
+            bounds.life.as_secs()
+        )));
+    }
+    if end > bounds.issuer_until {
+        return Err(Problem::malformed(format!("notAfter {end} is after the issuer's own end, {}", bounds.issuer_until)));
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! CRLs (RFC 5280 §5): a signed one for each shard, on schedule, with numbers that never go back. A number is reserved
+//! before it is used and the CRL is stored before it is published; one that cannot be written leaves the old in place.
+
+use std::{sync::Arc, time::Duration};
+
+use cairn_acme::{problem::Problem, time::Timestamp};
+use cairn_x509::crl::{Crl, CrlTemplate, lint_crl};
+use tracing::{error, info};
+
+use super::{
+    issuer::Issuer,
+    signer::{Signable, SignerFault},
+};
+use crate::{
+    model::StoredCrl,
+    node::Ca,
+    store::{PutCrl, ReserveCrlNumber, TxError},
+};
+
+/// How long a CRL's signature may take.
+const SIGN_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How often the schedule is looked at.
+const TICK: Duration = Duration::from_secs(5);
+
+/// thisUpdate lies this far back, for relying parties whose clocks are slow.
+const BACKDATE: i64 = 60;
+
+/// Why a shard has no new CRL.
+#[derive(Debug, thiserror::Error)]
+enum CrlFault {
+    #[error("{}", .0.detail)]
+    Stopped(Problem),
+    #[error(transparent)]
+    Store(#[from] TxError),
+    #[error(transparent)]
+    Signer(#[from] SignerFault),
+    #[error("the CRL would not be fit: {0}")]
+    Unfit(String),
+}
+
+/// Signs and publishes CRLs on schedule.
+#[derive(Debug)]
+pub struct CrlPublisher;
+
+impl CrlPublisher {
+    /// Publishes what the store holds, then signs what is due.
+    pub async fn start(ca: &Arc<Ca>) {
+        match ca.store.crls().await {
+            Ok(stored) => {
+                for crl in stored {
+                    ca.crls.put_crl(&crl);
+                }
+            }
+            Err(error) => error!(%error, "stored CRLs could not be read"),
+        }
+        Self::pass(ca).await;
+    }
+
+    /// Looks at the schedule for ever.
+    pub async fn run(ca: Arc<Ca>) {
+        loop {
+            tokio::time::sleep(TICK).await;
+            Self::pass(&ca).await;
+        }
+    }
+
+    /// Signs every shard whose CRL is due.
+    async fn pass(ca: &Arc<Ca>) {
+        let issuer = Arc::clone(ca.issuance.issuer());
+        let every: Duration = ca.snapshot.load().config.crl.every.into();
+        for shard in 0..issuer.crl_shards {
+            let now = ca.clock.wall();
+            let due = ca.crls.this_update(&issuer.id, shard).is_none_or(|last| now.since(last) >= every);
+            if !due {
+                continue;
+            }
+            match Self::publish(ca, &issuer, shard).await {
+                Ok(number) => info!(issuer = %issuer.id, shard, number, "crl signed"),
+                Err(error) => {
+                    ca.metrics.crl_failed();
+                    error!(issuer = %issuer.id, shard, %error, "no new CRL; the one before stays published");
+                }
+            }
+        }
+    }
+
+    async fn publish(ca: &Arc<Ca>, issuer: &Issuer, shard: u32) -> Result<u64, CrlFault> {
+        let now = ca.issuance.clocks_agree(ca).map_err(CrlFault::Stopped)?;
+        let number = ca.store.transact(ReserveCrlNumber { issuer: issuer.id, shard, now }).await?;
+        let snapshot = ca.snapshot.load_full();
+        let life: Duration = snapshot.config.crl.life.into();
+        let this_update = now.as_seconds() - BACKDATE;
+        let next_update = now.plus(life).as_seconds().min(issuer.certificate.not_after());
+        let url = snapshot.urls.crl(&issuer.id, shard);
+        let template = CrlTemplate {
+            issuer_subject_der: issuer.certificate.subject_der(),
+            issuer_key_id: issuer.certificate.key_id(),
+            number,
+            this_update,
+            next_update,
+            idp_url: &url,
+            only_user_certs: true,
+            signature_algorithm: issuer.certificate.issues_with(),
+        };
+        let tbs = template.build([]).map_err(|e| CrlFault::Unfit(e.to_string()))?;
+        lint_crl(&tbs, &template, &issuer.certificate)
+            .map_err(|findings| CrlFault::Unfit(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        let signature = ca.issuance.signer().sign(Signable::crl(tbs.clone()), SIGN_DEADLINE).await?;
+        issuer
+            .certificate
+            .verify_signature(&tbs, &signature)
+            .map_err(|e| CrlFault::Unfit(format!("the signature does not verify: {e}")))?;
+        let der = Crl::assemble(&tbs, issuer.certificate.issues_with(), &signature);
+        let crl = StoredCrl {
+            issuer: issuer.id,
+            shard,
+            number,
+            this_update: Timestamp::from_seconds(this_update),
+            next_update: Timestamp::from_seconds(next_update),
+            der,
+        };
+        ca.store.transact(PutCrl { crl: crl.clone() }).await?;
+        ca.crls.put_crl(&crl);
+        Ok(number)
+    }
+}

@@ -1,0 +1,437 @@
+//! One order's way to its certificate (design.md §2.6).
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::rand;
+use cairn_acme::{
+    identifier::Identifier,
+    jws::Envelope,
+    object::Finalize,
+    problem::{Problem, ProblemType},
+    time::Timestamp,
+};
+use cairn_x509::{
+    certificate::{LeafTemplate, Serial},
+    csr::Csr,
+    lint::{LeafExpectation, lint_leaf},
+};
+use serde_json::json;
+use tracing::{error, info, warn};
+
+use super::{
+    issuer::Issuer,
+    profile::{Profile, Validity},
+    signer::{Signable, Signer, SignerFault},
+};
+use crate::{
+    authority::{issuance as rules, keys},
+    clock::{self, Readings},
+    model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
+    node::Ca,
+    store::{BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit, StoreError, TxError},
+};
+
+/// How long one signature may take.
+const SIGN_DEADLINE: Duration = Duration::from_secs(10);
+
+/// An issuance's lease; signing and storing end well before.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a finished signature waits for a store that cannot write.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a serial is drawn anew when it was taken; with 128 random bits once is a fault of the random source.
+const DRAWS_MAX: usize = 3;
+
+/// What issuance is made of.
+pub struct IssuanceParts {
+    /// The issuing certificate.
+    pub issuer: Arc<Issuer>,
+    /// Its key.
+    pub signer: Arc<dyn Signer>,
+    /// The clocks as the process started.
+    pub start: Readings,
+}
+
+/// The one door to a signature over a certificate.
+pub struct Issuance {
+    parts: IssuanceParts,
+}
+
+impl std::fmt::Debug for Issuance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Issuance").field("issuer", &self.parts.issuer.id).finish_non_exhaustive()
+    }
+}
+
+/// A CSR with what was asked for around it.
+struct Request<'a> {
+    order: &'a Order,
+    authorizations: &'a [Arc<Authorization>],
+    csr: &'a Csr,
+    /// The signed finalize request, kept beside the certificate.
+    bytes: &'a [u8],
+}
+
+impl Issuance {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: IssuanceParts) -> Self {
+        Self { parts }
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &Arc<Issuer> {
+        &self.parts.issuer
+    }
+
+    pub(super) fn signer(&self) -> &dyn Signer {
+        &*self.parts.signer
+    }
+
+    /// Stops signing while the clocks disagree (T-CA-96).
+    pub(super) fn clocks_agree(&self, ca: &Ca) -> Result<Timestamp, Problem> {
+        let now = Readings { wall: ca.clock.wall(), database: ca.store.latest_time(), monotonic: ca.clock.monotonic() };
+        let issuer = &self.parts.issuer.certificate;
+        let fault = match clock::agree(&self.parts.start, &now) {
+            Err(fault) => fault.to_string(),
+            Ok(()) if now.wall.as_seconds() < issuer.not_before() => "the clock is before the issuer's certificate begins".to_owned(),
+            Ok(()) if now.wall.as_seconds() > issuer.not_after() => "the issuer's certificate has ended".to_owned(),
+            Ok(()) => return Ok(now.wall),
+        };
+        error!(%fault, "signing stopped");
+        ca.metrics.signing_stopped();
+        Err(Problem::server_internal("this CA has stopped signing for now; its operator has been told why")
+            .status(503)
+            .retry_after(Duration::from_secs(60)))
+    }
+
+    /// Accepts a finalize: judges the CSR, commits the permission to sign and starts the signature. The order is
+    /// `processing` when this returns.
+    ///
+    /// # Errors
+    /// `badCSR`, `orderNotReady` and the store's.
+    pub async fn finalize(
+        &self,
+        ca: &Arc<Ca>,
+        account: &Account,
+        order: &Order,
+        authorizations: &[Arc<Authorization>],
+        csr_der: &[u8],
+        request: &[u8],
+    ) -> Result<Order, TxError> {
+        let refused = |problem: Problem| TxError::Refused(Box::new(problem));
+        let csr = Csr::parse(csr_der)
+            .map_err(|e| refused(Problem::new(ProblemType::BadCsr, format!("the CSR cannot be used: {e}"))))?;
+        rules::judge_csr(&csr, &order.identifiers).map_err(refused)?;
+        let snapshot = ca.snapshot.load_full();
+        keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked).map_err(refused)?;
+        if csr.public_key().spki_sha256() == account.spki_sha256 {
+            return Err(refused(Problem::new(
+                ProblemType::BadCsr,
+                "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
+            )));
+        }
+        let begun = self.begin(ca, &Request { order, authorizations, csr: &csr, bytes: request }, None).await?;
+        let answer = begun.order.clone();
+        tokio::spawn(follow(Arc::clone(ca), begun));
+        Ok(answer)
+    }
+
+    /// Goes on with an issuance whose serial was given up, under a new one.
+    pub fn resume(&self, ca: &Arc<Ca>, work: Work, order: Order) {
+        let ca = Arc::clone(ca);
+        tokio::spawn(async move {
+            if let Some(begun) = begin_again(&ca, &work, &order).await {
+                follow(ca, begun).await;
+            }
+        });
+    }
+
+    /// Builds, lints, and asks the store for the permission.
+    async fn begin(&self, ca: &Arc<Ca>, request: &Request<'_>, resumes: Option<u32>) -> Result<IssuanceBegun, TxError> {
+        let refused = |problem: Problem| TxError::Refused(Box::new(problem));
+        let profile = profile_of(ca, request.order).await?;
+        for _ in 0..DRAWS_MAX {
+            let now = self.clocks_agree(ca).map_err(refused)?;
+            let certificate = match self.build(ca, request, &profile, now) {
+                Ok(certificate) => certificate,
+                Err(fault) => return Err(self.unfit(ca, request.order, fault).await),
+            };
+            let begin = BeginIssuance {
+                account: request.order.account,
+                order: request.order.id,
+                resumes,
+                certificate,
+                boot: ca.boot,
+                lease: LEASE,
+                now,
+            };
+            match ca.store.transact(begin).await {
+                Err(TxError::Collision) => warn!(order = %request.order.id, "a serial was drawn twice: look at the random source"),
+                other => return other,
+            }
+        }
+        error!("three serials in a row were taken: the random source repeats itself; signing stopped for this order");
+        Err(refused(Problem::server_internal("no new serial number could be drawn")))
+    }
+
+    /// A certificate that our own lints refuse is never signed; the operator reads why, the subscriber that it is us.
+    async fn unfit(&self, ca: &Arc<Ca>, order: &Order, fault: String) -> TxError {
+        error!(order = %order.id, %fault, "not signed: the certificate would not be fit");
+        let record = RecordRefusal {
+            event: "lint-refused",
+            account: Some(order.account),
+            order: Some(order.id),
+            detail: fault,
+            now: ca.clock.wall(),
+        };
+        if let Err(error) = ca.store.transact(record).await {
+            return error;
+        }
+        TxError::Refused(Box::new(Problem::server_internal(
+            "the certificate that this order asks for fails this CA's own checks; its operator has been told why",
+        )))
+    }
+
+    fn build(&self, ca: &Ca, request: &Request<'_>, profile: &Profile, now: Timestamp) -> Result<Certificate, String> {
+        let issuer = &self.parts.issuer;
+        let order = request.order;
+        let mut random = [0; 16];
+        rand::fill(&mut random).map_err(|_| "the random source failed".to_owned())?;
+        let day = u16::try_from(now.as_seconds().div_euclid(86_400).rem_euclid(65_536)).unwrap_or_default();
+        let serial = Serial::new(issuer.epoch, day, random);
+        let crl_shard = u32::from(random[15]) % issuer.crl_shards.max(1);
+        let Validity { not_before, not_after } = profile
+            .validity(now, (order.not_before, order.not_after), issuer.certificate.not_after())
+            .ok_or("no validity fits the order, the profile and the issuer")?;
+        let snapshot = ca.snapshot.load();
+        let dns_names: Vec<String> = order.identifiers.iter().map(ToString::to_string).collect();
+        let crl_url = snapshot.urls.crl(&issuer.id, crl_shard);
+        let common_name = if profile.settings.common_name { dns_names.iter().find(|n| n.len() <= 64).cloned() } else { None };
+        let spki = request.csr.public_key();
+        let template = LeafTemplate {
+            serial,
+            issuer_subject_der: issuer.certificate.subject_der(),
+            issuer_key_id: issuer.certificate.key_id(),
+            not_before,
+            not_after,
+            spki_der: spki.spki_der(),
+            dns_names: &dns_names,
+            ip_addresses: &[],
+            common_name: common_name.as_deref(),
+            key_encipherment: profile.settings.key_encipherment,
+            server_auth: profile.settings.server_auth,
+            client_auth: profile.settings.client_auth,
+            crl_url: &crl_url,
+            ca_issuers_url: &issuer.url,
+            policies: &profile.settings.policies,
+            must_staple: false,
+            signature_algorithm: issuer.certificate.issues_with(),
+        };
+        let tbs = template.build().map_err(|e| e.to_string())?;
+        let expected = LeafExpectation::of(&template, &issuer.certificate, i64::try_from(profile.life().as_secs()).unwrap_or(i64::MAX));
+        let lint = lint_leaf(&tbs, &expected)
+            .map_err(|findings| findings.iter().map(|f| format!("{} ({}): {}", f.id, f.clause, f.text)).collect::<Vec<_>>().join("; "))?;
+        Ok(Certificate {
+            key: CertificateKey { issuer: issuer.id, serial },
+            account: order.account,
+            order: order.id,
+            directory: order.directory,
+            state: CertificateState::Permitted,
+            names: order.identifiers.clone(),
+            not_before: Timestamp::from_seconds(not_before),
+            not_after: Timestamp::from_seconds(not_after),
+            tbs,
+            signature: None,
+            spki_sha256: spki.spki_sha256(),
+            profile_hash: profile.hash,
+            crl_shard,
+            lint: lint.to_string(),
+            evidence: evidence(request.authorizations),
+            request: request.bytes.to_vec(),
+            created_at: now,
+            issued_at: None,
+        })
+    }
+}
+
+/// What was shown for each name, to outlive the authorizations.
+fn evidence(authorizations: &[Arc<Authorization>]) -> String {
+    let names: Vec<_> = authorizations
+        .iter()
+        .map(|a| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": a.evidence }))
+        .collect();
+    json!({ "names": names }).to_string()
+}
+
+async fn profile_of(ca: &Ca, order: &Order) -> Result<Profile, TxError> {
+    let snapshot = ca.snapshot.load();
+    if snapshot.profile.hash == order.profile_hash {
+        return Ok(snapshot.profile.clone());
+    }
+    let text = ca.store.profile_text(&order.profile_hash).await?;
+    text.as_deref().and_then(Profile::from_text).ok_or_else(|| {
+        TxError::Refused(Box::new(Problem::server_internal("the order's profile can no longer be issued; place a new order")))
+    })
+}
+
+/// The CSR inside a stored request: the signed finalize, or the CSR alone for the CA's own certificate.
+fn csr_of(request: &[u8]) -> Option<Vec<u8>> {
+    if request.first() == Some(&0x30) {
+        return Some(request.to_vec());
+    }
+    let envelope = Envelope::parse(request).ok()?;
+    let finalize: Finalize = cairn_acme::json::parse(&envelope.payload).ok()?;
+    cairn_acme::base64url::decode(&finalize.csr).ok()
+}
+
+/// Asks for a new serial for an order in processing.
+async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<IssuanceBegun> {
+    let result = async {
+        let lost = || TxError::Refused(Box::new(Problem::server_internal("the finalize request is no longer there")));
+        let key = order.certificate.ok_or_else(lost)?;
+        let previous = ca.store.certificate(key.serial).await?.ok_or_else(lost)?;
+        let csr = csr_of(&previous.request).and_then(|der| Csr::parse(&der).ok()).ok_or_else(lost)?;
+        let mut authorizations = Vec::new();
+        for id in &order.authorizations {
+            authorizations.extend(ca.store.authorization(order.account, *id).await?);
+        }
+        let request = Request { order, authorizations: &authorizations, csr: &csr, bytes: &previous.request };
+        ca.issuance.begin(ca, &request, Some(work.generation)).await
+    };
+    match result.await {
+        Ok(begun) => Some(begun),
+        Err(TxError::Refused(problem)) => {
+            give_up(ca, order, work.generation, *problem, false).await;
+            None
+        }
+        Err(error) => {
+            warn!(order = %order.id, %error, "issuance interrupted; it goes on when its lease ends");
+            None
+        }
+    }
+}
+
+/// From the committed permission to the stored signature, over as many serials as an order may have.
+async fn follow(ca: Arc<Ca>, mut begun: IssuanceBegun) {
+    loop {
+        let started = ca.clock.monotonic();
+        let IssuanceBegun { permit, order } = begun;
+        let generation = permit.generation();
+        let problem = match sign(&ca, &permit).await {
+            Ok(signature) => {
+                conclude(&ca, &order, &permit, signature, started).await;
+                return;
+            }
+            Err(problem) => problem,
+        };
+        let Some(work) = give_up(&ca, &order, generation, problem, true).await else {
+            return;
+        };
+        match begin_again(&ca, &work, &order).await {
+            Some(next) => begun = next,
+            None => return,
+        }
+    }
+}
+
+/// Signs and verifies at once; what does not verify never leaves the process (T-CA-100).
+async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
+    let issuance = &ca.issuance;
+    let serial = permit.certificate().serial;
+    let failed = || Problem::server_internal("this CA's signer failed; place a new order");
+    match issuance.signer().sign(Signable::certificate(permit), SIGN_DEADLINE).await {
+        Ok(signature) => {
+            let issuer = &issuance.issuer().certificate;
+            match issuer.verify_signature(permit.tbs(), &signature) {
+                Ok(()) => Ok(signature),
+                Err(fault) => {
+                    error!(%serial, %fault, "the signer returned a signature that does not verify; it was thrown away");
+                    Err(failed())
+                }
+            }
+        }
+        Err(fault @ (SignerFault::Busy | SignerFault::TimedOut(_) | SignerFault::Failed(_) | SignerFault::Stopped)) => {
+            error!(%serial, %fault, "not signed");
+            Err(failed())
+        }
+    }
+}
+
+async fn give_up(ca: &Arc<Ca>, order: &Order, generation: u32, problem: Problem, try_again: bool) -> Option<Work> {
+    let fail = FailIssuance {
+        account: order.account,
+        order: order.id,
+        generation,
+        boot: ca.boot,
+        problem,
+        try_again,
+        lease: LEASE,
+        now: ca.clock.wall(),
+    };
+    match ca.store.transact(fail).await {
+        Ok(next) => next,
+        Err(error) => {
+            warn!(order = %order.id, %error, "the failed issuance could not be noted; it is taken over when its lease ends");
+            None
+        }
+    }
+}
+
+/// Stores the signature; waits for a store that cannot write, for the signature exists.
+async fn conclude(ca: &Arc<Ca>, order: &Order, permit: &SigningPermit, signature: Vec<u8>, started: Duration) {
+    let conclude = ConcludeIssuance {
+        account: order.account,
+        order: order.id,
+        certificate: permit.certificate(),
+        generation: permit.generation(),
+        boot: ca.boot,
+        signature,
+        now: ca.clock.wall(),
+    };
+    let serial = permit.certificate().serial;
+    loop {
+        let error = match ca.store.transact(conclude.clone()).await {
+            Ok(order) => {
+                let took = ca.clock.monotonic().saturating_sub(started);
+                ca.metrics.issued();
+                info!(
+                    %serial,
+                    names = %Names(&order.identifiers),
+                    account = %order.account,
+                    order = %order.id,
+                    took = %format_args!("{}ms", took.as_millis()),
+                    "issued"
+                );
+                return;
+            }
+            Err(TxError::Store(error @ (StoreError::ReadOnly(_) | StoreError::Overloaded(_)))) => error.to_string(),
+            Err(error) => {
+                warn!(%serial, %error, "a signature came too late or could not be stored; its serial stays unconfirmed");
+                return;
+            }
+        };
+        if ca.clock.monotonic().saturating_sub(started) > STORE_PATIENCE {
+            warn!(%serial, %error, "a signature could not be stored in time; its serial becomes unconfirmed");
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Names in a log line, without building a string first.
+struct Names<'a>(&'a [Identifier]);
+
+impl std::fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (i, name) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            write!(f, "{name}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! Issuance: the only place that holds keys, with one door. [`Issuance::finalize`] takes an order to its certificate:
+//! CSR judged, bytes built and linted, permission committed, signed once, verified, stored. No protocol gets a second
+//! door (T-CA-121): the CA's own certificate comes through the same one.
+
+mod crl;
+mod flow;
+mod issuer;
+mod own_certificate;
+mod profile;
+pub mod signer;
+
+pub use crl::CrlPublisher;
+pub use flow::{Issuance, IssuanceParts};
+pub use issuer::Issuer;
+pub use own_certificate::OwnCertificate;
+pub use profile::Profile;

@@ -1,0 +1,262 @@
+//! The subscribers' listener's own certificate: by an internal order through the one issuance function, renewed by itself
+//! when a third of its life is left, without a restart; or from the operator's files.
+
+use std::{
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use aws_lc_rs::rand;
+use cairn_acme::{challenge::Token, identifier::Identifier, key::PublicKey, status::AccountStatus, time::Timestamp};
+use cairn_x509::{
+    certificate::Certificate,
+    csr::build_csr,
+    key::{KeyKind, PrivateKey},
+};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tracing::{error, info};
+use zeroize::Zeroizing;
+
+use crate::{
+    id::{AccountId, AuthorizationId, DirectoryId, IdSeed, OrderId},
+    model::{Account, OrderState},
+    node::Ca,
+    store::{CreateOwnOrder, Seed, StoreError, TxError},
+};
+
+/// How long the internal order may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the certificate's age is looked at.
+const TICK: Duration = Duration::from_secs(10);
+
+/// Why there is no certificate for the listener.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnCertificateFault {
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The key or the certificate is not usable.
+    #[error("the listener's certificate cannot be used: {0}")]
+    Unusable(String),
+    /// The transaction's.
+    #[error("the CA could not issue its own certificate: {0}")]
+    Issuance(#[from] TxError),
+    /// The order did not end well.
+    #[error("the CA's own order ended without a certificate: {0}")]
+    Order(String),
+}
+
+impl From<StoreError> for OwnCertificateFault {
+    fn from(error: StoreError) -> Self {
+        Self::Issuance(error.into())
+    }
+}
+
+/// Hands rustls the certificate in force.
+#[derive(Debug, Default)]
+pub struct OwnCertificate {
+    current: ArcSwapOption<CertifiedKey>,
+}
+
+impl ResolvesServerCert for OwnCertificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.current.load_full()
+    }
+}
+
+impl OwnCertificate {
+    /// Takes the operator's files.
+    ///
+    /// # Errors
+    /// When they cannot be read or do not fit each other.
+    pub fn from_files(&self, certificate: &Path, key: &Path) -> Result<(), OwnCertificateFault> {
+        self.install(&read(certificate)?, &read(key)?)
+    }
+
+    fn install(&self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), OwnCertificateFault> {
+        let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
+        let chain = CertificateDer::pem_slice_iter(chain_pem).collect::<Result<Vec<_>, _>>().map_err(|e| unusable(&e))?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))?;
+        self.current.store(Some(Arc::new(certified)));
+        Ok(())
+    }
+
+    /// Loads the certificate of the last run, or issues one.
+    ///
+    /// # Errors
+    /// When neither works: without a certificate nobody can be served.
+    pub async fn start(&self, ca: &Arc<Ca>, dir: &Path) -> Result<(), OwnCertificateFault> {
+        let files = Files::under(dir);
+        if let Some((chain, key)) = files.load()
+            && due_at(ca, &chain).is_some_and(|due| ca.clock.wall() < due)
+            && self.install(&chain, &key).is_ok()
+        {
+            return Ok(());
+        }
+        self.renew(ca, &files).await
+    }
+
+    /// Renews for ever.
+    pub async fn run(self: Arc<Self>, ca: Arc<Ca>, dir: PathBuf) {
+        let files = Files::under(&dir);
+        loop {
+            tokio::time::sleep(TICK).await;
+            let due = files.load().and_then(|(chain, _)| due_at(&ca, &chain));
+            if due.is_some_and(|due| ca.clock.wall() < due) {
+                continue;
+            }
+            if let Err(error) = self.renew(&ca, &files).await {
+                error!(%error, "the CA's own certificate was not renewed; it tries again");
+            }
+        }
+    }
+
+    async fn renew(&self, ca: &Arc<Ca>, files: &Files) -> Result<(), OwnCertificateFault> {
+        let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
+        let key = PrivateKey::generate(KeyKind::P256).map_err(|e| unusable(&e))?;
+        let snapshot = ca.snapshot.load_full();
+        let host = Identifier::parse("dns", snapshot.urls.host()).map_err(|_| unusable(&"the url's host is no DNS name"))?;
+        let csr = build_csr(&key, &[host.to_string()]).map_err(|e| unusable(&e))?;
+        let chain = issue(ca, host, &csr).await?;
+        let pkcs8 = key.to_pkcs8_der().map_err(|e| unusable(&e))?;
+        let key_pem = Zeroizing::new(cairn_x509::certificate::pem("PRIVATE KEY", &pkcs8));
+        files.save(chain.as_bytes(), key_pem.as_bytes())?;
+        self.install(chain.as_bytes(), key_pem.as_bytes())?;
+        info!(host = snapshot.urls.host(), "own certificate renewed");
+        Ok(())
+    }
+}
+
+/// When a third of the life is left, if the chain's leaf is this issuer's and for this host.
+fn due_at(ca: &Ca, chain_pem: &[u8]) -> Option<Timestamp> {
+    let der = CertificateDer::from_pem_slice(chain_pem).ok()?;
+    let leaf = Certificate::parse(&der).ok()?;
+    let issuer = &ca.issuance.issuer().certificate;
+    let host = ca.snapshot.load().urls.host().to_owned();
+    let fits = leaf.issuer_der() == issuer.subject_der() && leaf.dns_names().contains(&host);
+    let life = leaf.not_after() - leaf.not_before();
+    fits.then(|| Timestamp::from_seconds(leaf.not_after() - life / 3))
+}
+
+/// Issues for the CA's own host: an account whose key is the issuing key's public half, so that no subscriber can have
+/// it, and an order that is ready by the configuration.
+async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, OwnCertificateFault> {
+    let unusable = |text: &str| OwnCertificateFault::Unusable(text.to_owned());
+    let snapshot = ca.snapshot.load_full();
+    let now = ca.clock.wall();
+    let issuer = ca.issuance.issuer();
+    let key = PublicKey::from_spki_der(issuer.certificate.spki_der()).map_err(|_| unusable("the issuing key has no JWK form"))?;
+    let account_id = AccountId::new(now, seed()?);
+    let mut token = [0; 32];
+    rand::fill(&mut token).map_err(|_| unusable("the random source failed"))?;
+    let account = Account {
+        id: account_id,
+        directory: DirectoryId::FIRST,
+        thumbprint: key.thumbprint(),
+        spki_sha256: cairn_x509::key::spki_sha256(issuer.certificate.spki_der()),
+        key,
+        status: AccountStatus::Valid,
+        contacts: Vec::new(),
+        terms_agreed: true,
+        url: snapshot.urls.account(&account_id),
+        created_at: now,
+    };
+    let order = ca
+        .store
+        .transact(CreateOwnOrder {
+            account,
+            order: OrderId::new(now, seed()?),
+            authorization: Seed { id: AuthorizationId::new(now, seed()?), token: Token::from_random(&token) },
+            host,
+            profile_hash: snapshot.profile.hash,
+            life: Duration::from_secs(3600),
+            now,
+        })
+        .await?;
+    let account = ca.store.account(order.account).await?.ok_or_else(|| unusable("the own account is gone"))?;
+    let mut authorizations = Vec::new();
+    for id in &order.authorizations {
+        authorizations.extend(ca.store.authorization(order.account, *id).await?);
+    }
+    let watch = ca.holds.watch(order.id.as_bytes());
+    ca.issuance.finalize(ca, &account, &order, &authorizations, csr, csr).await?;
+    let waited = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let changed = watch.changed();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(order) = ca.store.order(account.id, order.id).await?
+                && matches!(order.state, OrderState::Valid | OrderState::Invalid)
+            {
+                return Ok::<_, StoreError>(order);
+            }
+            changed.await;
+        }
+    })
+    .await;
+    let ended = match waited {
+        Ok(ended) => ended?,
+        Err(_) => return Err(OwnCertificateFault::Order(format!("nothing after {} s", PATIENCE.as_secs()))),
+    };
+    let key = match (ended.state, ended.certificate) {
+        (OrderState::Valid, Some(key)) => key,
+        _ => return Err(OwnCertificateFault::Order(ended.error.as_ref().map_or_else(String::new, |e| e.detail.clone()))),
+    };
+    let certificate = ca.store.certificate(key.serial).await?.ok_or_else(|| unusable("the certificate is gone"))?;
+    issuer.chain_of(&certificate).ok_or_else(|| unusable("the certificate has no signature"))
+}
+
+fn seed() -> Result<IdSeed, OwnCertificateFault> {
+    let mut seed = IdSeed::default();
+    rand::fill(&mut seed).map_err(|_| OwnCertificateFault::Unusable("the random source failed".to_owned()))?;
+    Ok(seed)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, OwnCertificateFault> {
+    std::fs::read(path).map_err(|source| OwnCertificateFault::File { path: path.to_owned(), source })
+}
+
+/// Where the pair lies between runs; one file holds both, so that they change together.
+struct Files {
+    pair: PathBuf,
+}
+
+impl Files {
+    fn under(dir: &Path) -> Self {
+        Self { pair: dir.join("keys").join("listener.pem") }
+    }
+
+    fn load(&self) -> Option<(Vec<u8>, Zeroizing<Vec<u8>>)> {
+        let pair = Zeroizing::new(std::fs::read(&self.pair).ok()?);
+        let split = pair.windows(KEY_BEGIN.len()).position(|w| w == KEY_BEGIN)?;
+        let (chain, key) = pair.split_at(split);
+        Some((chain.to_vec(), Zeroizing::new(key.to_vec())))
+    }
+
+    fn save(&self, chain: &[u8], key: &[u8]) -> Result<(), OwnCertificateFault> {
+        let fault = |source| OwnCertificateFault::File { path: self.pair.clone(), source };
+        let new = self.pair.with_extension("pem.new");
+        let _ = std::fs::remove_file(&new);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
+        file.write_all(chain).and_then(|()| file.write_all(key)).and_then(|()| file.sync_all()).map_err(fault)?;
+        std::fs::rename(&new, &self.pair).map_err(fault)
+    }
+}
+
+const KEY_BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";

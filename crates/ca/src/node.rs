@@ -1,0 +1,448 @@
+//! Puts the parts together from the configuration, starts what runs by schedule, and stops in good order.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::rand;
+use cairn_acme::{identifier::DnsName, time::Timestamp};
+use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
+use tokio::{sync::watch, task::JoinHandle};
+use tracing::{error, info, warn};
+
+use crate::{
+    authority::policy::NamePolicy,
+    clock::{Clock, Readings},
+    config::{Config, Preset},
+    frontend::{self, Urls},
+    holds::Holds,
+    id::{BootId, IdSeed},
+    issuance::{CrlPublisher, Issuance, IssuanceParts, Issuer, OwnCertificate, OwnCertificateFault, Profile, signer::Signer},
+    limits::Limits,
+    metrics::Metrics,
+    nonce::Nonces,
+    operator,
+    publication::{self, File, Readiness, Shelf},
+    store::{self, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy, TakeOver, TxError},
+    validation::{NameRules, Resolver, ValidationDriver, Validator},
+};
+
+/// How often abandoned work and expired rows are looked for.
+const SWEEP_TICK: Duration = Duration::from_secs(60);
+
+/// How many rows one take-over or sweep handles in a transaction.
+const CHUNK: usize = 256;
+
+/// A taken-over row's lease.
+const LEASE: Duration = Duration::from_secs(60);
+
+/// How long a clean stop waits for requests and work.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// One configuration in force. A request and an issuance keep the snapshot that they began with.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// As written.
+    pub config: Config,
+    /// Made from the configured URL.
+    pub urls: Urls,
+    /// Which names are issued for.
+    pub names: NamePolicy,
+    /// Where validation may connect to.
+    pub rules: NameRules,
+    /// The one profile.
+    pub profile: Profile,
+    /// Keys that are refused.
+    pub blocked: BlockedKeys,
+    /// Whether the server repeats a validation that failed transiently; never under `public`.
+    pub retries: bool,
+}
+
+/// The CA: what every handler works with.
+#[derive(Debug)]
+pub struct Ca {
+    /// What is kept.
+    pub store: Store,
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Replay protection.
+    pub nonces: Nonces,
+    /// Validations under way.
+    pub validation: ValidationDriver,
+    /// The one door to signatures.
+    pub issuance: Issuance,
+    /// Who waits for what.
+    pub holds: Arc<Holds>,
+    /// Bounds in memory.
+    pub limits: Arc<Limits>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Published files.
+    pub crls: Shelf,
+    /// This process incarnation.
+    pub boot: BootId,
+}
+
+/// What a node is started with.
+pub struct NodeParts {
+    /// The CA's directory.
+    pub dir: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// The unlocked issuing key's signer.
+    pub signer: Arc<dyn Signer>,
+    /// The issuing certificate, DER.
+    pub issuing_certificate: Vec<u8>,
+    /// The root certificate, DER.
+    pub root_certificate: Vec<u8>,
+    /// Keys that are refused.
+    pub blocked: BlockedKeys,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where the rows are: the directory's database, but for tests.
+    pub location: store::Location,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFault {
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
+    /// A transaction of the start.
+    #[error("{0}")]
+    Transaction(#[from] TxError),
+    /// The issuing certificate.
+    #[error("the issuing certificate cannot be used: {0}")]
+    Issuer(String),
+    /// The configuration, as far as it meets the rest.
+    #[error("{0}")]
+    Config(String),
+    /// The listener's certificate.
+    #[error(transparent)]
+    OwnCertificate(#[from] OwnCertificateFault),
+    /// An address.
+    #[error("cannot listen on {address} ({what}): {source}")]
+    Listen {
+        /// Which listener.
+        what: &'static str,
+        /// Where.
+        address: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The machine.
+    #[error("{0}")]
+    System(String),
+}
+
+impl From<StoreError> for StartFault {
+    fn from(error: StoreError) -> Self {
+        Self::Transaction(error.into())
+    }
+}
+
+/// A running node.
+pub struct Node {
+    ca: Arc<Ca>,
+    stop: watch::Sender<bool>,
+    /// The listeners, which end when their last connection is drained.
+    listeners: Vec<JoinHandle<()>>,
+    /// Work by schedule, ended at once.
+    schedules: Vec<JoinHandle<()>>,
+    own: Option<Arc<OwnCertificate>>,
+    root_certificate: Vec<u8>,
+    /// The bound addresses of the subscribers' listener.
+    pub subscribers: Vec<SocketAddr>,
+    /// The bound addresses of the publication listener.
+    pub publication: Vec<SocketAddr>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("subscribers", &self.subscribers).finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// Judges a configuration against the issuer that it shall serve.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub fn build(config: Config, blocked: BlockedKeys, issuer: &Issuer) -> Result<Self, String> {
+        let publication_port = config.listen.publication.first().map_or(80, SocketAddr::port);
+        let urls = Urls::new(&config.url.to_string(), publication_port, issuer.id).map_err(|e| e.to_string())?;
+        let profile = Profile::new("default", &config.profile.default);
+        let mut rules = Vec::new();
+        let mut known_suffixes = Vec::new();
+        for rule in &config.names {
+            let suffix = DnsName::parse_suffix(&rule.suffix).map_err(|_| format!("[[names]] suffix = \"{}\" is no DNS name", rule.suffix))?;
+            known_suffixes.push(suffix.clone());
+            rules.push(crate::validation::NameRule {
+                suffix,
+                dial: rule.dial.clone(),
+                http_port: rule.http_port,
+                tls_port: rule.tls_port,
+            });
+        }
+        let own: Vec<SocketAddr> = config.listen.subscribers.iter().chain(&config.listen.publication).copied().collect();
+        Ok(Self {
+            names: NamePolicy { permitted_dns: issuer.permitted_dns(), known_suffixes },
+            rules: NameRules::new(rules, own),
+            retries: config.preset != Preset::Public,
+            urls,
+            profile,
+            blocked,
+            config,
+        })
+    }
+}
+
+impl Node {
+    /// Opens the store, takes over what was under way, gets the listener's certificate, and listens.
+    ///
+    /// # Errors
+    /// Says what is missing; nothing is left running.
+    pub async fn start(parts: NodeParts) -> Result<Self, StartFault> {
+        let NodeParts { dir, config, signer, issuing_certificate, root_certificate, blocked, clock, location } = parts;
+        let now = clock.wall();
+        let boot = BootId::new(now, seed()?);
+        let limits = Arc::new(Limits::new(config.limits.clone()));
+        let holds = Arc::new(Holds::new(Arc::clone(&limits)));
+        let metrics = Arc::new(Metrics::new());
+        let store = Store::open(&location, store::OpenOptions::new(boot, Arc::<Holds>::clone(&holds), now))?;
+        let certificate = Certificate::parse(&issuing_certificate).map_err(|e| StartFault::Issuer(e.to_string()))?;
+        let known = store
+            .transact(RegisterIssuer { issuer: Issuer::record(&certificate, &issuing_certificate, 1, now), add: false })
+            .await?;
+        let mut issuer = Issuer {
+            id: known.id,
+            chain_pem: cairn_x509::certificate::pem("CERTIFICATE", &issuing_certificate),
+            der: issuing_certificate,
+            certificate,
+            crl_shards: known.crl_shards,
+            epoch: store.epoch(),
+            url: String::new(),
+        };
+        let snapshot = Snapshot::build(config, blocked, &issuer).map_err(StartFault::Config)?;
+        store.check_base_url(snapshot.urls.base()).await.map_err(StartFault::Config)?;
+        issuer.url = snapshot.urls.issuer();
+        store.transact(RegisterProfile { hash: snapshot.profile.hash, text: snapshot.profile.text.clone() }).await?;
+        let nonces = open_nonces(&store, &*clock).await?;
+        let start = Readings { wall: now, database: store.latest_time(), monotonic: clock.monotonic() };
+        let resolver = Resolver::new(&snapshot.config.dns.servers, snapshot.config.dns.timeout.into())
+            .map_err(|e| StartFault::System(e.to_string()))?;
+        let shelf = Shelf::default();
+        shelf.put(publication::issuer_path(issuer.id), File::certificate(issuer.der.clone(), now));
+        shelf.put(publication::ROOT_PATH.to_owned(), File::certificate(root_certificate.clone(), now));
+        let ca = Arc::new(Ca {
+            validation: ValidationDriver::new(Validator::new(resolver)),
+            issuance: Issuance::new(IssuanceParts { issuer: Arc::new(issuer), signer, start }),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            store,
+            nonces,
+            holds,
+            limits,
+            metrics,
+            clock,
+            crls: shelf,
+            boot,
+        });
+        take_over(&ca).await;
+        Self::listen(ca, dir, root_certificate).await
+    }
+
+    async fn listen(ca: Arc<Ca>, dir: PathBuf, root_certificate: Vec<u8>) -> Result<Self, StartFault> {
+        let snapshot = ca.snapshot.load_full();
+        let config = &snapshot.config;
+        let own = Arc::new(OwnCertificate::default());
+        let mut schedules = Vec::new();
+        match (&config.tls.certificate, &config.tls.key) {
+            (Some(certificate), Some(key)) => own.from_files(&dir.join(certificate), &dir.join(key))?,
+            _ => {
+                own.start(&ca, &dir).await?;
+                schedules.push(tokio::spawn(Arc::clone(&own).run(Arc::clone(&ca), dir.clone())));
+            }
+        }
+        CrlPublisher::start(&ca).await;
+        let (stop, stopped) = watch::channel(false);
+        let mut listeners = Vec::new();
+        let mut subscribers = Vec::new();
+        for address in &config.listen.subscribers {
+            let (bound, task) = frontend::listen(Arc::clone(&ca), *address, Arc::<OwnCertificate>::clone(&own), stopped.clone())
+                .map_err(|source| StartFault::Listen { what: "subscribers", address: address.to_string(), source })?;
+            subscribers.push(bound);
+            listeners.push(task);
+        }
+        let mut published = Vec::new();
+        for address in &config.listen.publication {
+            let (bound, task) = publication::listen(Arc::clone(&ca), *address, stopped.clone())
+                .map_err(|source| StartFault::Listen { what: "publication", address: address.to_string(), source })?;
+            published.push(bound);
+            listeners.push(task);
+        }
+        let socket = dir.join(operator::SOCKET);
+        let task = operator::listen(Arc::clone(&ca), &socket, stopped)
+            .map_err(|source| StartFault::Listen { what: "operator", address: socket.display().to_string(), source })?;
+        listeners.push(task);
+        schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
+        schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
+        let own = config.tls.certificate.is_none().then_some(own);
+        Ok(Self { ca, stop, listeners, schedules, own, root_certificate, subscribers, publication: published })
+    }
+
+    /// The CA behind the listeners, for tests in the same process.
+    #[must_use]
+    pub fn ca(&self) -> &Arc<Ca> {
+        &self.ca
+    }
+
+    /// The root certificate, DER.
+    #[must_use]
+    pub fn root_certificate(&self) -> &[u8] {
+        &self.root_certificate
+    }
+
+    /// Whether the listener's certificate is the CA's own.
+    #[must_use]
+    pub fn issues_own_certificate(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Puts another configuration in force for what begins from now on. Listeners, keys and URL stay as they are: a
+    /// change of those needs a restart.
+    ///
+    /// # Errors
+    /// In words; the old configuration stays in force.
+    pub async fn reload(&self, config: Config, blocked: BlockedKeys) -> Result<(), String> {
+        let old = self.ca.snapshot.load_full();
+        let fixed = [
+            ("url", old.config.url != config.url),
+            ("listen", old.config.listen != config.listen),
+            ("keys", old.config.keys != config.keys),
+            ("tls", old.config.tls != config.tls),
+            ("dns", old.config.dns != config.dns),
+        ];
+        let changed: Vec<&str> = fixed.iter().filter(|(_, c)| *c).map(|(name, _)| *name).collect();
+        if !changed.is_empty() {
+            return Err(format!("a change of {} takes effect only by a restart; nothing was changed", changed.join(", ")));
+        }
+        let snapshot = Snapshot::build(config, blocked, self.ca.issuance.issuer())?;
+        let profile = RegisterProfile { hash: snapshot.profile.hash, text: snapshot.profile.text.clone() };
+        self.ca.store.transact(profile).await.map_err(|e| e.to_string())?;
+        self.ca.limits.set(snapshot.config.limits.clone());
+        self.ca.snapshot.store(Arc::new(snapshot));
+        info!("configuration reloaded");
+        Ok(())
+    }
+
+    /// Takes no more connections, lets requests and work under way end, saves the nonce window, closes the store.
+    pub async fn shutdown(self) {
+        // Nobody is left to hear of it only if every listener has ended already.
+        let _ = self.stop.send(true);
+        for task in &self.schedules {
+            task.abort();
+        }
+        let drained = tokio::time::timeout(DRAIN, async {
+            for task in self.listeners {
+                let _ = task.await;
+            }
+        })
+        .await;
+        if drained.is_err() {
+            warn!("stopped with requests still open after {} s", DRAIN.as_secs());
+        }
+        let window = self.ca.nonces.save(self.ca.clock.monotonic(), self.ca.clock.wall());
+        if let Err(error) = self.ca.store.save_nonce_window(&window).await {
+            warn!(%error, "the nonce window was not saved; clients will be told badNonce once");
+        }
+        self.ca.store.close().await;
+        info!("stopped");
+    }
+}
+
+/// The window of the last clean stop, deleted before the first request; after a crash a new one.
+async fn open_nonces(store: &Store, clock: &dyn Clock) -> Result<Nonces, StartFault> {
+    let system = |e: &dyn std::fmt::Display| StartFault::System(e.to_string());
+    if let Some(saved) = store.take_nonce_window().await? {
+        match Nonces::load(&saved, clock.monotonic(), clock.wall()) {
+            Ok(nonces) => return Ok(nonces),
+            Err(error) => warn!(%error, "the saved nonce window is of no use; a new one is opened"),
+        }
+    }
+    Nonces::new().map_err(|e| system(&e))
+}
+
+fn seed() -> Result<IdSeed, StartFault> {
+    let mut seed = IdSeed::default();
+    rand::fill(&mut seed).map_err(|_| StartFault::System("the random source failed".to_owned()))?;
+    Ok(seed)
+}
+
+/// Goes on with what another incarnation began, or ends it with a reason.
+async fn take_over(ca: &Arc<Ca>) {
+    loop {
+        let take = TakeOver { boot: ca.boot, lease: LEASE, limit: CHUNK, now: ca.clock.wall() };
+        let (resumed, more) = match ca.store.transact(take).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                error!(%error, "work of an earlier run could not be taken over; it tries again");
+                return;
+            }
+        };
+        for work in resumed {
+            match work {
+                Resumed::Validation { work, authorization } => {
+                    info!(name = %authorization.identifier, attempt = work.attempts, "validation taken over");
+                    ca.validation.resume(ca, &work, &authorization);
+                }
+                Resumed::Issuance { work, order } => {
+                    info!(order = %order.id, serials = order.attempts, "issuance taken over under a new serial");
+                    ca.issuance.resume(ca, work, *order);
+                }
+            }
+        }
+        if !more {
+            return;
+        }
+    }
+}
+
+/// Expiry, sweeping, leases that ran out.
+async fn housekeeping(ca: Arc<Ca>) {
+    loop {
+        tokio::time::sleep(SWEEP_TICK).await;
+        take_over(&ca).await;
+        let config = &ca.snapshot.load_full().config;
+        let policy = SweepPolicy { orders_after: config.sweep.orders_after.into(), audit_after: config.sweep.audit_after.into() };
+        loop {
+            match ca.store.sweep(ca.clock.wall(), &policy, CHUNK).await {
+                Ok(report) if report.more => {}
+                Ok(_) => break,
+                Err(error) => {
+                    warn!(%error, "sweeping failed; it tries again");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the node can serve: the store writes, CRLs are fresh, clocks agree.
+#[must_use]
+pub fn readiness(ca: &Ca) -> Readiness {
+    let now: Timestamp = ca.clock.wall();
+    Readiness::of(ca, now)
+}
+
+/// Where a CA's directory keeps its database.
+#[must_use]
+pub fn location(dir: &Path) -> store::Location {
+    store::Location::File(dir.to_owned())
+}

@@ -1,0 +1,281 @@
+//! Drives validations: the retry plan, the store's transactions and the attempts themselves, each as a task of the server
+//! and never of the request that asked, which dies when a client hangs up.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use cairn_acme::{
+    challenge::{ChallengeType, KeyAuthorization},
+    problem::Problem,
+    status::ChallengeStatus,
+    time::Timestamp,
+};
+use tokio::{sync::Semaphore, time};
+use tracing::{info, warn};
+
+use super::{Attempt, Job, Next, Outcome, Schedule, Validator};
+use crate::{
+    id::AuthorizationId,
+    model::{Account, Authorization, Work, WorkSubject},
+    node::Ca,
+    store::{BeginValidation, ConcludeValidation, NoteValidationAttempt, Target, TxError},
+};
+
+/// A validation that takes longer than this is made durable before it ends.
+const DURABLE_AFTER: Duration = Duration::from_millis(100);
+
+/// A work row's lease: longer than the longest validation, so that only a dead process loses it.
+pub(crate) const LEASE: Duration = Duration::from_secs(60);
+
+/// How many validations run at once; slow responders fill this pool and no other (T-CA-116).
+const AT_ONCE: usize = 1024;
+
+/// Starts and follows validations.
+#[derive(Debug)]
+pub struct ValidationDriver {
+    validator: Validator,
+    /// The authorizations that are being validated here, so that a hundred POSTs start one job (T-CA-44).
+    running: Mutex<HashSet<AuthorizationId>>,
+    places: Semaphore,
+}
+
+/// One authorization's place among the running; it is given back however the job ends.
+struct Running {
+    ca: Arc<Ca>,
+    id: AuthorizationId,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.ca.validation.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+impl ValidationDriver {
+    /// Nothing runs yet.
+    #[must_use]
+    pub fn new(validator: Validator) -> Self {
+        Self { validator, running: Mutex::default(), places: Semaphore::new(AT_ONCE) }
+    }
+
+    /// The validator, for its counters.
+    #[must_use]
+    pub fn validator(&self) -> &Validator {
+        &self.validator
+    }
+
+    /// Whether the authorization's validation runs in this process.
+    #[must_use]
+    pub fn is_running(&self, authorization: AuthorizationId) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&authorization)
+    }
+
+    fn enter(&self, ca: &Arc<Ca>, id: AuthorizationId) -> Option<Running> {
+        let new = self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        new.then(|| Running { ca: Arc::clone(ca), id })
+    }
+
+    /// Starts the validation that a response to the challenge asks for, unless it runs already. When the request is not
+    /// held, its answer shows `processing`, so the work is durable before this returns.
+    ///
+    /// # Errors
+    /// The transaction's.
+    pub async fn respond(
+        &self,
+        ca: &Arc<Ca>,
+        account: &Account,
+        authorization: &Authorization,
+        challenge: ChallengeType,
+        held: bool,
+    ) -> Result<(), TxError> {
+        let Some(running) = self.enter(ca, authorization.id) else {
+            return Ok(());
+        };
+        let target = Target { account: account.id, authorization: authorization.id, challenge };
+        let key_authorization = KeyAuthorization::new(&authorization.token, &account.thumbprint).to_string();
+        let mut task = Task { ca: Arc::clone(ca), target, key_authorization, generation: None, _running: running };
+        if !held && !task.make_durable().await? {
+            return Ok(());
+        }
+        let job = task.job(authorization);
+        tokio::spawn(task.run(job));
+        Ok(())
+    }
+
+    /// Goes on with a validation that was taken over.
+    pub fn resume(&self, ca: &Arc<Ca>, work: &Work, authorization: &Authorization) {
+        let WorkSubject::Validate { account, challenge, .. } = work.subject else {
+            return;
+        };
+        let Some(running) = self.enter(ca, authorization.id) else {
+            return;
+        };
+        let stored = authorization.challenges.iter().find(|c| c.kind == challenge).and_then(|c| c.key_authorization.clone());
+        let Some(key_authorization) = stored else {
+            return;
+        };
+        let target = Target { account, authorization: authorization.id, challenge };
+        let task =
+            Task { ca: Arc::clone(ca), target, key_authorization, generation: Some(work.generation), _running: running };
+        let job = task.job(authorization);
+        tokio::spawn(task.run(job));
+    }
+}
+
+/// One validation under way.
+struct Task {
+    ca: Arc<Ca>,
+    target: Target,
+    key_authorization: String,
+    /// Set once the work is durable.
+    generation: Option<u32>,
+    _running: Running,
+}
+
+impl Task {
+    fn job(&self, authorization: &Authorization) -> Job {
+        Job {
+            identifier: authorization.identifier.clone(),
+            challenge: self.target.challenge,
+            token: authorization.token.clone(),
+            key_authorization: self.key_authorization.clone(),
+        }
+    }
+
+    /// Whether the validation is now durable and ours; else it is decided or runs elsewhere.
+    async fn make_durable(&mut self) -> Result<bool, TxError> {
+        if self.generation.is_some() {
+            return Ok(true);
+        }
+        let begun = self
+            .ca
+            .store
+            .transact(BeginValidation {
+                target: self.target,
+                key_authorization: self.key_authorization.clone(),
+                boot: self.ca.boot,
+                lease: LEASE,
+                now: self.ca.clock.wall(),
+            })
+            .await?;
+        self.generation = begun.generation;
+        Ok(self.generation.is_some())
+    }
+
+    async fn run(mut self, job: Job) {
+        if let Err(error) = self.validate(&job).await {
+            // What is durable is taken over when its lease ends; what is not was never acknowledged.
+            warn!(name = %job.identifier, %error, "validation interrupted");
+        }
+    }
+
+    async fn validate(&mut self, job: &Job) -> Result<(), TxError> {
+        let ca = Arc::clone(&self.ca);
+        let Ok(_place) = ca.validation.places.acquire().await else {
+            return Ok(());
+        };
+        let snapshot = ca.snapshot.load_full();
+        // The plan counts from this validation's start; it needs no civil time.
+        let origin = ca.clock.monotonic();
+        let since_start = || {
+            let passed = ca.clock.monotonic().saturating_sub(origin);
+            Timestamp::from_millis(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
+        };
+        let mut schedule = Schedule::start(since_start(), snapshot.retries);
+        loop {
+            let begun_at = since_start();
+            let bound = schedule.attempt_ends(begun_at).since(begun_at);
+            let attempt = ca.validation.validator.attempt(job, &snapshot.rules, bound);
+            let Some(Attempt { outcome, trace }) = self.follow(attempt).await? else {
+                return Ok(());
+            };
+            let trace = serde_json::to_string(&trace).unwrap_or_default();
+            let end = match outcome {
+                Ok(found) => Ok(found),
+                Err(failure) => {
+                    let number = schedule.attempts();
+                    let kind = if failure.transient { Outcome::FailedTransiently } else { Outcome::FailedFinally };
+                    info!(
+                        name = %job.identifier, challenge = %job.challenge, attempt = number,
+                        reason = %failure.problem.detail, "validation failed"
+                    );
+                    ca.metrics.validation_attempt_failed();
+                    let now = since_start();
+                    match schedule.conclude(now, kind) {
+                        Next::AttemptAt(at) => {
+                            if !self.note(failure.problem, trace, at.since(now)).await? {
+                                return Ok(());
+                            }
+                            time::sleep(at.since(now)).await;
+                            continue;
+                        }
+                        Next::GiveUp | Next::Done => Err(failure.problem),
+                    }
+                }
+            };
+            return self.conclude(end.map(|found| found.into_model(ca.clock.wall())), trace).await;
+        }
+    }
+
+    /// Waits for the attempt, and makes the work durable when that takes long. `None`: it is no longer ours.
+    async fn follow(&mut self, attempt: impl Future<Output = Attempt>) -> Result<Option<Attempt>, TxError> {
+        tokio::pin!(attempt);
+        if self.generation.is_none() {
+            match time::timeout(DURABLE_AFTER, &mut attempt).await {
+                Ok(attempt) => return Ok(Some(attempt)),
+                Err(_) if !self.make_durable().await? => return Ok(None),
+                Err(_) => {}
+            }
+        }
+        Ok(Some(attempt.await))
+    }
+
+    /// Shows the error of an attempt that will be repeated. `false`: the work is no longer ours.
+    async fn note(&mut self, mut error: Problem, trace: String, wait: Duration) -> Result<bool, TxError> {
+        if !self.make_durable().await? {
+            return Ok(false);
+        }
+        let Some(generation) = self.generation else {
+            return Ok(false);
+        };
+        error.detail = format!("{} The server tries again in {} s.", error.detail, wait.as_secs().max(1));
+        let noted = NoteValidationAttempt {
+            target: self.target,
+            generation,
+            boot: self.ca.boot,
+            error,
+            trace,
+            lease: LEASE,
+            now: self.ca.clock.wall(),
+        };
+        Ok(self.ca.store.transact(noted).await?.is_some())
+    }
+
+    async fn conclude(&mut self, outcome: Result<crate::model::Evidence, Problem>, trace: String) -> Result<(), TxError> {
+        let snapshot = self.ca.snapshot.load_full();
+        let valid = outcome.is_ok();
+        let concluded = self
+            .ca
+            .store
+            .transact(ConcludeValidation {
+                target: self.target,
+                key_authorization: self.key_authorization.clone(),
+                generation: self.generation,
+                boot: self.ca.boot,
+                outcome,
+                trace,
+                life: snapshot.config.orders.authorization_life.into(),
+                now: self.ca.clock.wall(),
+            })
+            .await?;
+        self.ca.metrics.validation_concluded(valid);
+        let decided = concluded.challenges.iter().any(|c| c.status == ChallengeStatus::Valid);
+        if valid != decided {
+            info!(name = %concluded.identifier, "validation came too late: the authorization was decided meanwhile");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! Real peers against the real binary, each test in a network namespace of its own with real
+//! ports: the CA at 127.0.0.1, the peer at 127.0.0.2, DNS at 127.0.0.1:53.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
+
+mod acme_py;
+mod certbot;
+mod instant_acme;
+mod raw;
+mod world;
