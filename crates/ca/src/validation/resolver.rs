@@ -35,8 +35,9 @@ pub struct ResolverConfig {
     /// After this time without an answer, or sooner if a server is known to be fast, a query is
     /// sent again, to the next server if there is one.
     pub repeat: Duration,
-    /// How long one look-up may take in all.
-    pub total: Duration,
+    /// How long one server may take for one look-up; all together at most 8 seconds, so that a
+    /// failure is told before the attempt's time is over.
+    pub timeout: Duration,
 }
 
 impl Default for ResolverConfig {
@@ -45,7 +46,7 @@ impl Default for ResolverConfig {
             servers: Vec::new(),
             resolver_file: PathBuf::from("/etc/resolv.conf"),
             repeat: Duration::from_secs(1),
-            total: Duration::from_secs(5),
+            timeout: Duration::from_secs(3),
         }
     }
 }
@@ -56,7 +57,7 @@ pub struct Resolver {
     servers: ArcSwap<Vec<Arc<Server>>>,
     file: Option<Mutex<ResolverFile>>,
     repeat: Duration,
-    total: Duration,
+    timeout: Duration,
     streams: Semaphore,
     counters: Arc<Counters>,
 }
@@ -91,6 +92,11 @@ pub enum LookupFault {
     },
 }
 
+/// An address that no DNS server can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no address of a DNS server")]
+pub struct BadServer(pub SocketAddr);
+
 impl LookupFault {
     /// Tells whether asking again in some seconds may help.
     pub fn is_transient(&self) -> bool {
@@ -102,20 +108,47 @@ impl LookupFault {
 }
 
 impl Resolver {
+    /// Makes a resolver of the configured servers; without any, of the system's.
+    ///
+    /// # Errors
+    ///
+    /// [`BadServer`] for an address that no server can have.
+    pub fn new(servers: &[SocketAddr], timeout: Duration) -> Result<Self, BadServer> {
+        Self::with(ResolverConfig {
+            servers: servers.to_vec(),
+            timeout,
+            ..ResolverConfig::default()
+        })
+    }
+
     /// Makes a resolver; no socket is opened before the first look-up.
-    pub fn new(config: ResolverConfig, counters: Arc<Counters>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::new`].
+    pub fn with(config: ResolverConfig) -> Result<Self, BadServer> {
+        for server in &config.servers {
+            if server.port() == 0 || server.ip().is_unspecified() || server.ip().is_multicast() {
+                return Err(BadServer(*server));
+            }
+        }
         let file = config
             .servers
             .is_empty()
             .then(|| Mutex::new(ResolverFile::new(config.resolver_file)));
-        Self {
+        Ok(Self {
             servers: ArcSwap::from_pointee(servers(&config.servers)),
             file,
             repeat: config.repeat,
-            total: config.total,
+            timeout: config.timeout,
             streams: Semaphore::new(STREAMS),
-            counters,
-        }
+            counters: Arc::default(),
+        })
+    }
+
+    /// Gives the counters, which the whole of validation shares.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Looks up the addresses of a name, A and AAAA side by side.
@@ -203,7 +236,11 @@ impl Resolver {
     /// Asks for one kind, and on along aliases whose targets the servers said nothing about.
     async fn ask(&self, name: &str, kind: RecordKind, deadline: Instant) -> Asked {
         let began = Instant::now();
-        let deadline = deadline.min(began + self.total);
+        let servers = u32::try_from(self.servers.load().len())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let total = self.timeout.saturating_mul(servers).min(TOTAL);
+        let deadline = deadline.min(began + total);
         let mut asked = Asked {
             result: Err(DnsFault::Timeout),
             server: None,
@@ -467,6 +504,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How long one look-up may take in all.
+const TOTAL: Duration = Duration::from_secs(8);
 /// Times that a query is sent at most, over all servers (T-CA-77).
 const SENDS: usize = 4;
 /// Draws of an id that is not in use; the chance that all fail is nil.

@@ -2,20 +2,15 @@
 
 use tokio::net::TcpListener;
 
-use super::super::resolver::ResolverConfig;
 use super::super::testing::{Dns, addresses, rule};
 use super::*;
 
 fn dialer(dns: &Dns) -> Dialer {
-    let counters = Arc::new(Counters::default());
-    let config = ResolverConfig {
-        servers: vec![dns.address],
-        ..ResolverConfig::default()
-    };
+    let resolver = Resolver::new(&[dns.address], Duration::from_secs(3)).unwrap();
     Dialer {
-        resolver: Resolver::new(config, Arc::clone(&counters)),
+        counters: Arc::clone(resolver.counters()),
+        resolver,
         limits: TargetLimits::new(8),
-        counters,
     }
 }
 

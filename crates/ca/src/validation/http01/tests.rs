@@ -10,9 +10,9 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::super::resolver::ResolverConfig;
+use super::super::resolver::Resolver;
 use super::super::testing::{Dns, Script, Then, Web, addresses, rule};
-use super::super::{Attempt, Validator, ValidatorConfig};
+use super::super::{Attempt, Bounds, Validator};
 use super::*;
 
 const TOKEN: &str = "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0";
@@ -61,8 +61,8 @@ impl Scene {
             token: TOKEN.parse::<Token>().unwrap(),
             key_authorization: KEY_AUTHORIZATION.to_owned(),
         };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        self.validator.attempt(&job, &self.rules, deadline).await
+        let bound = Duration::from_secs(60);
+        self.validator.attempt(&job, &self.rules, bound).await
     }
 
     /// Makes an attempt that must fail.
@@ -80,16 +80,12 @@ impl Scene {
 
 /// A validator whose attempts end after [`PATIENCE`].
 fn validator(dns: &Dns) -> Validator {
-    let resolver = ResolverConfig {
-        servers: vec![dns.address],
-        ..ResolverConfig::default()
-    };
-    Validator::new(ValidatorConfig {
-        resolver,
+    let resolver = Resolver::new(&[dns.address], Duration::from_secs(3)).unwrap();
+    let bounds = Bounds {
         attempt: PATIENCE,
-        ..ValidatorConfig::default()
-    })
-    .unwrap()
+        ..Bounds::default()
+    };
+    Validator::with_bounds(resolver, bounds)
 }
 
 async fn serving(script: Script) -> (Web, Scene) {
@@ -635,8 +631,7 @@ async fn a_method_that_cannot_show_control_is_refused_and_never_dialled() {
         token: TOKEN.parse::<Token>().unwrap(),
         key_authorization: KEY_AUTHORIZATION.to_owned(),
     };
-    let deadline = Instant::now() + Duration::from_secs(1);
-    let attempt = scene.validator.attempt(&job, &scene.rules, deadline).await;
+    let attempt = scene.validator.attempt(&job, &scene.rules, PATIENCE).await;
     assert_eq!(
         attempt.outcome.unwrap_err().problem.kind,
         ProblemType::ServerInternal

@@ -11,7 +11,7 @@ fn resolver(servers: &[SocketAddr]) -> Resolver {
         servers: servers.to_vec(),
         ..ResolverConfig::default()
     };
-    Resolver::new(config, Arc::default())
+    Resolver::with(config).unwrap()
 }
 
 /// One that repeats after 50 ms, and gives up after as many repeats as the real one.
@@ -19,10 +19,10 @@ fn hasty(servers: &[SocketAddr]) -> Resolver {
     let config = ResolverConfig {
         servers: servers.to_vec(),
         repeat: Duration::from_millis(50),
-        total: Duration::from_millis(250),
+        timeout: Duration::from_millis(250),
         ..ResolverConfig::default()
     };
-    Resolver::new(config, Arc::default())
+    Resolver::with(config).unwrap()
 }
 
 async fn find(resolver: &Resolver, name: &str) -> Result<Vec<String>, LookupFault> {
@@ -378,7 +378,7 @@ async fn the_systems_resolver_file_is_followed() {
         resolver_file: path,
         ..ResolverConfig::default()
     };
-    let resolver = Resolver::new(config, Arc::default());
+    let resolver = Resolver::with(config).unwrap();
     assert_eq!(
         resolver.servers()[0].address,
         "192.0.2.53:53".parse().unwrap()
@@ -399,4 +399,14 @@ async fn a_fast_server_is_asked_again_soon_and_a_slow_one_later() {
     }
     assert!((300..=400).contains(&patience(0)), "{}", patience(0));
     assert_eq!(patience(3), 1000);
+}
+
+#[test]
+fn an_address_that_no_server_can_have_is_refused() {
+    for wrong in ["192.0.2.1:0", "0.0.0.0:53", "[::]:53", "224.0.0.251:5353"] {
+        let server = wrong.parse().unwrap();
+        let refused = Resolver::new(&[server], Duration::from_secs(3));
+        assert_eq!(refused.unwrap_err(), BadServer(server));
+    }
+    assert!(Resolver::new(&[], Duration::from_secs(3)).is_ok());
 }
