@@ -18,11 +18,7 @@ use ipnet::IpNet;
 #[command(
     after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later."
 )]
-<<<<<<< HEAD
-pub struct Cli {
-=======
 pub(crate) struct Cli {
->>>>>>> cli
     /// On every command.
     #[command(flatten)]
     pub(crate) global: Global,

@@ -29,11 +29,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// A failure that changed nothing.
-<<<<<<< HEAD
-    pub fn new(what: impl Into<String>) -> Self {
-=======
     pub(crate) fn new(what: impl Into<String>) -> Self {
->>>>>>> cli
         Self {
             what: what.into(),
             causes: Vec::new(),
@@ -43,11 +39,7 @@ impl Failure {
     }
 
     /// A wrong command line or configuration.
-<<<<<<< HEAD
-    pub fn usage(what: impl Into<String>) -> Self {
-=======
     pub(crate) fn usage(what: impl Into<String>) -> Self {
->>>>>>> cli
         Self {
             code: Code::Usage,
             ..Self::new(what)

@@ -25,11 +25,7 @@ use crate::table::is_unsafe;
 const VALUE_CHARS: usize = 1024;
 
 /// Starts logging for the process. `verbosity` raises the level by one for each `-v`.
-<<<<<<< HEAD
-pub fn start(log: &Log, verbosity: u8) {
-=======
 pub(crate) fn start(log: &Log, verbosity: u8) {
->>>>>>> cli
     let levels = [
         LogLevel::Error,
         LogLevel::Warn,

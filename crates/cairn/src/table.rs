@@ -34,11 +34,7 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// Control characters, and those that turn the direction of writing round.
-<<<<<<< HEAD
-pub fn is_unsafe(c: char) -> bool {
-=======
 pub(crate) fn is_unsafe(c: char) -> bool {
->>>>>>> cli
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -24,11 +24,7 @@ struct Restored {
 }
 
 /// Puts a backup into a directory without a store, under a new epoch.
-<<<<<<< HEAD
-pub fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
-=======
 pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
->>>>>>> cli
     let dir = directory(&Place {
         dir: Some(args.dir.clone()),
     })?;
