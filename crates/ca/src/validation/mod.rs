@@ -11,6 +11,7 @@ pub mod dns_message;
 mod dns_server;
 pub(crate) mod driver;
 mod explain;
+mod fuzz;
 mod http01;
 pub mod http_answer;
 mod http_fetch;
@@ -45,6 +46,7 @@ use crate::model;
 
 pub use self::counters::Counters;
 pub use self::driver::ValidationDriver;
+pub use self::fuzz::{fuzz_dns_answer, fuzz_http_head};
 pub use self::resolver::Resolver;
 pub use self::rules::{NameRule, NameRules};
 pub use self::schedule::{Next, Outcome, Schedule};
