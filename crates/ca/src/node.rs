@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use cairn_acme::{identifier::DnsName, time::Timestamp};
-use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
+use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
