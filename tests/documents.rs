@@ -1,6 +1,8 @@
 //! `docs/conformance.md` and `docs/security.md` against the tests: a row names the tests that carry its id as a comment
 //! inside their body, or says what it waits for. `CAIRN_BLESS=1` rewrites the last column of both from the tests.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -10,7 +12,10 @@ use std::{
 const DOCUMENTS: [&str; 2] = ["docs/conformance.md", "docs/security.md"];
 
 fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
@@ -36,7 +41,9 @@ fn ids(comment: &str) -> Vec<String> {
             let numbered = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
             word.strip_prefix("T-CA-").is_some_and(numbered)
                 || (word.len() == 4 && word.strip_prefix("R-").is_some_and(numbered))
-                || ["8555-", "5280-"].iter().any(|p| word.strip_prefix(p).is_some_and(|rest| rest.contains('-')))
+                || ["8555-", "5280-"]
+                    .iter()
+                    .any(|p| word.strip_prefix(p).is_some_and(|rest| rest.contains('-')))
         })
         .map(str::to_owned)
         .collect()
@@ -61,7 +68,10 @@ fn shown() -> BTreeMap<String, BTreeSet<String>> {
             if let Some((name, closes_at)) = &inside {
                 if let Some((_, comment)) = code.split_once("//") {
                     for id in ids(comment) {
-                        found.entry(id).or_default().insert(format!("{place}::{name}"));
+                        found
+                            .entry(id)
+                            .or_default()
+                            .insert(format!("{place}::{name}"));
                     }
                 }
                 if code == "}" && indent == *closes_at {
@@ -75,7 +85,10 @@ fn shown() -> BTreeMap<String, BTreeSet<String>> {
                 ignored = true;
             } else if is_test && (code.starts_with("fn ") || code.starts_with("async fn ")) {
                 let name = code.trim_start_matches("async ").trim_start_matches("fn ");
-                let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let name: String = name
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
                 if !ignored {
                     inside = Some((name, indent));
                 }
@@ -89,10 +102,15 @@ fn shown() -> BTreeMap<String, BTreeSet<String>> {
 
 /// A table row: id, text, shown by.
 fn row(line: &str) -> Option<(&str, &str, &str)> {
-    let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.rsplitn(2, " | ");
+    let mut cells = line
+        .strip_prefix("| ")?
+        .strip_suffix(" |")?
+        .rsplitn(2, " | ");
     let last = cells.next()?;
     let (id, text) = cells.next()?.split_once(" | ")?;
-    let is_id = ["8555-", "T-CA-", "R-", "5280-"].iter().any(|p| id.starts_with(p));
+    let is_id = ["8555-", "T-CA-", "R-", "5280-"]
+        .iter()
+        .any(|p| id.starts_with(p));
     is_id.then_some((id, text, last))
 }
 
@@ -121,10 +139,18 @@ fn each_row_names_the_tests_that_carry_its_id_or_says_what_it_waits_for() {
             let want = shown.get(id).map(|tests| {
                 let shown: Vec<String> = tests.iter().take(3).map(|t| format!("`{t}`")).collect();
                 let more = tests.len().saturating_sub(3);
-                if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+                if more > 0 {
+                    format!("{} and {more} more", shown.join(", "))
+                } else {
+                    shown.join(", ")
+                }
             });
             // 'with X' stays beside the tests: a part of the line still waits for X.
-            let waits = waits.filter(|w| w.starts_with("with ") || w.starts_with("later") || (want.is_none() && *w == "not yet"));
+            let waits = waits.filter(|w| {
+                w.starts_with("with ")
+                    || w.starts_with("later")
+                    || (want.is_none() && *w == "not yet")
+            });
             let want = match (want, waits) {
                 (Some(tests), Some(waits)) => format!("{tests}; {waits}"),
                 (Some(tests), None) => tests,
@@ -132,7 +158,9 @@ fn each_row_names_the_tests_that_carry_its_id_or_says_what_it_waits_for() {
                 (None, None) => "not yet".to_owned(),
             };
             if want != last {
-                faults.push(format!("{document}: {id}: says «{last}», the tests say «{want}»"));
+                faults.push(format!(
+                    "{document}: {id}: says «{last}», the tests say «{want}»"
+                ));
             }
             let _ = tests;
             rewritten.push_str(&format!("| {id} | {text} | {want} |\n"));
@@ -142,5 +170,9 @@ fn each_row_names_the_tests_that_carry_its_id_or_says_what_it_waits_for() {
             fs::write(&path, rewritten).unwrap();
         }
     }
-    assert!(faults.is_empty() || bless, "run again with CAIRN_BLESS=1, or mend the tests:\n{}", faults.join("\n"));
+    assert!(
+        faults.is_empty() || bless,
+        "run again with CAIRN_BLESS=1, or mend the tests:\n{}",
+        faults.join("\n")
+    );
 }
