@@ -95,7 +95,7 @@ impl CrlPublisher {
         let life: Duration = snapshot.config.crl.life.into();
         let this_update = now.as_seconds() - BACKDATE;
         let next_update = now.plus(life).as_seconds().min(issuer.certificate.not_after());
-        let url = snapshot.urls.crl(shard);
+        let url = snapshot.urls.crl(&issuer.id, shard);
         let template = CrlTemplate {
             issuer_subject_der: issuer.certificate.subject_der(),
             issuer_key_id: issuer.certificate.key_id(),

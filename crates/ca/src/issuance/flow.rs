@@ -208,7 +208,7 @@ impl Issuance {
             .ok_or("no validity fits the order, the profile and the issuer")?;
         let snapshot = ca.snapshot.load();
         let dns_names: Vec<String> = order.identifiers.iter().map(ToString::to_string).collect();
-        let crl_url = snapshot.urls.crl(crl_shard);
+        let crl_url = snapshot.urls.crl(&issuer.id, crl_shard);
         let common_name = if profile.settings.common_name { dns_names.iter().find(|n| n.len() <= 64).cloned() } else { None };
         let spki = request.csr.public_key();
         let template = LeafTemplate {
