@@ -18,21 +18,28 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PEERS = pathlib.Path(os.environ.get("CAIRN_PEERS", TARGET / "peers"))
+# Seconds after which a suite hangs.
+PATIENCE = None if os.environ.get("CAIRN_SOAK") == "1" else 1800
 # The quick ones first; what is not named here runs before `cairn-interop`.
 ORDER = ["cairn-acme", "cairn-x509", "cairn-testkit", "cairn-fuzz", "cairn-ca", "cairn"]
 
 
-def run(command, **options):
-    """Runs one command with its output passed through; true if it succeeded."""
+def run(command, cwd=ROOT, **options):
+    """Runs one command with its output passed through; true if it succeeded in time."""
     sys.stdout.flush()
-    return subprocess.run(command, cwd=options.pop("cwd", ROOT), **options).returncode == 0
+    try:
+        return subprocess.run(command, cwd=cwd, timeout=PATIENCE, check=False,
+                              **options).returncode == 0
+    except subprocess.TimeoutExpired:
+        print(f"killed: it ran longer than {PATIENCE} s")
+        return False
 
 
 def build():
     """Builds every target; returns the test programs as (suite, program, package folder)."""
     command = ["cargo", "build", "--workspace", "--all-targets", "--locked",
                "--message-format=json-render-diagnostics"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         return None
     suites = []

@@ -107,21 +107,30 @@ impl Client {
     }
 
     /// A fresh nonce: one from an earlier answer, else a new one.
+    ///
+    /// # Panics
+    /// If the server gives none.
     pub async fn nonce(&self) -> String {
+        self.try_nonce().await.expect("a nonce")
+    }
+
+    /// A fresh nonce: one from an earlier answer, else a new one.
+    ///
+    /// # Errors
+    /// If the server gives none, such as when it dies.
+    pub async fn try_nonce(&self) -> std::io::Result<String> {
         let kept = self
             .nonces
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        match kept {
-            Some(nonce) => nonce,
-            None => {
-                let url = self.url("newNonce");
-                let answer = self.transport.send("HEAD", &url, &[], Vec::new());
-                let answer = answer.await.expect("a nonce");
-                answer.header("replay-nonce").expect("a nonce").to_owned()
-            }
+        if let Some(nonce) = kept {
+            return Ok(nonce);
         }
+        let url = self.url("newNonce");
+        let answer = self.transport.send("HEAD", &url, &[], Vec::new()).await?;
+        let nonce = answer.header("replay-nonce").map(str::to_owned);
+        nonce.ok_or_else(|| std::io::Error::other(format!("no nonce: {}", answer.status)))
     }
 
     /// A correct request, to alter and [`send`](Self::send).
@@ -139,6 +148,21 @@ impl Client {
             &self.nonce().await,
             payload,
         )
+    }
+
+    /// As [`draft_bytes`](Self::draft_bytes).
+    ///
+    /// # Errors
+    /// If there is no nonce to be had, such as when the server dies.
+    pub async fn try_draft_bytes(&self, url: &str, payload: Vec<u8>) -> std::io::Result<Draft<'_>> {
+        let nonce = self.try_nonce().await?;
+        Ok(Draft::new(
+            url,
+            &self.key,
+            self.kid.as_deref(),
+            &nonce,
+            payload,
+        ))
     }
 
     /// Sends a draft as it is, once.

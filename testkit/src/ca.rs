@@ -267,8 +267,33 @@ impl TestCa {
         client
     }
 
-    /// Fetches the CRLs that the certificates seen in this test name, for the judges.
-    fn keep_crls(&self) {
+    /// Keeps for the judges what this CA shows of itself: its own listener's chain, and the CRLs
+    /// that the certificates seen in this test name.
+    fn keep_public(&self) {
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "s_client",
+            "-connect",
+            SUBSCRIBERS,
+            "-servername",
+            "ca.test",
+            "-showcerts",
+        ]);
+        if let Ok(output) = openssl.stdin(Stdio::null()).output() {
+            let said = String::from_utf8_lossy(&output.stdout);
+            // Each certificate is printed between two lines of its own, among other talk.
+            let mut inside = false;
+            let lines = said.lines().filter(|line| {
+                inside |= line.starts_with("-----BEGIN CERTIFICATE");
+                let keep = inside;
+                inside &= !line.starts_with("-----END CERTIFICATE");
+                keep
+            });
+            let chain: Vec<&str> = lines.collect();
+            if !chain.is_empty() {
+                issued::keep_chain(&(chain.join("\n") + "\n"));
+            }
+        }
         for url in issued::crl_urls() {
             let path = url
                 .split_once("://")
@@ -288,7 +313,7 @@ impl Drop for TestCa {
             .as_mut()
             .is_some_and(|process| process.ended().is_none())
         {
-            self.keep_crls();
+            self.keep_public();
         }
     }
 }

@@ -49,7 +49,9 @@ impl Told {
         let status = order["status"].as_str().unwrap_or_default().to_owned();
         if let Some(before) = self.orders.get(url) {
             assert!(
-                rank(before) < rank(&status) || *before == status || (rank(before) < 3 && status == "invalid"),
+                rank(before) < rank(&status)
+                    || *before == status
+                    || (rank(before) < 3 && status == "invalid"),
                 "{url} was {before}, then {status}"
             );
         }
@@ -67,7 +69,8 @@ struct Fuse {
 
 impl Fuse {
     fn answered(&self) {
-        if self.answered.fetch_add(1, Ordering::SeqCst) + 1 == self.burns_at.load(Ordering::SeqCst) {
+        if self.answered.fetch_add(1, Ordering::SeqCst) + 1 == self.burns_at.load(Ordering::SeqCst)
+        {
             self.burnt.notify_one();
         }
     }
@@ -81,9 +84,15 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    async fn ask(&self, url: &str, payload: Option<Value>) -> Option<cairn_testkit::acme::Response> {
+    async fn ask(
+        &self,
+        url: &str,
+        payload: Option<Value>,
+    ) -> Option<cairn_testkit::acme::Response> {
         for _ in 0..10 {
-            let bytes = payload.as_ref().map_or_else(Vec::new, |p| p.to_string().into_bytes());
+            let bytes = payload
+                .as_ref()
+                .map_or_else(Vec::new, |p| p.to_string().into_bytes());
             let draft = self.client.try_draft_bytes(url, bytes).await.ok()?;
             let answer = self.client.try_send(&draft).await.ok()?;
             self.fuse.answered();
@@ -96,22 +105,38 @@ impl Subscriber {
 
     async fn order(&self, name: &str, web: &Responder) -> Option<()> {
         let new_order = self.client.url("newOrder");
-        let placed = self.ask(&new_order, Some(json!({ "identifiers": [{ "type": "dns", "value": name }] }))).await?;
-        let url = placed.expect(201).location();
+        let placed = self
+            .ask(
+                &new_order,
+                Some(json!({ "identifiers": [{ "type": "dns", "value": name }] })),
+            )
+            .await?;
+        let placed = placed.expect(201);
+        let url = placed.location();
         let order = placed.json();
         self.told.lock().unwrap().order(&url, &order);
         for authorization in order["authorizations"].as_array().unwrap() {
             let authorization = authorization.as_str().unwrap();
             let object = self.ask(authorization, None).await?.json();
-            let challenge = object["challenges"].as_array().unwrap().iter().find(|c| c["type"] == "http-01").unwrap();
+            let challenge = object["challenges"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|c| c["type"] == "http-01")
+                .unwrap();
             let token = challenge["token"].as_str().unwrap();
             web.token(token, &self.client.key.authorization(token));
-            self.ask(challenge["url"].as_str().unwrap(), Some(json!({}))).await?;
+            self.ask(challenge["url"].as_str().unwrap(), Some(json!({})))
+                .await?;
             loop {
                 let object = self.ask(authorization, None).await?.json();
                 let status = object["status"].as_str().unwrap().to_owned();
                 if status != "pending" {
-                    self.told.lock().unwrap().authorizations.insert(authorization.to_owned(), status);
+                    self.told
+                        .lock()
+                        .unwrap()
+                        .authorizations
+                        .insert(authorization.to_owned(), status);
                     break;
                 }
             }
@@ -119,7 +144,11 @@ impl Subscriber {
         }
         let (der, _) = csr(&[name]);
         let finalize = order["finalize"].as_str().unwrap();
-        let mut order = self.ask(finalize, Some(json!({ "csr": encode(&der) }))).await?.expect(200).json();
+        let mut order = self
+            .ask(finalize, Some(json!({ "csr": encode(&der) })))
+            .await?
+            .expect(200)
+            .json();
         loop {
             self.told.lock().unwrap().order(&url, &order);
             match order["status"].as_str().unwrap() {
@@ -130,14 +159,20 @@ impl Subscriber {
         }
         let certificate = order["certificate"].as_str().unwrap();
         let chain = self.ask(certificate, None).await?.expect(200).text();
-        self.told.lock().unwrap().certificates.insert(certificate.to_owned(), chain);
+        self.told
+            .lock()
+            .unwrap()
+            .certificates
+            .insert(certificate.to_owned(), chain);
         Some(())
     }
 }
 
 /// A small generator, so that the seed in the output tells the run.
 fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33
 }
 
@@ -163,16 +198,24 @@ fn kills_under_load_lose_nothing_and_repeat_no_serial() {
         });
         for round in 0..rounds {
             let fuse = Arc::new(Fuse::default());
-            fuse.burns_at.store(20 + next(&mut seed) % 180, Ordering::SeqCst);
+            fuse.burns_at
+                .store(20 + next(&mut seed) % 180, Ordering::SeqCst);
             block_on(async {
                 let mut subscribers = JoinSet::new();
                 for (number, client) in clients.iter().enumerate() {
-                    let subscriber =
-                        Subscriber { client: client.clone(), told: Arc::clone(&told), fuse: Arc::clone(&fuse) };
+                    let subscriber = Subscriber {
+                        client: client.clone(),
+                        told: Arc::clone(&told),
+                        fuse: Arc::clone(&fuse),
+                    };
                     let web = Arc::clone(&web);
                     subscribers.spawn(async move {
                         let mut count = 0;
-                        while subscriber.order(&format!("r{round}c{number}n{count}.crash.test"), &web).await.is_some() {
+                        while subscriber
+                            .order(&format!("r{round}c{number}n{count}.crash.test"), &web)
+                            .await
+                            .is_some()
+                        {
                             count += 1;
                         }
                     });
@@ -190,7 +233,11 @@ fn kills_under_load_lose_nothing_and_repeat_no_serial() {
         }
         let told = told.lock().unwrap();
         audit(&world.ca, &told);
-        eprintln!("{rounds} kills, {} orders, {} certificates", told.orders.len(), told.certificates.len());
+        eprintln!(
+            "{rounds} kills, {} orders, {} certificates",
+            told.orders.len(),
+            told.certificates.len()
+        );
     });
 }
 
@@ -199,23 +246,44 @@ async fn after_a_restart(clients: &[Client], told: &Mutex<Told>) {
     let (orders, certificates, authorizations) = {
         let mut told = told.lock().unwrap();
         // Ended orders were compared once after their kill; what still moves is asked for every time.
-        let open: Vec<String> = told.orders.iter().filter(|(_, s)| rank(s) < 3).map(|(u, _)| u.clone()).collect();
-        (open, told.certificates.clone(), std::mem::take(&mut told.authorizations))
+        let open: Vec<String> = told
+            .orders
+            .iter()
+            .filter(|(_, s)| rank(s) < 3)
+            .map(|(u, _)| u.clone())
+            .collect();
+        (
+            open,
+            told.certificates.clone(),
+            std::mem::take(&mut told.authorizations),
+        )
     };
     for url in orders {
-        let order = fetch(clients, &url).await.unwrap_or_else(|| panic!("{url} is lost")).json();
+        let order = fetch(clients, &url)
+            .await
+            .unwrap_or_else(|| panic!("{url} is lost"))
+            .json();
         told.lock().unwrap().order(&url, &order);
         if order["status"] == "invalid" {
-            assert!(order["error"]["detail"].is_string(), "{url} ended without a reason: {order}");
+            assert!(
+                order["error"]["detail"].is_string(),
+                "{url} ended without a reason: {order}"
+            );
         }
     }
     for (url, status) in authorizations {
-        let object = fetch(clients, &url).await.unwrap_or_else(|| panic!("{url} is lost")).json();
+        let object = fetch(clients, &url)
+            .await
+            .unwrap_or_else(|| panic!("{url} is lost"))
+            .json();
         assert_eq!(object["status"], status.as_str(), "{url} went back");
     }
     let newest: Vec<_> = certificates.iter().rev().take(32).collect();
     for (url, chain) in newest {
-        let again = fetch(clients, url).await.unwrap_or_else(|| panic!("{url} is lost")).text();
+        let again = fetch(clients, url)
+            .await
+            .unwrap_or_else(|| panic!("{url} is lost"))
+            .text();
         assert_eq!(again, *chain, "{url} changed");
     }
 }
@@ -242,7 +310,10 @@ fn audit(ca: &cairn_testkit::ca::TestCa, told: &Told) {
     assert_eq!(serials.len(), distinct.len(), "a serial stands twice");
     for (url, chain) in &told.certificates {
         let serial = url.rsplit('/').next().unwrap();
-        assert!(distinct.contains(serial), "{serial} was delivered and is not listed");
+        assert!(
+            distinct.contains(serial),
+            "{serial} was delivered and is not listed"
+        );
         issued::keep_chain(chain);
     }
     for row in rows {
@@ -253,5 +324,8 @@ fn audit(ca: &cairn_testkit::ca::TestCa, told: &Told) {
     assert!(status.success());
     let unconfirmed: Value = serde_json::from_str(&out).unwrap();
     let counted = rows.iter().filter(|r| r["state"] == "unconfirmed").count();
-    assert_eq!(unconfirmed["certificates"].as_array().unwrap().len(), counted);
+    assert_eq!(
+        unconfirmed["certificates"].as_array().unwrap().len(),
+        counted
+    );
 }

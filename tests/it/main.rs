@@ -4,11 +4,14 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "tests fail by panicking"
+    clippy::print_stderr,
+    reason = "tests fail by panicking and say what they counted"
 )]
 
 mod acme_py;
 mod certbot;
+mod crash;
+mod envelope;
 mod instant_acme;
 mod raw;
 mod world;
