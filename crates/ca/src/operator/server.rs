@@ -142,6 +142,8 @@ async fn refresh(ca: &Ca) {
     metrics.held.set(number(ca.limits.held()));
     metrics.nonces.set(i64::try_from(ca.nonces.minted()).unwrap_or(i64::MAX));
     metrics.nonce_memory.set(number(ca.nonces.memory()));
+    metrics.requests_in_flight.set(number(ca.store.requests_in_progress()));
+    metrics.queue.set(number(ca.store.queue_length()));
     metrics.queue_age.set(ca.store.queue_age().as_secs_f64());
     for (path, file) in ca.crls.list() {
         if let Some(end) = file.fresh_until {
