@@ -124,7 +124,7 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
                 Ok(query) => query,
                 Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
             };
-            match query::answer(&ca.store, query).await {
+            match query::answer(&ca.store, query, ca.clock.wall()).await {
                 Ok(value) => reply(StatusCode::OK, JSON, value.to_string()),
                 Err(fault @ QueryFault::NotFound(_)) => refuse(StatusCode::NOT_FOUND, &fault.to_string()),
                 Err(fault) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
@@ -150,7 +150,7 @@ async fn refresh(ca: &Ca) {
             metrics.crl(&path, end.as_seconds());
         }
     }
-    query::measure(&ca.store, metrics).await;
+    query::measure(&ca.store, metrics, ca.clock.wall()).await;
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

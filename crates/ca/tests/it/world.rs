@@ -15,6 +15,11 @@ use cairn_ca::{
     setup::{self, InitRequest},
 };
 use cairn_testkit::{acme::Client, dns, http::Responder};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::ResolvesServerCert,
+    sign::{CertifiedKey, SingleCertAndKey},
+};
 use tempfile::TempDir;
 
 pub(crate) struct World {
@@ -97,6 +102,19 @@ impl World {
 
     pub(crate) fn publication(&self) -> SocketAddr {
         *self.node.publication.first().unwrap()
+    }
+
+    /// The listener's own certificate, for a second listener.
+    pub(crate) fn certificate(&self) -> Arc<dyn ResolvesServerCert> {
+        let pair = std::fs::read(self.dir().join("keys/listener.pem")).unwrap();
+        let chain = CertificateDer::pem_slice_iter(&pair).map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_slice(&pair).unwrap();
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        Arc::new(SingleCertAndKey::from(CertifiedKey::from_der(chain, key, &provider).unwrap()))
+    }
+
+    pub(crate) async fn shutdown(self) {
+        self.node.shutdown().await;
     }
 
     /// A client without an account.
