@@ -19,15 +19,42 @@ pub struct Target {
 
 /// All of them.
 pub const TARGETS: [Target; 9] = [
-    Target { name: "jws", run: jws },
-    Target { name: "json", run: json },
-    Target { name: "jwk", run: jwk },
-    Target { name: "identifier", run: identifier },
-    Target { name: "csr", run: csr },
-    Target { name: "der", run: der },
-    Target { name: "config", run: config },
-    Target { name: "dns", run: dns },
-    Target { name: "http", run: http },
+    Target {
+        name: "jws",
+        run: jws,
+    },
+    Target {
+        name: "json",
+        run: json,
+    },
+    Target {
+        name: "jwk",
+        run: jwk,
+    },
+    Target {
+        name: "identifier",
+        run: identifier,
+    },
+    Target {
+        name: "csr",
+        run: csr,
+    },
+    Target {
+        name: "der",
+        run: der,
+    },
+    Target {
+        name: "config",
+        run: config,
+    },
+    Target {
+        name: "dns",
+        run: dns,
+    },
+    Target {
+        name: "http",
+        run: http,
+    },
 ];
 
 /// A request body as it arrives.
@@ -52,17 +79,27 @@ pub fn json(data: &[u8]) {
 pub fn jwk(data: &[u8]) {
     if let Ok(key) = cairn_acme::key::PublicKey::from_jwk(data) {
         let again = cairn_acme::key::PublicKey::from_jwk(key.to_jwk().as_bytes());
-        assert_eq!(again.map(|k| k.thumbprint()).ok(), Some(key.thumbprint()), "a key changed by printing");
+        assert_eq!(
+            again.map(|k| k.thumbprint()).ok(),
+            Some(key.thumbprint()),
+            "a key changed by printing"
+        );
     }
 }
 
 /// A DNS name or address in newOrder; what parses prints to itself.
 pub fn identifier(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     for kind in ["dns", "ip"] {
         if let Ok(parsed) = cairn_acme::identifier::Identifier::parse(kind, text) {
             let again = cairn_acme::identifier::Identifier::parse(kind, &parsed.to_string());
-            assert_eq!(again.ok(), Some(parsed), "an identifier changed by printing");
+            assert_eq!(
+                again.ok(),
+                Some(parsed),
+                "an identifier changed by printing"
+            );
         }
     }
 }
@@ -120,7 +157,9 @@ impl Random {
 
 /// Changes an input in one to four places: a bit, a byte, a run cut, doubled, moved from another input.
 pub fn mutate(random: &mut Random, input: &[u8], other: &[u8]) -> Vec<u8> {
-    const INTERESTING: [u8; 12] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'{', b'\\', b'\n', b'.', 0x30, b'='];
+    const INTERESTING: [u8; 12] = [
+        0, 1, 0x7f, 0x80, 0xff, b'"', b'{', b'\\', b'\n', b'.', 0x30, b'=',
+    ];
     let mut out = input.to_vec();
     for _ in 0..=random.below(4) {
         let at = random.below(out.len() + 1);

@@ -5,8 +5,13 @@ use std::{fs, panic, path::PathBuf};
 use cairn_fuzz::{Random, TARGETS, mutate};
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
-    let mut files: Vec<PathBuf> = fs::read_dir(&dir).unwrap().map(|e| e.unwrap().path()).collect();
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(name);
+    let mut files: Vec<PathBuf> = fs::read_dir(&dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.sort();
     files.iter().map(|f| fs::read(f).unwrap()).collect()
 }
@@ -15,7 +20,11 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
 fn every_target_returns_on_its_corpus_and_on_mutations_of_it() {
     // T-CA-85
     // T-CA-114
-    let rounds = if std::env::var_os("CAIRN_SOAK").is_some() { 2_000_000 } else { 20_000 };
+    let rounds = if std::env::var_os("CAIRN_SOAK").is_some() {
+        2_000_000
+    } else {
+        20_000
+    };
     let mut faults = Vec::new();
     for target in TARGETS {
         let corpus = corpus(target.name);
@@ -37,5 +46,9 @@ fn every_target_returns_on_its_corpus_and_on_mutations_of_it() {
             }
         }
     }
-    assert!(faults.is_empty(), "a reader panicked:\n{}", faults.join("\n"));
+    assert!(
+        faults.is_empty(),
+        "a reader panicked:\n{}",
+        faults.join("\n")
+    );
 }

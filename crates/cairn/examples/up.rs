@@ -3,7 +3,10 @@
 //!
 //! Usage: `up DIRECTORY-URL ROOT.pem NAME HTTP-01-PORT HTTPS-PORT`
 
-#![allow(clippy::print_stdout, reason = "a program of its own, not a part of cairn")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a program of its own, not a part of cairn"
+)]
 
 use std::{
     collections::HashMap,
@@ -18,7 +21,8 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy,
+    Account, AuthorizationStatus, ChallengeType, Identifier, NewAccount, NewOrder, OrderStatus,
+    RetryPolicy,
 };
 use rustls::{
     ServerConfig,
@@ -59,7 +63,9 @@ async fn main() -> Result<()> {
         let (acceptor, page) = (acceptor.clone(), page.clone());
         servers.spawn(async move {
             loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
+                let Ok((stream, _)) = listener.accept().await else {
+                    continue;
+                };
                 let (acceptor, page) = (acceptor.clone(), page.clone());
                 tokio::spawn(async move {
                     if let Ok(stream) = acceptor.accept(stream).await {
@@ -74,14 +80,26 @@ async fn main() -> Result<()> {
 }
 
 /// Orders a certificate: PEM chain and key.
-async fn obtain(directory: &str, root: &str, name: &str, http_port: u16) -> Result<(String, String)> {
-    let account = NewAccount { contact: &[], terms_of_service_agreed: true, only_return_existing: false };
+async fn obtain(
+    directory: &str,
+    root: &str,
+    name: &str,
+    http_port: u16,
+) -> Result<(String, String)> {
+    let account = NewAccount {
+        contact: &[],
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
     let (account, _) = Account::builder_with_root(root)?
         .create(&account, directory.to_owned(), None)
         .await
         .with_context(|| format!("no account at {directory}"))?;
     let names = [Identifier::Dns(name.to_owned())];
-    let mut order = account.new_order(&NewOrder::new(&names)).await.context("no order")?;
+    let mut order = account
+        .new_order(&NewOrder::new(&names))
+        .await
+        .context("no order")?;
 
     // path → key authorization
     let answers: Arc<Mutex<HashMap<String, String>>> = Arc::default();
@@ -92,10 +110,15 @@ async fn obtain(directory: &str, root: &str, name: &str, http_port: u16) -> Resu
         if authorization.status == AuthorizationStatus::Valid {
             continue;
         }
-        let mut challenge = authorization.challenge(ChallengeType::Http01).context("the CA offers no http-01")?;
+        let mut challenge = authorization
+            .challenge(ChallengeType::Http01)
+            .context("the CA offers no http-01")?;
         let path = format!("/.well-known/acme-challenge/{}", challenge.token);
         let answer = challenge.key_authorization().as_str().to_owned();
-        answers.lock().unwrap_or_else(PoisonError::into_inner).insert(path, answer);
+        answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path, answer);
         challenge.set_ready().await?;
     }
     match order.poll_ready(&RetryPolicy::default()).await? {
@@ -110,7 +133,10 @@ async fn obtain(directory: &str, root: &str, name: &str, http_port: u16) -> Resu
 }
 
 /// Answers http-01 until the returned tasks are dropped: the port is free again for other clients.
-async fn respond(port: u16, answers: Arc<Mutex<HashMap<String, String>>>) -> Result<tokio::task::JoinSet<()>> {
+async fn respond(
+    port: u16,
+    answers: Arc<Mutex<HashMap<String, String>>>,
+) -> Result<tokio::task::JoinSet<()>> {
     let mut tasks = tokio::task::JoinSet::new();
     for listener in loopback(port).await? {
         let answers = Arc::clone(&answers);
@@ -122,7 +148,8 @@ async fn respond(port: u16, answers: Arc<Mutex<HashMap<String, String>>>) -> Res
                     match answers.get(request.uri().path()) {
                         Some(answer) => Response::new(Full::new(Bytes::from(answer.clone()))),
                         None => {
-                            let mut response = Response::new(Full::new(Bytes::from_static(b"not here\n")));
+                            let mut response =
+                                Response::new(Full::new(Bytes::from_static(b"not here\n")));
                             *response.status_mut() = http::StatusCode::NOT_FOUND;
                             response
                         }
@@ -138,20 +165,32 @@ async fn respond(port: u16, answers: Arc<Mutex<HashMap<String, String>>>) -> Res
 /// Listens on this machine's own addresses; IPv6 where it has it.
 async fn loopback(port: u16) -> Result<Vec<TcpListener>> {
     let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut listeners = vec![TcpListener::bind(v4).await.with_context(|| format!("cannot listen on {v4}"))?];
+    let mut listeners = vec![
+        TcpListener::bind(v4)
+            .await
+            .with_context(|| format!("cannot listen on {v4}"))?,
+    ];
     listeners.extend(TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await);
     Ok(listeners)
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, answer: impl Fn(Request<Incoming>) -> Page) {
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: impl Fn(Request<Incoming>) -> Page,
+) {
     let service = service_fn(|request| std::future::ready(Ok::<_, Infallible>(answer(request))));
     // A browser that goes away is no news.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 fn html(page: Bytes) -> Page {
     let mut response = Response::new(Full::new(page));
-    response.headers_mut().insert("content-type", http::HeaderValue::from_static("text/html; charset=utf-8"));
+    response.headers_mut().insert(
+        "content-type",
+        http::HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     response
 }
 

@@ -8,35 +8,42 @@ use ipnet::IpNet;
 
 /// Certificates without people.
 #[derive(Debug, Parser)]
-#[command(name = "cairn", version, propagate_version = false, disable_help_subcommand = true)]
+#[command(
+    name = "cairn",
+    version,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
 #[command(about = "Certificates without people")]
-#[command(after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later.")]
-pub struct Cli {
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later."
+)]
+pub(crate) struct Cli {
     /// On every command.
     #[command(flatten)]
-    pub global: Global,
+    pub(crate) global: Global,
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
-pub struct Global {
+pub(crate) struct Global {
     /// Print the result as one JSON object
     #[arg(long, global = true)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// Print nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
+    pub(crate) quiet: bool,
     /// Print reasons; -vv: also every exchange, without secrets
     #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub verbose: u8,
+    pub(crate) verbose: u8,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Be a certificate authority
     #[command(subcommand)]
     Ca(CaCommand),
@@ -44,7 +51,7 @@ pub enum Command {
 
 /// `cairn ca …`.
 #[derive(Debug, Subcommand)]
-pub enum CaCommand {
+pub(crate) enum CaCommand {
     /// Make a CA: root, issuing key, configuration
     Init(Init),
     /// Run the CA
@@ -65,50 +72,50 @@ pub enum CaCommand {
 
 /// Which CA.
 #[derive(Debug, Clone, Args)]
-pub struct Place {
+pub(crate) struct Place {
     /// The CA's directory [default: the current one, if it holds cairn.toml]
     #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
+    pub(crate) dir: Option<PathBuf>,
 }
 
 /// `cairn ca init`.
 #[derive(Debug, Args)]
-pub struct Init {
+pub(crate) struct Init {
     /// Where to put it: a directory that is empty or not there
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
     /// The CA's name, as its certificates will say it
     #[arg(long)]
-    pub name: String,
+    pub(crate) name: String,
     /// Where clients will reach it, for ever [default: this host's full name]
     #[arg(long, value_name = "https://HOST[:PORT]")]
-    pub url: Option<BaseUrl>,
+    pub(crate) url: Option<BaseUrl>,
     /// Let the CA sign only for names at and below X
     ///
     /// Writes name constraints into the issuing certificate (X, and the host of --url), lets names below X lead to
     /// private addresses, and makes X a private zone. May be given several times.
     #[arg(long, value_name = "X")]
-    pub permit_dns: Vec<String>,
+    pub(crate) permit_dns: Vec<String>,
     /// With --permit-dns: also permit addresses in this range
     #[arg(long, value_name = "RANGE", requires = "permit_dns")]
-    pub permit_ip: Vec<IpNet>,
+    pub(crate) permit_ip: Vec<IpNet>,
     /// Kind of both keys
     #[arg(long, value_enum, default_value = "p256")]
-    pub key_type: KeyType,
+    pub(crate) key_type: KeyType,
     /// Where the server gets the passphrase of its key from
     #[arg(long, value_enum, default_value = "prompt")]
-    pub unlock: UnlockFrom,
+    pub(crate) unlock: UnlockFrom,
     /// Revocation lists among which certificates are spread, for ever
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub crl_shards: u32,
+    pub(crate) crl_shards: u32,
     /// Where http-01 connects for the names of --permit-dns [default: 80]
     #[arg(long, value_name = "PORT", requires = "permit_dns", value_parser = clap::value_parser!(u16).range(1..))]
-    pub http_port: Option<u16>,
+    pub(crate) http_port: Option<u16>,
     /// Where tls-alpn-01 connects for the names of --permit-dns [default: 443]
     #[arg(long, value_name = "PORT", requires = "permit_dns", value_parser = clap::value_parser!(u16).range(1..))]
-    pub tls_port: Option<u16>,
+    pub(crate) tls_port: Option<u16>,
     /// Write another setting into cairn.toml, such as profile.default.life=24h
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
-    pub settings: Vec<(String, String)>,
+    pub(crate) settings: Vec<(String, String)>,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -118,7 +125,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 /// Kinds of the CA's own keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KeyType {
+pub(crate) enum KeyType {
     /// ECDSA on P-256
     P256,
     /// ECDSA on P-384
@@ -133,7 +140,7 @@ pub enum KeyType {
 
 /// Where the passphrase comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum UnlockFrom {
+pub(crate) enum UnlockFrom {
     /// A person at the terminal, or standard input
     Prompt,
     /// A file in the CA's directory, made now
@@ -154,44 +161,44 @@ impl From<UnlockFrom> for Unlock {
 
 /// `cairn ca serve`.
 #[derive(Debug, Args)]
-pub struct Serve {
+pub(crate) struct Serve {
     /// Which CA.
     #[command(flatten)]
-    pub place: Place,
+    pub(crate) place: Place,
 }
 
 /// `cairn ca list`.
 #[derive(Debug, Args)]
-pub struct List {
+pub(crate) struct List {
     /// Which CA.
     #[command(flatten)]
-    pub place: Place,
+    pub(crate) place: Place,
     /// What to list
     #[arg(value_enum, default_value = "certificates")]
-    pub what: Listed,
+    pub(crate) what: Listed,
     /// Only with this name
     #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
+    pub(crate) name: Option<String>,
     /// Only of this account
     #[arg(long, value_name = "ID")]
-    pub account: Option<String>,
+    pub(crate) account: Option<String>,
     /// Only in this state
     #[arg(long, value_name = "STATE")]
-    pub state: Option<String>,
+    pub(crate) state: Option<String>,
     /// Only what expires within this time, such as 30d
     #[arg(long, value_name = "SPAN")]
-    pub expires_within: Option<cairn_ca::config::Span>,
+    pub(crate) expires_within: Option<cairn_ca::config::Span>,
     /// Only serials whose permission to sign was given and whose signature is not known
     #[arg(long)]
-    pub unconfirmed: bool,
-    /// At most so many, newest first
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub limit: usize,
+    pub(crate) unconfirmed: bool,
+    /// At most so many, newest first [default: 100; with --json all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
 }
 
 /// What `cairn ca list` lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Listed {
+pub(crate) enum Listed {
     /// What was issued
     Certificates,
     /// What was ordered
@@ -202,31 +209,31 @@ pub enum Listed {
 
 /// `cairn ca show`.
 #[derive(Debug, Args)]
-pub struct Show {
+pub(crate) struct Show {
     /// Which CA.
     #[command(flatten)]
-    pub place: Place,
+    pub(crate) place: Place,
     /// A serial number in hex, or the last part of an object's URL
-    pub thing: String,
+    pub(crate) thing: String,
 }
 
 /// `cairn ca backup`.
 #[derive(Debug, Args)]
-pub struct Backup {
+pub(crate) struct Backup {
     /// Which CA.
     #[command(flatten)]
-    pub place: Place,
+    pub(crate) place: Place,
     /// The file to make; it is never overwritten
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 /// `cairn ca restore`.
 #[derive(Debug, Args)]
-pub struct Restore {
+pub(crate) struct Restore {
     /// What `cairn ca backup` made
-    pub backup: PathBuf,
+    pub(crate) backup: PathBuf,
     /// A CA's directory with its keys and cairn.toml, and without a store
-    pub dir: PathBuf,
+    pub(crate) dir: PathBuf,
 }
 
 #[cfg(test)]
@@ -249,6 +256,10 @@ mod tests {
         }
         let mut ids = Vec::new();
         walk(&Cli::command(), &mut ids);
-        assert!(!ids.iter().any(|id| id.contains("pass") || id.contains("pin") || id.contains("secret")), "{ids:?}");
+        assert!(
+            !ids.iter()
+                .any(|id| id.contains("pass") || id.contains("pin") || id.contains("secret")),
+            "{ids:?}"
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::{error::Error, fmt};
 /// Exit codes (docs/ca.md). 0 is done, or nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Code {
+pub(crate) enum Code {
     /// Nothing changed.
     Failed = 1,
     /// The command line or the configuration is wrong.
@@ -16,30 +16,38 @@ pub enum Code {
 
 /// A failed command.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What failed, one line.
-    pub what: String,
+    pub(crate) what: String,
     /// Its causes, from the nearest.
-    pub causes: Vec<String>,
+    pub(crate) causes: Vec<String>,
     /// The next command or change to try.
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
     /// How the process ends.
-    pub code: Code,
+    pub(crate) code: Code,
 }
 
 impl Failure {
     /// A failure that changed nothing.
-    pub fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), causes: Vec::new(), hint: None, code: Code::Failed }
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            causes: Vec::new(),
+            hint: None,
+            code: Code::Failed,
+        }
     }
 
     /// A wrong command line or configuration.
-    pub fn usage(what: impl Into<String>) -> Self {
-        Self { code: Code::Usage, ..Self::new(what) }
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self {
+            code: Code::Usage,
+            ..Self::new(what)
+        }
     }
 
     /// Adds an error and what is behind it.
-    pub fn because(mut self, error: &(dyn Error + 'static)) -> Self {
+    pub(crate) fn because(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
             let text = error.to_string();
@@ -53,13 +61,13 @@ impl Failure {
     }
 
     /// Adds the next thing to try.
-    pub fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<Option<String>>) -> Self {
         self.hint = hint.into().or(self.hint);
         self
     }
 
     /// Sets the exit code.
-    pub fn code(mut self, code: Code) -> Self {
+    pub(crate) fn code(mut self, code: Code) -> Self {
         self.code = code;
         self
     }
@@ -85,7 +93,12 @@ mod tests {
     #[test]
     fn a_failure_says_what_why_and_what_next() {
         let io = std::io::Error::other("disk on fire");
-        let failure = Failure::new("cannot write x").because(&io).hint("df -h".to_owned());
-        assert_eq!(failure.to_string(), "error: cannot write x\n  caused by: disk on fire\n\nhint: df -h");
+        let failure = Failure::new("cannot write x")
+            .because(&io)
+            .hint("df -h".to_owned());
+        assert_eq!(
+            failure.to_string(),
+            "error: cannot write x\n  caused by: disk on fire\n\nhint: df -h"
+        );
     }
 }

@@ -1,7 +1,10 @@
 //! Log lines on standard error: one line an event, `key=value` or JSON, whatever requesters put into their names and
 //! headers (T-CA-119).
 
-#![expect(clippy::print_stderr, reason = "log lines are this file's work, as talk is ui.rs's")]
+#![expect(
+    clippy::print_stderr,
+    reason = "log lines are this file's work, as talk is ui.rs's"
+)]
 
 use std::{fmt, io::Write};
 
@@ -22,8 +25,14 @@ use crate::table::is_unsafe;
 const VALUE_CHARS: usize = 1024;
 
 /// Starts logging for the process. `verbosity` raises the level by one for each `-v`.
-pub fn start(log: &Log, verbosity: u8) {
-    let levels = [LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+pub(crate) fn start(log: &Log, verbosity: u8) {
+    let levels = [
+        LogLevel::Error,
+        LogLevel::Warn,
+        LogLevel::Info,
+        LogLevel::Debug,
+        LogLevel::Trace,
+    ];
     let at = levels.iter().position(|l| *l == log.level).unwrap_or(2) + usize::from(verbosity);
     let level = match levels.get(at).copied().unwrap_or(LogLevel::Trace) {
         LogLevel::Error => Level::ERROR,
@@ -34,7 +43,12 @@ pub fn start(log: &Log, verbosity: u8) {
     };
     // systemd's journal has a time of its own.
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let lines = Lines { format: log.format, level, time: !journal || log.format == LogFormat::Json, clock: SystemClock::default() };
+    let lines = Lines {
+        format: log.format,
+        level,
+        time: !journal || log.format == LogFormat::Json,
+        clock: SystemClock::default(),
+    };
     // A second start (tests) keeps the first.
     let _ = tracing_subscriber::registry().with(lines).try_init();
 }
@@ -50,7 +64,11 @@ impl<S: Subscriber> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         // Libraries are heard when something is wrong, or when everything is asked for.
         let own = metadata.target().starts_with("cairn");
-        let least = if own || self.level == Level::TRACE { self.level } else { Level::WARN.min(self.level) };
+        let least = if own || self.level == Level::TRACE {
+            self.level
+        } else {
+            Level::WARN.min(self.level)
+        };
         *metadata.level() <= least
     }
 
@@ -92,7 +110,10 @@ impl Fields {
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
         // Cut before it is copied: a header may be a megabyte.
-        let end = value.char_indices().nth(VALUE_CHARS + 1).map_or(value.len(), |(at, _)| at);
+        let end = value
+            .char_indices()
+            .nth(VALUE_CHARS + 1)
+            .map_or(value.len(), |(at, _)| at);
         self.put(field, value.get(..end).unwrap_or_default().to_owned());
     }
 
@@ -124,7 +145,10 @@ fn text(time: Option<&str>, level: Level, fields: &Fields) -> String {
         line.push(' ');
         line.push_str(key);
         line.push('=');
-        let bare = !value.is_empty() && !value.chars().any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_unsafe(c));
+        let bare = !value.is_empty()
+            && !value
+                .chars()
+                .any(|c| c.is_whitespace() || matches!(c, '"' | '=' | '\\') || is_unsafe(c));
         if bare {
             line.push_str(value);
         } else {
@@ -156,7 +180,11 @@ fn json(time: Option<&str>, level: Level, fields: &Fields) -> String {
     object.insert("event".to_owned(), fields.message.clone().into());
     for (key, value) in &fields.values {
         // A field never takes the place of the line's own members.
-        let key = if object.contains_key(*key) { format!("{key}_") } else { (*key).to_owned() };
+        let key = if object.contains_key(*key) {
+            format!("{key}_")
+        } else {
+            (*key).to_owned()
+        };
         object.insert(key, value.clone().into());
     }
     serde_json::Value::Object(object).to_string()
@@ -167,22 +195,45 @@ mod tests {
     use super::*;
 
     fn fields(values: &[(&'static str, &str)]) -> Fields {
-        let values = values.iter().map(|(k, v)| (*k, bounded((*v).to_owned()))).collect();
-        Fields { message: "issued".to_owned(), values }
+        let values = values
+            .iter()
+            .map(|(k, v)| (*k, bounded((*v).to_owned())))
+            .collect();
+        Fields {
+            message: "issued".to_owned(),
+            values,
+        }
     }
 
     #[test]
     fn a_line_is_the_event_and_its_fields() {
-        let fields = fields(&[("serial", "04ab"), ("names", "a.example,b.example"), ("reason", "404 from x")]);
-        assert_eq!(text(None, Level::INFO, &fields), "issued serial=04ab names=a.example,b.example reason=\"404 from x\"");
-        assert!(text(Some("2026-11-25T02:33:01Z"), Level::WARN, &fields).starts_with("2026-11-25T02:33:01Z warn issued "));
+        let fields = fields(&[
+            ("serial", "04ab"),
+            ("names", "a.example,b.example"),
+            ("reason", "404 from x"),
+        ]);
+        assert_eq!(
+            text(None, Level::INFO, &fields),
+            "issued serial=04ab names=a.example,b.example reason=\"404 from x\""
+        );
+        assert!(
+            text(Some("2026-11-25T02:33:01Z"), Level::WARN, &fields)
+                .starts_with("2026-11-25T02:33:01Z warn issued ")
+        );
     }
 
     #[test]
     fn whatever_a_requester_sends_is_one_record() {
         // T-CA-119
         let long = "A".repeat(1 << 20);
-        let evil = ["x\n{\"level\":\"audit\",\"event\":\"issued\"}", "\u{1b}[2J\u{1b}[31m", "a\" level=\"audit", "\r\n", "\u{202e}gpj", &long];
+        let evil = [
+            "x\n{\"level\":\"audit\",\"event\":\"issued\"}",
+            "\u{1b}[2J\u{1b}[31m",
+            "a\" level=\"audit",
+            "\r\n",
+            "\u{202e}gpj",
+            &long,
+        ];
         for value in evil {
             let fields = fields(&[("agent", value), ("level", value)]);
             let line = text(None, Level::INFO, &fields);
@@ -194,7 +245,11 @@ mod tests {
             assert_eq!(parsed["level"], "info");
             assert_eq!(parsed["event"], "issued");
         }
-        let line = text(None, Level::INFO, &fields(&[("agent", "a\" level=\"audit")]));
+        let line = text(
+            None,
+            Level::INFO,
+            &fields(&[("agent", "a\" level=\"audit")]),
+        );
         assert_eq!(line, r#"issued agent="a\" level=\"audit""#);
     }
 }

@@ -12,28 +12,43 @@ const LEAST: usize = 15;
 const MAX_BYTES: u64 = 4096;
 
 /// Asks for the passphrase of an existing key.
-pub fn ask(prompt: &str) -> io::Result<Passphrase> {
+pub(crate) fn ask(prompt: &str) -> io::Result<Passphrase> {
     let line = match io::stdin().is_terminal() {
         true => Zeroizing::new(rpassword::prompt_password(prompt)?.into_bytes()),
         false => from_pipe()?,
     };
-    Passphrase::from_line(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the passphrase is empty"))
+    Passphrase::from_line(&line)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the passphrase is empty"))
 }
 
 /// Asks for a new one: twice on a terminal, once from a pipe.
-pub fn choose() -> io::Result<Passphrase> {
+pub(crate) fn choose() -> io::Result<Passphrase> {
     let short = |p: &Passphrase| p.as_bytes().len() < LEAST;
-    let too_short = || io::Error::new(io::ErrorKind::InvalidInput, format!("a passphrase has at least {LEAST} characters"));
+    let too_short = || {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("a passphrase has at least {LEAST} characters"),
+        )
+    };
     if !io::stdin().is_terminal() {
         let passphrase = ask("")?;
-        return if short(&passphrase) { Err(too_short()) } else { Ok(passphrase) };
+        return if short(&passphrase) {
+            Err(too_short())
+        } else {
+            Ok(passphrase)
+        };
     }
-    let passphrase = ask(&format!("New passphrase for the CA's keys (at least {LEAST} characters): "))?;
+    let passphrase = ask(&format!(
+        "New passphrase for the CA's keys (at least {LEAST} characters): "
+    ))?;
     if short(&passphrase) {
         return Err(too_short());
     }
     if ask("The same again: ")? != passphrase {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the two differ"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the two differ",
+        ));
     }
     Ok(passphrase)
 }

@@ -1,6 +1,10 @@
 //! The only printer: data on standard output, talk on standard error. Colour never carries meaning alone.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the one place that prints")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the one place that prints"
+)]
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -12,7 +16,7 @@ use serde::Serialize;
 use crate::{args::Global, failure::Failure};
 
 /// What the user asked to see, and how.
-pub struct Ui {
+pub(crate) struct Ui {
     json: bool,
     quiet: bool,
     verbose: u8,
@@ -21,7 +25,7 @@ pub struct Ui {
 
 impl Ui {
     /// As the command line says; colour only on a terminal and without `NO_COLOR`.
-    pub fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &Global) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         Self {
             json: global.json,
@@ -31,13 +35,18 @@ impl Ui {
         }
     }
 
+    /// Whether the result is for a program.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// How often `-v` was given.
-    pub fn verbosity(&self) -> u8 {
+    pub(crate) fn verbosity(&self) -> u8 {
         self.verbose
     }
 
     /// Gives the command's result: `--json` the object, else its text.
-    pub fn result<T: Serialize>(&self, object: &T, text: impl FnOnce() -> String) {
+    pub(crate) fn result<T: Serialize>(&self, object: &T, text: impl FnOnce() -> String) {
         let out = match self.json {
             true => serde_json::to_string_pretty(object).unwrap_or_default(),
             false => text(),
@@ -46,33 +55,37 @@ impl Ui {
     }
 
     /// Gives data that is the same with and without `--json`.
-    pub fn out(&self, text: &str) {
+    pub(crate) fn out(&self, text: &str) {
         written(writeln!(io::stdout(), "{text}"));
     }
 
     /// Says what happens; silent with `--quiet`, and with `--json` since the result says it.
-    pub fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         if !self.quiet && !self.json {
             written(writeln!(io::stderr(), "{text}"));
         }
     }
 
     /// Says why; with `-v`.
-    pub fn reason(&self, text: &str) {
+    pub(crate) fn reason(&self, text: &str) {
         if self.verbose > 0 && !self.quiet {
             written(writeln!(io::stderr(), "{text}"));
         }
     }
 
     /// Says what deserves attention, on any verbosity but `--quiet`.
-    pub fn warn(&self, text: &str) {
+    pub(crate) fn warn(&self, text: &str) {
         if !self.quiet {
-            written(writeln!(io::stderr(), "{} {text}", self.paint("33", "warning:")));
+            written(writeln!(
+                io::stderr(),
+                "{} {text}",
+                self.paint("33", "warning:")
+            ));
         }
     }
 
-    /// Asks on the terminal, in the open.
-    pub fn fail(&self, failure: &Failure) -> ExitCode {
+    /// Says what went wrong and gives the exit code.
+    pub(crate) fn fail(&self, failure: &Failure) -> ExitCode {
         let text = failure.to_string();
         let text = match text.strip_prefix("error:") {
             Some(rest) => format!("{}{rest}", self.paint("31", "error:")),
@@ -83,7 +96,7 @@ impl Ui {
     }
 
     /// Ends a command that went well.
-    pub fn finish(&self) -> ExitCode {
+    pub(crate) fn finish(&self) -> ExitCode {
         written(io::stdout().flush());
         ExitCode::SUCCESS
     }
@@ -97,10 +110,15 @@ impl Ui {
 }
 
 /// Help goes to standard output and is a success; a wrong command line to standard error, with exit code 2.
-pub fn usage(error: &clap::Error) -> ExitCode {
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let text = error.render();
-    let colour = error.use_stderr() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = if colour { text.ansi().to_string() } else { text.to_string() };
+    let colour =
+        error.use_stderr() && io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = if colour {
+        text.ansi().to_string()
+    } else {
+        text.to_string()
+    };
     if error.use_stderr() {
         eprint!("{text}");
         return ExitCode::from(2);

@@ -2,23 +2,33 @@
 
 use cairn_acme::time::Timestamp;
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// `21 Jan 2027`, in UTC.
-pub fn day(at: Timestamp) -> String {
+pub(crate) fn day(at: Timestamp) -> String {
     let text = at.to_string();
     let mut parts = text.split(['-', 'T']);
     let (year, month, day) = (parts.next(), parts.next(), parts.next());
-    let month = month.and_then(|m| m.parse::<usize>().ok()).and_then(|m| MONTHS.get(m.checked_sub(1)?));
+    let month = month
+        .and_then(|m| m.parse::<usize>().ok())
+        .and_then(|m| MONTHS.get(m.checked_sub(1)?));
     match (year, month, day) {
-        (Some(year), Some(month), Some(day)) => format!("{} {month} {year}", day.trim_start_matches('0')),
+        (Some(year), Some(month), Some(day)) => {
+            format!("{} {month} {year}", day.trim_start_matches('0'))
+        }
         _ => text,
     }
 }
 
 /// `in 59 days (21 Jan 2027)`, `3 hours ago (24 Nov 2026)`.
-pub fn both(at: Timestamp, now: Timestamp) -> String {
-    let (span, past) = if at >= now { (at.since(now), false) } else { (now.since(at), true) };
+pub(crate) fn both(at: Timestamp, now: Timestamp) -> String {
+    let (span, past) = if at >= now {
+        (at.since(now), false)
+    } else {
+        (now.since(at), true)
+    };
     let seconds = span.as_secs();
     let (count, unit) = match seconds {
         s if s >= 2 * 86_400 => (s / 86_400, "day"),

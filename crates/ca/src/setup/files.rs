@@ -69,7 +69,10 @@ fn io_at(path: &Path) -> impl FnOnce(io::Error) -> FileFault {
 
 /// Makes a directory for its owner alone.
 pub(super) fn create_dir(path: &Path) -> Result<(), FileFault> {
-    DirBuilder::new().mode(0o700).create(path).map_err(io_at(path))
+    DirBuilder::new()
+        .mode(0o700)
+        .create(path)
+        .map_err(io_at(path))
 }
 
 /// Makes a file that only its owner reads, from its creation on whatever the umask says.
@@ -100,7 +103,9 @@ fn create(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileFault> {
 
 /// Makes the entries of a directory durable.
 pub(super) fn sync_dir(path: &Path) -> Result<(), FileFault> {
-    File::open(path).and_then(|dir| dir.sync_all()).map_err(io_at(path))
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(io_at(path))
 }
 
 /// Reads a key or passphrase that is the reader's own, no symbolic link, and closed to everybody else.
@@ -108,7 +113,11 @@ pub(super) fn sync_dir(path: &Path) -> Result<(), FileFault> {
 /// # Errors
 /// What was wrong with the file, with the command that puts it right.
 pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
-    let exposed = |reason: String, remedy: String| FileFault::Exposed { path: path.to_owned(), reason, remedy };
+    let exposed = |reason: String, remedy: String| FileFault::Exposed {
+        path: path.to_owned(),
+        reason,
+        remedy,
+    };
     // Never through a link: whoever may change the link chooses the key. Never a FIFO that blocks the start.
     let opened = OpenOptions::new()
         .read(true)
@@ -127,28 +136,44 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
     let meta = file.metadata().map_err(io_at(path))?;
     let shown = path.display();
     if !meta.is_file() {
-        return Err(exposed("is not a regular file".to_owned(), format!("ls -l {shown}")));
+        return Err(exposed(
+            "is not a regular file".to_owned(),
+            format!("ls -l {shown}"),
+        ));
     }
     let me = rustix::process::geteuid().as_raw();
     if meta.uid() != me {
         return Err(exposed(
-            format!("belongs to user {}, the server runs as user {me}", meta.uid()),
+            format!(
+                "belongs to user {}, the server runs as user {me}",
+                meta.uid()
+            ),
             format!("chown {me} {shown}"),
         ));
     }
     if meta.mode() & 0o077 != 0 {
         return Err(exposed(
-            format!("has mode {:04o}: others than its owner may use it", meta.mode() & 0o7777),
+            format!(
+                "has mode {:04o}: others than its owner may use it",
+                meta.mode() & 0o7777
+            ),
             format!("chmod 600 {shown}"),
         ));
     }
     // Who may rename in its directory may replace it.
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let above = std::fs::metadata(parent).map_err(io_at(parent))?;
     if above.mode() & 0o022 != 0 || (above.uid() != me && above.uid() != 0) {
         return Err(FileFault::Exposed {
             path: parent.to_owned(),
-            reason: format!("others may replace files in it (user {}, mode {:04o})", above.uid(), above.mode() & 0o7777),
+            reason: format!(
+                "others may replace files in it (user {}, mode {:04o})",
+                above.uid(),
+                above.mode() & 0o7777
+            ),
             remedy: format!("chown {me} {0} && chmod 700 {0}", parent.display()),
         });
     }
@@ -160,7 +185,10 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault> {
 /// # Errors
 /// What the system said, or that it is too large.
 pub fn read_public(path: &Path) -> Result<Vec<u8>, FileFault> {
-    let file = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path);
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits() as i32)
+        .open(path);
     let file = file.map_err(io_at(path))?;
     read_bounded(file, path).map(|bytes| bytes.to_vec())
 }
@@ -169,9 +197,13 @@ fn read_bounded(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, FileFault
     let size = file.metadata().map_err(io_at(path))?.len().min(MAX_BYTES);
     // All at once: a buffer that grows leaves copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1));
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(io_at(path))?;
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io_at(path))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(FileFault::TooLarge { path: path.to_owned() });
+        return Err(FileFault::TooLarge {
+            path: path.to_owned(),
+        });
     }
     Ok(bytes)
 }
@@ -195,7 +227,10 @@ mod tests {
         rustix::process::umask(before);
         made.unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
-        assert!(matches!(create_secret(&path, b"two"), Err(FileFault::Exists { .. })));
+        assert!(matches!(
+            create_secret(&path, b"two"),
+            Err(FileFault::Exists { .. })
+        ));
         assert_eq!(read_secret(&path).unwrap().as_slice(), b"one");
         // A dangling link is not followed to a place of somebody's choice.
         let link = dir.path().join("link");
@@ -213,18 +248,46 @@ mod tests {
         for mode in [0o644, 0o640, 0o604, 0o660, 0o601] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             let fault = read_secret(&path).expect_err("a readable key was taken");
-            assert!(fault.to_string().contains(&format!("{mode:04o}")), "{fault}");
-            assert_eq!(fault.hint().unwrap(), format!("chmod 600 {}", path.display()));
+            assert!(
+                fault.to_string().contains(&format!("{mode:04o}")),
+                "{fault}"
+            );
+            assert_eq!(
+                fault.hint().unwrap(),
+                format!("chmod 600 {}", path.display())
+            );
         }
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(read_secret(&link).expect_err("a link was followed").to_string().contains("symbolic link"));
+        assert!(
+            read_secret(&link)
+                .expect_err("a link was followed")
+                .to_string()
+                .contains("symbolic link")
+        );
         let fifo = dir.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-        assert!(read_secret(&fifo).expect_err("a FIFO was read").to_string().contains("regular file"));
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        assert!(
+            read_secret(&fifo)
+                .expect_err("a FIFO was read")
+                .to_string()
+                .contains("regular file")
+        );
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o777)).unwrap();
-        assert!(read_secret(&path).expect_err("a shared directory was taken").to_string().contains("replace"));
+        assert!(
+            read_secret(&path)
+                .expect_err("a shared directory was taken")
+                .to_string()
+                .contains("replace")
+        );
     }
 
     #[test]
@@ -235,13 +298,18 @@ mod tests {
         create_secret(&path, b"x").unwrap();
         // Only root may give files away; elsewhere the case cannot be made.
         if std::os::unix::fs::chown(&path, Some(12_345), None).is_ok() {
-            let fault = read_secret(&path).expect_err("a stranger's key was taken").to_string();
+            let fault = read_secret(&path)
+                .expect_err("a stranger's key was taken")
+                .to_string();
             assert!(fault.contains("12345"), "{fault}");
         }
     }
 
     #[test]
     fn an_endless_file_is_refused() {
-        assert!(matches!(read_public(Path::new("/dev/zero")), Err(FileFault::TooLarge { .. })));
+        assert!(matches!(
+            read_public(Path::new("/dev/zero")),
+            Err(FileFault::TooLarge { .. })
+        ));
     }
 }

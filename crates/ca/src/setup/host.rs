@@ -18,9 +18,22 @@ fn canonical(hosts: &str, node: &str) -> Option<String> {
     hosts
         .lines()
         .filter_map(|line| line.split('#').next())
-        .map(|line| line.split_whitespace().skip(1).map(str::to_ascii_lowercase).collect::<Vec<_>>())
-        .filter(|names| names.iter().any(|name| name == node || name.split('.').next() == Some(node)))
-        .find_map(|names| names.into_iter().find(|name| name.contains('.') && !name.starts_with("localhost")))
+        .map(|line| {
+            line.split_whitespace()
+                .skip(1)
+                .map(str::to_ascii_lowercase)
+                .collect::<Vec<_>>()
+        })
+        .filter(|names| {
+            names
+                .iter()
+                .any(|name| name == node || name.split('.').next() == Some(node))
+        })
+        .find_map(|names| {
+            names
+                .into_iter()
+                .find(|name| name.contains('.') && !name.starts_with("localhost"))
+        })
 }
 
 #[cfg(test)]
@@ -30,7 +43,10 @@ mod tests {
     #[test]
     fn the_full_name_comes_from_the_hosts_file() {
         let hosts = "127.0.0.1 localhost\n127.0.1.1 Ca1.Widgets.Internal ca1 # me\n::1 localhost.localdomain ip6-localhost\n";
-        assert_eq!(canonical(hosts, "ca1").as_deref(), Some("ca1.widgets.internal"));
+        assert_eq!(
+            canonical(hosts, "ca1").as_deref(),
+            Some("ca1.widgets.internal")
+        );
         assert_eq!(canonical("10.0.0.1 web.example\n", "ca1"), None);
         assert_eq!(canonical("#10.0.0.1 ca1.example ca1\n", "ca1"), None);
     }

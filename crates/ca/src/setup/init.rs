@@ -115,12 +115,22 @@ fn claim(dir: &Path) -> Result<bool, SetupFault> {
     match create_dir(dir) {
         Ok(()) => Ok(true),
         Err(super::FileFault::Exists { .. }) => {
-            let io = |error| super::FileFault::Io { path: dir.to_owned(), error };
+            let io = |error| super::FileFault::Io {
+                path: dir.to_owned(),
+                error,
+            };
             match std::fs::read_dir(dir).map_err(io)?.next() {
                 None => Ok(false),
                 Some(entry) => {
-                    let found = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
-                    Err(SetupFault::NotEmpty { dir: dir.to_owned(), found })
+                    let found = entry
+                        .map_err(io)?
+                        .file_name()
+                        .to_string_lossy()
+                        .into_owned();
+                    Err(SetupFault::NotEmpty {
+                        dir: dir.to_owned(),
+                        found,
+                    })
                 }
             }
         }
@@ -132,7 +142,11 @@ fn clear(dir: &Path, made_dir: bool) {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     for entry in entries {
         let path = entry.path();
-        let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        let _ = if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
     }
     if made_dir {
         let _ = std::fs::remove_dir(dir);
@@ -141,7 +155,14 @@ fn clear(dir: &Path, made_dir: bool) {
 
 fn build(request: &InitRequest, config: &Config, text: &str) -> Result<InitReport, SetupFault> {
     let dir = &request.dir;
-    let Keys { issuing_key, issuing_certificate, root_certificate, passphrase_file, credential, .. } = &config.keys;
+    let Keys {
+        issuing_key,
+        issuing_certificate,
+        root_certificate,
+        passphrase_file,
+        credential,
+        ..
+    } = &config.keys;
     let passphrase = match (&request.passphrase, request.unlock) {
         (Some(given), _) => given.clone(),
         (None, Unlock::File) => Passphrase::random()?,
@@ -196,7 +217,11 @@ fn build(request: &InitRequest, config: &Config, text: &str) -> Result<InitRepor
 
 /// The name constraints: what was permitted, and the CA's own host, which must be able to have a certificate too.
 fn permitted(request: &InitRequest) -> Vec<String> {
-    let mut suffixes: Vec<String> = request.permit_dns.iter().map(|s| s.to_ascii_lowercase()).collect();
+    let mut suffixes: Vec<String> = request
+        .permit_dns
+        .iter()
+        .map(|s| s.to_ascii_lowercase())
+        .collect();
     if !suffixes.is_empty() {
         let host = request.url.host();
         let within = |suffix: &String| host == suffix || host.ends_with(&format!(".{suffix}"));
@@ -218,12 +243,26 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         ("name".to_owned(), quoted(&request.name)),
         ("url".to_owned(), quoted(&request.url.to_string())),
         ("private_zones".to_owned(), list(&request.permit_dns)),
-        ("listen.subscribers".to_owned(), list(&addresses(request.url.is_local(), port))),
-        ("listen.publication".to_owned(), list(&addresses(request.url.is_local(), publication))),
-        ("keys.unlock".to_owned(), toml::Value::try_from(request.unlock).map(|v| v.to_string()).unwrap_or_default()),
+        (
+            "listen.subscribers".to_owned(),
+            list(&addresses(request.url.is_local(), port)),
+        ),
+        (
+            "listen.publication".to_owned(),
+            list(&addresses(request.url.is_local(), publication)),
+        ),
+        (
+            "keys.unlock".to_owned(),
+            toml::Value::try_from(request.unlock)
+                .map(|v| v.to_string())
+                .unwrap_or_default(),
+        ),
     ];
     for (key, value) in &request.settings {
-        if !config::SETTINGS.iter().any(|s| s.table != "names" && s.path() == *key) {
+        if !config::SETTINGS
+            .iter()
+            .any(|s| s.table != "names" && s.path() == *key)
+        {
             return Err(SetupFault::Request(match config::nearest(key) {
                 Some(near) => format!("--set {key}: no such setting; did you mean {near}?"),
                 None => format!("--set {key}: no such setting"),
@@ -232,19 +271,35 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         // Text needs no quotes on a command line; what is TOML already stays.
         let toml = format!("x = {value}").parse::<toml::Table>().is_ok() && !value.contains('\n');
         values.retain(|(known, _)| known != key);
-        values.push((key.clone(), if toml { value.clone() } else { quoted(value) }));
+        values.push((
+            key.clone(),
+            if toml { value.clone() } else { quoted(value) },
+        ));
     }
-    let rules: Vec<_> = request.permit_dns.iter().map(|suffix| rule(suffix, request.ports)).collect();
-    let values: Vec<(&str, String)> = values.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    let rules: Vec<_> = request
+        .permit_dns
+        .iter()
+        .map(|suffix| rule(suffix, request.ports))
+        .collect();
+    let values: Vec<(&str, String)> = values
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.clone()))
+        .collect();
     Ok(config::sample(&values, &rules))
 }
 
 /// Where the names below a permitted suffix may lead.
-fn rule(suffix: &str, (http_port, tls_port): (Option<u16>, Option<u16>)) -> Vec<(&'static str, String)> {
+fn rule(
+    suffix: &str,
+    (http_port, tls_port): (Option<u16>, Option<u16>),
+) -> Vec<(&'static str, String)> {
     let suffix = suffix.to_ascii_lowercase();
     let local = suffix == "localhost" || suffix.ends_with(".localhost");
     let ranges: &[&str] = if local { &LOOPBACK } else { &PRIVATE };
-    let mut rule = vec![("suffix", toml::Value::from(suffix).to_string()), ("dial", toml::Value::from(ranges.to_vec()).to_string())];
+    let mut rule = vec![
+        ("suffix", toml::Value::from(suffix).to_string()),
+        ("dial", toml::Value::from(ranges.to_vec()).to_string()),
+    ];
     rule.extend(http_port.map(|port| ("http_port", port.to_string())));
     rule.extend(tls_port.map(|port| ("tls_port", port.to_string())));
     rule

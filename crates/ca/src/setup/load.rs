@@ -27,7 +27,9 @@ pub struct Loaded {
 
 impl std::fmt::Debug for Loaded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loaded").field("dir", &self.dir).finish_non_exhaustive()
+        f.debug_struct("Loaded")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
     }
 }
 
@@ -37,7 +39,10 @@ impl std::fmt::Debug for Loaded {
 /// Its first fault, or all that preset `public` lacks.
 pub fn read_config(dir: &Path) -> Result<Config, SetupFault> {
     let path = dir.join(FILE_NAME);
-    let content = |reason: &str| SetupFault::Content { path: path.clone(), reason: reason.to_owned() };
+    let content = |reason: &str| SetupFault::Content {
+        path: path.clone(),
+        reason: reason.to_owned(),
+    };
     let text = String::from_utf8(files::read_public(&path)?).map_err(|_| content("not UTF-8"))?;
     let config = Config::parse(&text, &path)?;
     match config.missing_for_preset() {
@@ -65,7 +70,10 @@ pub fn load(dir: &Path, ask: Ask<'_>) -> Result<Loaded, SetupFault> {
     let config = read_config(dir)?;
     let at = |path: &Path| dir.join(path);
     let blocked = read_blocked(dir, &config)?;
-    let (issuing_path, root_path) = (at(&config.keys.issuing_certificate), at(&config.keys.root_certificate));
+    let (issuing_path, root_path) = (
+        at(&config.keys.issuing_certificate),
+        at(&config.keys.root_certificate),
+    );
     let (issuing_certificate, issuing) = certificate(&issuing_path)?;
     let (root_certificate, root) = certificate(&root_path)?;
     chain::fits(&issuing, &issuing_path, &root, &root_path)?;
@@ -75,15 +83,29 @@ pub fn load(dir: &Path, ask: Ask<'_>) -> Result<Loaded, SetupFault> {
     let issuing_key = chain::unlock(&key_path, &sealed, passphrase.as_bytes())?;
     // T-CA-100: a swapped file must not sign in another's name.
     if issuing_key.spki_der() != issuing.spki_der() {
-        return Err(SetupFault::Mismatch { key: key_path, certificate: issuing_path });
+        return Err(SetupFault::Mismatch {
+            key: key_path,
+            certificate: issuing_path,
+        });
     }
     let root_key = Some(at(Path::new(ROOT_KEY))).filter(|path| path.exists());
-    Ok(Loaded { dir: dir.to_owned(), config, issuing_key, issuing_certificate, root_certificate, blocked, root_key })
+    Ok(Loaded {
+        dir: dir.to_owned(),
+        config,
+        issuing_key,
+        issuing_certificate,
+        root_certificate,
+        blocked,
+        root_key,
+    })
 }
 
 /// A PEM file's one certificate: DER and parsed.
 fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
     let der = chain::from_pem(path, &files::read_public(path)?)?;
-    let parsed = Certificate::parse(&der).map_err(|e| SetupFault::Content { path: path.to_owned(), reason: e.to_string() })?;
+    let parsed = Certificate::parse(&der).map_err(|e| SetupFault::Content {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    })?;
     Ok((der, parsed))
 }

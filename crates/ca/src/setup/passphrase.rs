@@ -1,6 +1,9 @@
 //! The passphrase of the CA's keys, and where it comes from at start.
 
-use std::{fmt, path::{Path, PathBuf}};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use zeroize::Zeroizing;
 
@@ -24,7 +27,9 @@ impl Passphrase {
     pub(super) fn random() -> Result<Self, SetupFault> {
         let mut seed = Zeroizing::new([0; 24]);
         aws_lc_rs::rand::fill(seed.as_mut_slice()).map_err(|_| SetupFault::Random)?;
-        Ok(Self(Zeroizing::new(cairn_acme::base64url::encode(seed.as_slice()).into_bytes())))
+        Ok(Self(Zeroizing::new(
+            cairn_acme::base64url::encode(seed.as_slice()).into_bytes(),
+        )))
     }
 
     /// The bytes that unlock the key.
@@ -47,7 +52,8 @@ pub type Ask<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Passphrase>;
 pub(super) fn obtain(dir: &Path, config: &Config, ask: Ask<'_>) -> Result<Passphrase, SetupFault> {
     let keys = &config.keys;
     match keys.unlock {
-        Unlock::Prompt => ask(&format!("Passphrase of {}: ", keys.issuing_key.display())).map_err(SetupFault::Prompt),
+        Unlock::Prompt => ask(&format!("Passphrase of {}: ", keys.issuing_key.display()))
+            .map_err(SetupFault::Prompt),
         Unlock::File => {
             let path = dir.join(&keys.passphrase_file);
             let bytes = files::read_secret(&path)?;
@@ -55,7 +61,9 @@ pub(super) fn obtain(dir: &Path, config: &Config, ask: Ask<'_>) -> Result<Passph
         }
         Unlock::SystemdCreds => {
             let place = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-            let path = place.ok_or_else(|| SetupFault::NoCredentials(keys.credential.clone()))?.join(&keys.credential);
+            let path = place
+                .ok_or_else(|| SetupFault::NoCredentials(keys.credential.clone()))?
+                .join(&keys.credential);
             // systemd guards this directory itself; owner and mode there are its own.
             let bytes = Zeroizing::new(files::read_public(&path)?);
             Passphrase::from_line(&bytes).ok_or(SetupFault::EmptyPassphrase(path))

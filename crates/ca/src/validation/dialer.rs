@@ -120,12 +120,16 @@ impl Dialer {
     ) -> Result<Addresses, DialFault> {
         if let Some(found) = rules.localhost(name) {
             if found.is_empty() {
+                trace.push(Step::NotLookedUp {
+                    name: name.to_string(),
+                    why: "no rule covers names under localhost".to_owned(),
+                });
                 return Err(DialFault::Localhost);
             }
             return Ok(Addresses {
                 found,
                 aliases: Vec::new(),
-                authenticated: true,
+                authenticated: false,
             });
         }
         self.resolver

@@ -106,7 +106,7 @@ impl Query {
         &self.wire
     }
 
-    fn question(&self) -> &[u8] {
+    pub(super) fn question(&self) -> &[u8] {
         self.wire.get(HEADER..self.question_end).unwrap_or_default()
     }
 

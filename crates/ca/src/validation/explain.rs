@@ -64,14 +64,8 @@ impl Story<'_> {
         let (kind, what, transient) = self.explain(cause);
         let after = match self.redirects {
             0 => String::new(),
-            1 => format!(
-                " (after a redirect to {})",
-                shorten(&self.target.to_string())
-            ),
-            n => format!(
-                " (after {n} redirects, the last to {})",
-                shorten(&self.target.to_string())
-            ),
+            1 => format!(" (after a redirect to {})", self.url()),
+            n => format!(" (after {n} redirects, the last to {})", self.url()),
         };
         let detail = format!("{}: {what}{after}", self.name);
         Failure {
@@ -87,7 +81,7 @@ impl Story<'_> {
             "{}: the request was redirected to {}, which was not reachable, not permitted, or did \
              not have the file. Serve the file under {} itself, or let that server have it.",
             self.name,
-            shorten(&self.target.to_string()),
+            self.url(),
             self.name,
         );
         Failure {
@@ -123,7 +117,7 @@ impl Story<'_> {
                      within 10 seconds.",
                     self.answerer(),
                     http_fault(fault),
-                    self.target
+                    self.url()
                 ),
                 fault.is_transient(),
             ),
@@ -154,7 +148,7 @@ impl Story<'_> {
                     },
                     self.who(),
                     head.status,
-                    self.target,
+                    self.url(),
                     evidence(head),
                 ),
                 false,
@@ -170,7 +164,7 @@ impl Story<'_> {
                      authorization. Serve the key authorization of this challenge and this \
                      account there, as the only content.",
                     self.who(),
-                    self.target,
+                    self.url(),
                     evidence(head),
                     content(body, *is_over),
                 ),
@@ -236,6 +230,11 @@ impl Story<'_> {
                 !failed.iter().all(|(_, fault)| *fault == ConnectFault::Own),
             ),
         }
+    }
+
+    /// The URL of the hop; its path is the redirecting server's.
+    fn url(&self) -> String {
+        shorten(&self.target.to_string())
     }
 
     /// The addresses tried, then the one that the story is about, ready for a verb.

@@ -8,7 +8,10 @@ mod counters;
 mod dialer;
 mod dns_channel;
 pub mod dns_message;
+mod dns_server;
+pub(crate) mod driver;
 mod explain;
+mod fuzz;
 mod http01;
 pub mod http_answer;
 mod http_fetch;
@@ -25,36 +28,43 @@ pub mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cairn_acme::challenge::{ChallengeType, Token};
 use cairn_acme::identifier::Identifier;
 use cairn_acme::problem::{Problem, ProblemType};
+use cairn_acme::time::Timestamp;
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use self::dialer::Dialer;
 use self::limits::TargetLimits;
-use self::resolver::{Resolver, ResolverConfig};
-use self::rules::NameRules;
 use self::trace::Trace;
 
-pub use self::counters::Counters;
+use crate::model;
 
-/// How validation is done, whatever the name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ValidatorConfig {
-    /// The DNS servers.
-    pub resolver: ResolverConfig,
+pub use self::counters::Counters;
+pub use self::driver::ValidationDriver;
+pub use self::fuzz::{fuzz_dns_answer, fuzz_http_head};
+pub use self::resolver::Resolver;
+pub use self::rules::{NameRule, NameRules};
+pub use self::schedule::{Next, Outcome, Schedule};
+
+/// What one validator allows itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
     /// Connections to one address at once, over all accounts (T-CA-72).
     pub per_target: usize,
+    /// The longest that one attempt may run (T-CA-68).
+    pub attempt: Duration,
 }
 
-impl Default for ValidatorConfig {
+impl Default for Bounds {
     fn default() -> Self {
         Self {
-            resolver: ResolverConfig::default(),
             per_target: 64,
+            attempt: schedule::ATTEMPT,
         }
     }
 }
@@ -96,6 +106,23 @@ pub struct Evidence {
     pub authenticated_dns: bool,
 }
 
+impl Evidence {
+    /// Makes what the store keeps of it.
+    pub fn into_model(self, validated_at: Timestamp) -> model::Evidence {
+        let dnssec = if self.authenticated_dns {
+            ", DNSSEC"
+        } else {
+            ""
+        };
+        model::Evidence {
+            method: model::Method::Challenge(self.method),
+            validated_at,
+            addresses: self.addresses.iter().map(SocketAddr::ip).collect(),
+            detail: format!("{}{dnssec}", self.url),
+        }
+    }
+}
+
 /// Why control was not shown.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -110,26 +137,29 @@ pub struct Failure {
 pub struct Validator {
     dialer: Dialer,
     tls: Arc<ClientConfig>,
+    attempt: Duration,
     counters: Arc<Counters>,
 }
 
 impl Validator {
-    /// Makes a validator; it opens no socket before its first attempt.
-    ///
-    /// # Errors
-    ///
-    /// Only if the TLS provider lacks TLS 1.2 and 1.3.
-    pub fn new(config: ValidatorConfig) -> Result<Self, rustls::Error> {
-        let counters = Arc::new(Counters::default());
-        Ok(Self {
+    /// Makes a validator with the usual bounds; it opens no socket before its first attempt.
+    pub fn new(resolver: Resolver) -> Self {
+        Self::with_bounds(resolver, Bounds::default())
+    }
+
+    /// Makes a validator.
+    pub fn with_bounds(resolver: Resolver, bounds: Bounds) -> Self {
+        let counters = Arc::clone(resolver.counters());
+        Self {
             dialer: Dialer {
-                resolver: Resolver::new(config.resolver, Arc::clone(&counters)),
-                limits: TargetLimits::new(config.per_target),
+                resolver,
+                limits: TargetLimits::new(bounds.per_target),
                 counters: Arc::clone(&counters),
             },
-            tls: http_fetch::tls_config()?,
+            tls: http_fetch::tls_config(),
+            attempt: bounds.attempt,
             counters,
-        })
+        }
     }
 
     /// Gives the counters, for the metrics page.
@@ -137,11 +167,11 @@ impl Validator {
         &self.counters
     }
 
-    /// Makes one attempt, which ends 10 seconds from now or at `deadline`, whichever is sooner.
+    /// Makes one attempt, which ends after its longest time or after `bound`, whichever is sooner.
     ///
     /// Dropping the future ends it at once; nothing goes on behind it.
-    pub async fn attempt(&self, job: &Job, rules: &NameRules, deadline: Instant) -> Attempt {
-        let deadline = deadline.min(Instant::now() + schedule::ATTEMPT);
+    pub async fn attempt(&self, job: &Job, rules: &NameRules, bound: Duration) -> Attempt {
+        let deadline = Instant::now() + bound.min(self.attempt);
         let mut trace = Trace::default();
         let outcome = match (&job.identifier, job.challenge) {
             (Identifier::Dns(name), ChallengeType::Http01) => {
@@ -161,7 +191,7 @@ impl Validator {
             (identifier, challenge) => Err(Failure {
                 problem: Problem::new(
                     ProblemType::ServerInternal,
-                    format!("{identifier}: this server cannot validate it by {challenge:?}"),
+                    format!("{identifier}: this server cannot validate it by {challenge}"),
                 ),
                 transient: false,
             }),

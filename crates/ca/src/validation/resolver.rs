@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +16,12 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::counters::{Counters, bump};
-use super::dns_channel::{Channel, Letter, Mailbox, Registered};
+use super::dns_channel::{Letter, Mailbox, Registered};
 use super::dns_message::{
     Answer, DnsFault, Finding, MAX_ALIASES, Query, QueryRandom, RecordKind, interpret,
     interpret_stream,
 };
+use super::dns_server::{Server, servers};
 use super::resolver_file::ResolverFile;
 use super::trace::{LookedUp, Trace};
 
@@ -31,8 +32,12 @@ pub struct ResolverConfig {
     pub servers: Vec<SocketAddr>,
     /// The system's resolver file.
     pub resolver_file: PathBuf,
-    /// How long one look-up may take in all.
-    pub total: Duration,
+    /// After this time without an answer, or sooner if a server is known to be fast, a query is
+    /// sent again, to the next server if there is one.
+    pub repeat: Duration,
+    /// How long one server may take for one look-up; all together at most 8 seconds, so that a
+    /// failure is told before the attempt's time is over.
+    pub timeout: Duration,
 }
 
 impl Default for ResolverConfig {
@@ -40,7 +45,8 @@ impl Default for ResolverConfig {
         Self {
             servers: Vec::new(),
             resolver_file: PathBuf::from("/etc/resolv.conf"),
-            total: Duration::from_secs(5),
+            repeat: Duration::from_secs(1),
+            timeout: Duration::from_secs(3),
         }
     }
 }
@@ -50,7 +56,8 @@ impl Default for ResolverConfig {
 pub struct Resolver {
     servers: ArcSwap<Vec<Arc<Server>>>,
     file: Option<Mutex<ResolverFile>>,
-    total: Duration,
+    repeat: Duration,
+    timeout: Duration,
     streams: Semaphore,
     counters: Arc<Counters>,
 }
@@ -85,6 +92,11 @@ pub enum LookupFault {
     },
 }
 
+/// An address that no DNS server can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no address of a DNS server")]
+pub struct BadServer(pub SocketAddr);
+
 impl LookupFault {
     /// Tells whether asking again in some seconds may help.
     pub fn is_transient(&self) -> bool {
@@ -96,19 +108,47 @@ impl LookupFault {
 }
 
 impl Resolver {
+    /// Makes a resolver of the configured servers; without any, of the system's.
+    ///
+    /// # Errors
+    ///
+    /// [`BadServer`] for an address that no server can have.
+    pub fn new(servers: &[SocketAddr], timeout: Duration) -> Result<Self, BadServer> {
+        Self::with(ResolverConfig {
+            servers: servers.to_vec(),
+            timeout,
+            ..ResolverConfig::default()
+        })
+    }
+
     /// Makes a resolver; no socket is opened before the first look-up.
-    pub fn new(config: ResolverConfig, counters: Arc<Counters>) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::new`].
+    pub fn with(config: ResolverConfig) -> Result<Self, BadServer> {
+        for server in &config.servers {
+            if server.port() == 0 || server.ip().is_unspecified() || server.ip().is_multicast() {
+                return Err(BadServer(*server));
+            }
+        }
         let file = config
             .servers
             .is_empty()
             .then(|| Mutex::new(ResolverFile::new(config.resolver_file)));
-        Self {
+        Ok(Self {
             servers: ArcSwap::from_pointee(servers(&config.servers)),
             file,
-            total: config.total,
+            repeat: config.repeat,
+            timeout: config.timeout,
             streams: Semaphore::new(STREAMS),
-            counters,
-        }
+            counters: Arc::default(),
+        })
+    }
+
+    /// Gives the counters, which the whole of validation shares.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// Looks up the addresses of a name, A and AAAA side by side.
@@ -196,7 +236,11 @@ impl Resolver {
     /// Asks for one kind, and on along aliases whose targets the servers said nothing about.
     async fn ask(&self, name: &str, kind: RecordKind, deadline: Instant) -> Asked {
         let began = Instant::now();
-        let deadline = deadline.min(began + self.total);
+        let servers = u32::try_from(self.servers.load().len())
+            .unwrap_or(u32::MAX)
+            .max(1);
+        let total = self.timeout.saturating_mul(servers).min(TOTAL);
+        let deadline = deadline.min(began + total);
         let mut asked = Asked {
             result: Err(DnsFault::Timeout),
             server: None,
@@ -279,8 +323,9 @@ impl Resolver {
                     }
                 }
             }
+            let sent = Instant::now();
             let until = if turn + 1 < SENDS {
-                deadline.min(Instant::now() + REPEAT)
+                deadline.min(sent + server.patience(turn, self.repeat))
             } else {
                 deadline
             };
@@ -304,6 +349,10 @@ impl Resolver {
                     Letter::Unreachable => Err(DnsFault::Unreachable("refused".to_owned())),
                     Letter::Answer(bytes) => {
                         sender.silent.store(0, Ordering::Relaxed);
+                        // A later answer may be one to the first sending or to the second.
+                        if turn == 0 {
+                            sender.learn(sent.elapsed());
+                        }
                         match interpret(&query, &bytes) {
                             // T-CA-79: what cannot be trusted or did not fit is asked over TCP.
                             Err(DnsFault::Unproven | DnsFault::Truncated) => {
@@ -444,49 +493,6 @@ fn looked_up(name: &str, kind: RecordKind, asked: &Asked) -> LookedUp {
     }
 }
 
-/// A DNS server with its sockets.
-#[derive(Debug)]
-struct Server {
-    address: SocketAddr,
-    channels: Mutex<Vec<Arc<Channel>>>,
-    next: AtomicUsize,
-    /// Set by an unanswered query, cleared by an answer.
-    silent: AtomicUsize,
-}
-
-impl Server {
-    fn channel(&self, counters: &Arc<Counters>) -> std::io::Result<Arc<Channel>> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % CHANNELS;
-        let mut channels = lock(&self.channels);
-        match channels.get_mut(turn) {
-            Some(channel) if !channel.is_worn() => Ok(Arc::clone(channel)),
-            Some(channel) => {
-                *channel = Channel::open(self.address, Arc::clone(counters))?;
-                Ok(Arc::clone(channel))
-            }
-            None => {
-                let channel = Channel::open(self.address, Arc::clone(counters))?;
-                channels.push(Arc::clone(&channel));
-                Ok(channel)
-            }
-        }
-    }
-}
-
-fn servers(addresses: &[SocketAddr]) -> Vec<Arc<Server>> {
-    addresses
-        .iter()
-        .map(|address| {
-            Arc::new(Server {
-                address: *address,
-                channels: Mutex::default(),
-                next: AtomicUsize::new(0),
-                silent: AtomicUsize::new(0),
-            })
-        })
-        .collect()
-}
-
 fn draw(name: &str, kind: RecordKind) -> Result<Query, DnsFault> {
     let mut random: QueryRandom = [0; 34];
     aws_lc_rs::rand::fill(&mut random)
@@ -498,10 +504,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Sockets for each server.
-const CHANNELS: usize = 4;
-/// A query without an answer is sent again after this time, to the next server if there is one.
-const REPEAT: Duration = Duration::from_secs(1);
+/// How long one look-up may take in all.
+const TOTAL: Duration = Duration::from_secs(8);
 /// Times that a query is sent at most, over all servers (T-CA-77).
 const SENDS: usize = 4;
 /// Draws of an id that is not in use; the chance that all fail is nil.

@@ -32,6 +32,7 @@ pub enum Next {
 /// The plan of one challenge's attempts; stored with its work row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schedule {
+    #[serde(with = "exact")]
     first: Timestamp,
     begun: u8,
     retries: bool,
@@ -93,6 +94,21 @@ impl Schedule {
             Duration::ZERO
         };
         Duration::from_secs(wait.as_secs().saturating_add(1))
+    }
+}
+
+/// A timestamp in a row, to the millisecond.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Timestamp;
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_i64(at.as_millis())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        i64::deserialize(from).map(Timestamp::from_millis)
     }
 }
 
@@ -206,6 +222,14 @@ mod tests {
         assert_eq!(plan.attempt_ends(at(5_000)), at(15_000));
         assert_eq!(plan.attempt_ends(at(15_000)), at(20_000));
         assert_eq!(plan.ends(), at(20_000));
+    }
+
+    #[test]
+    fn a_plan_survives_the_store_to_the_millisecond() {
+        let mut plan = Schedule::start(at(123), true);
+        plan.conclude(at(150), Outcome::FailedTransiently);
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Schedule>(&text).unwrap(), plan);
     }
 
     #[test]

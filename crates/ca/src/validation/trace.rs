@@ -22,6 +22,13 @@ pub struct Trace {
 pub enum Step {
     /// A name was looked up.
     LookedUp(LookedUp),
+    /// A name was not looked up.
+    NotLookedUp {
+        /// The name.
+        name: String,
+        /// Why not.
+        why: String,
+    },
     /// An address was judged and left out.
     Denied {
         /// The name that led there.

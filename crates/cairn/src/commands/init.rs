@@ -18,12 +18,16 @@ use crate::{
 };
 
 /// Makes a CA and says what was made and what comes next.
-pub fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
     let shown = args.dir.display().to_string();
     let what = format!("no CA was made in {shown}");
     let url = match args.url {
         Some(url) => url,
-        None => default_url().map_err(|e| Failure::usage(&what).because(&e).hint("choose one: --url https://HOST".to_owned()))?,
+        None => default_url().map_err(|e| {
+            Failure::usage(&what)
+                .because(&e)
+                .hint("choose one: --url https://HOST".to_owned())
+        })?,
     };
     let unlock = Unlock::from(args.unlock);
     let passphrase = match unlock {
@@ -65,13 +69,23 @@ fn kind(key: KeyType) -> KeyKind {
 /// This host's full name; the ports that this user may have.
 fn default_url() -> Result<cairn_ca::config::BaseUrl, cairn_ca::config::BadBaseUrl> {
     let host = setup::full_name();
-    let port = if rustix::process::geteuid().is_root() { "" } else { ":14443" };
+    let port = if rustix::process::geteuid().is_root() {
+        ""
+    } else {
+        ":14443"
+    };
     format!("https://{host}{port}").parse()
 }
 
 fn text(report: &InitReport) -> String {
     let certificate = |label: &str, made: &setup::CertificateReport, more: String| {
-        vec![label.to_owned(), made.name.clone(), made.key.clone(), format!("until {}", when::day(made.not_after)), more]
+        vec![
+            label.to_owned(),
+            made.name.clone(),
+            made.key.clone(),
+            format!("until {}", when::day(made.not_after)),
+            more,
+        ]
     };
     let may = match report.permitted.as_slice() {
         [] => "may sign: any name".to_owned(),
@@ -84,16 +98,34 @@ fn text(report: &InitReport) -> String {
     let [heading, rest @ ..] = &rows;
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     let mut text = table(&heading, rest);
-    let keys = report.root_key.parent().map(|p| p.display().to_string()).unwrap_or_default();
+    let keys = report
+        .root_key
+        .parent()
+        .map(|p| p.display().to_string())
+        .unwrap_or_default();
     let passphrase = match (&report.passphrase_file, &report.credential) {
-        (Some(file), _) => format!("the passphrase lies beside them, in {}: who copies both has the keys", file.display()),
-        (None, Some(name)) => format!("the server gets the passphrase from systemd's credential \"{name}\""),
+        (Some(file), _) => format!(
+            "the passphrase lies beside them, in {}: who copies both has the keys",
+            file.display()
+        ),
+        (None, Some(name)) => {
+            format!("the server gets the passphrase from systemd's credential \"{name}\"")
+        }
         (None, None) => "the passphrase is not stored anywhere".to_owned(),
     };
     for (label, value) in [
         ("Keys", format!("{keys}/ (encrypted; {passphrase})")),
-        ("Root key", "move keys/root.key.pem offline: serving does not need it".to_owned()),
-        ("URL", format!("{}   (kept for ever: --url chooses another)", report.directory)),
+        (
+            "Root key",
+            "move keys/root.key.pem offline: serving does not need it".to_owned(),
+        ),
+        (
+            "URL",
+            format!(
+                "{}   (kept for ever: --url chooses another)",
+                report.directory
+            ),
+        ),
     ] {
         text.push_str(&format!("\n{label:<9}{value}"));
     }
@@ -107,8 +139,15 @@ fn text(report: &InitReport) -> String {
 
 /// As a shell takes it.
 fn quoted(path: &str) -> String {
-    let bare = !path.is_empty() && path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@:".contains(c));
-    if bare { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+    let bare = !path.is_empty()
+        && path
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/._-+@:".contains(c));
+    if bare {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

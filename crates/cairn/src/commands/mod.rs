@@ -12,10 +12,7 @@ mod status;
 
 use std::path::PathBuf;
 
-use cairn_ca::{
-    config::FILE_NAME,
-    setup::SetupFault,
-};
+use cairn_ca::{config::FILE_NAME, setup::SetupFault};
 
 use crate::{
     args::{CaCommand, Command, Place},
@@ -24,7 +21,7 @@ use crate::{
 };
 
 /// Runs the command.
-pub fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
     let Command::Ca(command) = command;
     match command {
         CaCommand::Init(args) => init::run(args, ui),
@@ -48,16 +45,27 @@ fn directory(place: &Place) -> Result<PathBuf, Failure> {
         return Ok(dir);
     }
     let what = match said {
-        true => format!("{} is no CA's directory: it has no {FILE_NAME}", dir.display()),
+        true => format!(
+            "{} is no CA's directory: it has no {FILE_NAME}",
+            dir.display()
+        ),
         false => format!("which CA? The current directory has no {FILE_NAME}"),
     };
-    Err(Failure::usage(what).hint("name the directory that `cairn ca init` made: --dir DIR".to_owned()))
+    Err(Failure::usage(what)
+        .hint("name the directory that `cairn ca init` made: --dir DIR".to_owned()))
 }
 
 /// A fault of setup, as a person needs it.
 fn setup_failure(what: &str, fault: &SetupFault) -> Failure {
-    let code = if fault.is_configuration() { Code::Usage } else { Code::Failed };
-    Failure::new(what).because(fault).hint(fault.hint()).code(code)
+    let code = if fault.is_configuration() {
+        Code::Usage
+    } else {
+        Code::Failed
+    };
+    Failure::new(what)
+        .because(fault)
+        .hint(fault.hint())
+        .code(code)
 }
 
 /// A runtime for commands that ask a server.

@@ -24,11 +24,19 @@ struct Restored {
 }
 
 /// Puts a backup into a directory without a store, under a new epoch.
-pub fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
-    let dir = directory(&Place { dir: Some(args.dir.clone()) })?;
+pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
+    let dir = directory(&Place {
+        dir: Some(args.dir.clone()),
+    })?;
     let what = format!("nothing was restored into {}", dir.display());
-    let epoch = store::restore(&args.backup, &node::location(&dir)).map_err(|fault| Failure::new(what).because(&fault))?;
-    let restored = Restored { dir: dir.clone(), backup: args.backup.clone(), epoch, changed: true };
+    let epoch = store::restore(&args.backup, &node::location(&dir))
+        .map_err(|fault| Failure::new(what).because(&fault))?;
+    let restored = Restored {
+        dir: dir.clone(),
+        backup: args.backup.clone(),
+        epoch,
+        changed: true,
+    };
     ui.result(&restored, || {
         format!("Restored   {}   epoch {epoch}: serials, CRL numbers and nonces of the lost time can't come again", dir.display())
     });

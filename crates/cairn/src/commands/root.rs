@@ -18,11 +18,14 @@ struct Root {
 }
 
 /// Prints the PEM; the fingerprint is talk.
-pub fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(place)?;
     let what = format!("cannot show the root of {}", dir.display());
     let (path, pem, sha256) = setup::root(&dir).map_err(|fault| setup_failure(&what, &fault))?;
-    let colons: Vec<&str> = (0..sha256.len()).step_by(2).filter_map(|at| sha256.get(at..at + 2)).collect();
+    let colons: Vec<&str> = (0..sha256.len())
+        .step_by(2)
+        .filter_map(|at| sha256.get(at..at + 2))
+        .collect();
     ui.say(&format!("SHA-256 {}", colons.join(":").to_uppercase()));
     let root = Root { pem, sha256, path };
     ui.result(&root, || root.pem.clone());

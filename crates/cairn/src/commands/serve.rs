@@ -15,16 +15,20 @@ use super::{directory, setup_failure};
 use crate::{args::Serve, failure::Failure, hardening, log, passphrase, ui::Ui};
 
 /// Serves until SIGTERM or SIGINT.
-pub fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
     hardening::forbid_dumps()?;
     let dir = directory(&args.place)?;
     let what = format!("the CA in {} does not start", dir.display());
-    let loaded = setup::load(&dir, &mut passphrase::ask).map_err(|fault| setup_failure(&what, &fault))?;
+    let loaded =
+        setup::load(&dir, &mut passphrase::ask).map_err(|fault| setup_failure(&what, &fault))?;
     log::start(&loaded.config.log, ui.verbosity());
     // Fails only if somebody was faster, with the same provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     if let Some(path) = &loaded.root_key {
-        ui.say(&format!("The root's key still lies in {}: move it offline, serving does not need it.", path.display()));
+        ui.say(&format!(
+            "The root's key still lies in {}: move it offline, serving does not need it.",
+            path.display()
+        ));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -37,11 +41,16 @@ async fn serve(loaded: Loaded, what: &str, ui: &Ui) -> Result<(), Failure> {
     // Before anything listens: a signal during the start ends it in good order too.
     let mut signals = Signals::new().map_err(|e| Failure::new(what).because(&e))?;
     let dir = loaded.dir.clone();
-    let (directory, publication) = (format!("{}/directory", loaded.config.url), loaded.config.listen.publication.first().copied());
+    let (directory, publication) = (
+        format!("{}/directory", loaded.config.url),
+        loaded.config.listen.publication.first().copied(),
+    );
     let node = start(loaded).await.map_err(|e| e.hint_for(what))?;
     ui.say(&format!("cairn ca: serving {directory}"));
     if let Some(address) = publication {
-        ui.reason(&format!("cairn ca: publishing CRLs and certificates on http://{address}/"));
+        ui.reason(&format!(
+            "cairn ca: publishing CRLs and certificates on http://{address}/"
+        ));
     }
     loop {
         match signals.next().await {
@@ -64,8 +73,17 @@ impl StartFailure {
 }
 
 async fn start(loaded: Loaded) -> Result<Node, StartFailure> {
-    let Loaded { dir, config, issuing_key, issuing_certificate, root_certificate, blocked, .. } = loaded;
-    let signer = SoftwareSigner::start(Arc::new(issuing_key)).map_err(|e| StartFailure(e.into(), None))?;
+    let Loaded {
+        dir,
+        config,
+        issuing_key,
+        issuing_certificate,
+        root_certificate,
+        blocked,
+        ..
+    } = loaded;
+    let signer =
+        SoftwareSigner::start(Arc::new(issuing_key)).map_err(|e| StartFailure(e.into(), None))?;
     let parts = NodeParts {
         location: node::location(&dir),
         dir,
@@ -78,7 +96,9 @@ async fn start(loaded: Loaded) -> Result<Node, StartFailure> {
     };
     Node::start(parts).await.map_err(|fault| {
         let hint = match &fault {
-            node::StartFault::Listen { source, address, .. } => listen_hint(source, address),
+            node::StartFault::Listen {
+                source, address, ..
+            } => listen_hint(source, address),
             _ => None,
         };
         StartFailure(fault.into(), hint)
@@ -100,12 +120,18 @@ fn listen_hint(source: &std::io::Error, address: &str) -> Option<String> {
 
 /// A wrong file leaves the old configuration in force.
 async fn reload(node: &Node, dir: &Path) {
-    let read = setup::read_config(dir).and_then(|config| Ok((setup::read_blocked(dir, &config)?, config)));
+    let read =
+        setup::read_config(dir).and_then(|config| Ok((setup::read_blocked(dir, &config)?, config)));
     match read {
-        Err(fault) => error!(reason = %fault, "configuration not reloaded: the old one stays in force"),
+        Err(fault) => {
+            error!(reason = %fault, "configuration not reloaded: the old one stays in force")
+        }
         Ok((blocked, config)) => {
             if let Err(reason) = node.reload(config, blocked).await {
-                error!(reason, "configuration not reloaded: the old one stays in force");
+                error!(
+                    reason,
+                    "configuration not reloaded: the old one stays in force"
+                );
             }
         }
     }

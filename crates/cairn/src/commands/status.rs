@@ -6,9 +6,13 @@ use super::{directory, query};
 use crate::{args::Place, failure::Failure, ui::Ui};
 
 /// Sizes, work, issuers, lists.
-pub fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
+pub(crate) fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(place)?;
-    let answer = query::ask(&dir, Query::Status, &format!("cannot show the state of {}", dir.display()))?;
+    let answer = query::ask(
+        &dir,
+        Query::Status,
+        &format!("cannot show the state of {}", dir.display()),
+    )?;
     ui.result(&answer, || query::outline(&answer, 0));
     Ok(())
 }
