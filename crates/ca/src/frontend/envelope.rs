@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cairn_acme::{
     json,
-    jws::{Algorithm, Envelope, KeyRef},
-    key::PublicKey,
+    jws::{Envelope, KeyRef},
+    key::{Algorithm, PublicKey},
     problem::{Problem, ProblemType},
     status::AccountStatus,
 };
