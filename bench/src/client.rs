@@ -220,7 +220,7 @@ impl Client {
                 _ => bail!("authorization: {}", String::from_utf8_lossy(&answer.body)),
             }
         }
-        polling.done(wait);
+        polling.done(&wait);
         Ok(())
     }
 
@@ -235,7 +235,7 @@ impl Client {
                 ("valid", Some(url)) => {
                     let url = url.to_owned();
                     if let Some(wait) = wait {
-                        polling.done(wait);
+                        polling.done(&wait);
                     }
                     return Ok(url);
                 }

@@ -52,6 +52,12 @@ struct Args {
     /// Measure only this one
     #[arg(long, value_enum)]
     subject: Vec<Subject>,
+    /// Measure only rows of this work
+    #[arg(long)]
+    work: Vec<String>,
+    /// Measure only rows of so many clients
+    #[arg(long)]
+    clients: Vec<usize>,
     /// Write docs/performance.md from the rows
     #[arg(long)]
     write_docs: bool,
@@ -124,7 +130,11 @@ async fn bench(args: &Args) -> Result<()> {
         }
     };
     let plain_only = args.part.or(args.only) == Some(Part::Http01);
-    let entries = plan::entries(&subjects, plain_only, depth);
+    let mut entries = plan::entries(&subjects, plain_only, depth);
+    entries.retain(|entry| {
+        let work = args.work.is_empty() || args.work.contains(&entry.work.to_string());
+        work && (args.clients.is_empty() || args.clients.contains(&entry.clients))
+    });
     let rows = Bench::new(stage, tokens, depth, commit(&checkout))
         .rows(&entries)
         .await?;

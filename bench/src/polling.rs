@@ -22,6 +22,7 @@ pub(crate) struct Wait {
     sleep: Duration,
     step: Duration,
     heed: bool,
+    repeated: bool,
 }
 
 impl Polling {
@@ -41,13 +42,17 @@ impl Polling {
             sleep,
             step: (usual / 4).clamp(LEAST, MOST),
             heed,
+            repeated: false,
         }
     }
 
-    /// A little less than the waits that sufficed: if it is too little, the next one is longer.
-    pub(crate) fn done(&self, wait: Wait) {
-        let took = wait.since.elapsed().min(MOST);
-        let learnt = self.usual.get().mul_f64(0.75) + took.mul_f64(0.23);
+    /// A little less next time if the first question sufficed, else as long as it took.
+    pub(crate) fn done(&self, wait: &Wait) {
+        let usual = self.usual.get();
+        let learnt = match wait.repeated {
+            false => usual.mul_f64(0.95),
+            true => (usual + wait.since.elapsed().min(MOST)) / 2,
+        };
         self.usual.set(learnt.max(LEAST));
     }
 }
@@ -59,6 +64,7 @@ impl Wait {
 
     /// Not yet.
     pub(crate) fn again(&mut self, retry_after: Option<Duration>) {
+        self.repeated = true;
         self.sleep = retry_after.filter(|_| self.heed).unwrap_or(self.step);
         self.step = (self.step * 2).min(MOST);
     }
@@ -79,8 +85,8 @@ mod tests {
     fn waits_that_were_too_long_become_shorter() {
         let polling = Polling::new(false);
         polling.usual.set(Duration::from_millis(400));
-        for _ in 0..50 {
-            polling.done(polling.start(None));
+        for _ in 0..100 {
+            polling.done(&polling.start(None));
         }
         assert!(
             polling.usual.get() < Duration::from_millis(5),

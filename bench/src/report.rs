@@ -110,7 +110,7 @@ impl Report {
     fn line(&self, row: &Row) -> Vec<String> {
         let pebble = Some(row).filter(|row| row.subject != Subject::Pebble);
         let pebble = pebble.and_then(|row| self.row(Subject::Pebble, &row.work, row.clients));
-        let pebble = pebble.filter(|pebble| !pebble.hung);
+        let pebble = pebble.filter(|pebble| pebble.is_measure());
         let ratio = |more: f64, less: f64| match less > 0.0 {
             true => format!("{:.1}", more / less),
             false => String::new(),
@@ -142,6 +142,11 @@ impl Report {
 }
 
 impl Row {
+    /// Whether a run finished.
+    pub(crate) fn is_measure(&self) -> bool {
+        self.cpu_ms > 0.0
+    }
+
     fn key(&self) -> (Subject, &str, usize) {
         (self.subject, &self.work, self.clients)
     }

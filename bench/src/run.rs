@@ -17,6 +17,8 @@ use crate::subjects::Running;
 
 /// Nothing finished for so long is a hang.
 const HANG: Duration = Duration::from_secs(15);
+/// Nothing finished for so long is looked at for longer.
+const STALL: Duration = Duration::from_secs(1);
 /// How often the clock and the memory are looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 /// The end of a run that waits for a number of certificates.
@@ -90,15 +92,19 @@ pub(crate) async fn run(
         work: RefCell::new(Box::new(work)),
         tally: Tally::default(),
     });
-    let mut clients = JoinSet::new();
+    let mut clients = Vec::new();
     for _ in 0..conditions.clients {
         let mut client = Client::new(Rc::clone(&scene))?;
         client.register().await.context("newAccount")?;
-        clients.spawn_local(client.run());
+        clients.push(client);
+    }
+    let mut loops = JoinSet::new();
+    for client in clients {
+        loops.spawn_local(client.run());
     }
     let verify = VerifyTimer::start()?;
     let watched = watch(server, &scene.tally, conditions).await;
-    clients.shutdown().await;
+    loops.shutdown().await;
     let verify_us = verify.finish();
     let (begin, end, rss_mib, hung) = watched?;
 
@@ -155,7 +161,8 @@ async fn watch(
             begin = Moment::now(server, tally)?;
             warm = true;
         }
-        let long_enough = begin.at.elapsed() >= conditions.duration;
+        // A stall at the end is waited out: it may be a hang.
+        let long_enough = begin.at.elapsed() >= conditions.duration && last().elapsed() < STALL;
         let enough = finished() >= conditions.at_least || begin.at.elapsed() > COUNT_PATIENCE;
         if warm && long_enough && enough {
             return Ok((begin, Moment::now(server, tally)?, rss, false));
