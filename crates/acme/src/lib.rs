@@ -6,6 +6,10 @@
 //! draw on the random source of the cryptographic library.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+#![allow(
+    clippy::result_large_err,
+    reason = "a Problem is the way out of a request, not a hot path"
+)]
 
 pub mod base64url;
 pub mod challenge;

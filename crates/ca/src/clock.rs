@@ -12,7 +12,7 @@ use cairn_acme::time::Timestamp;
 pub const MAX_DISAGREEMENT: Duration = Duration::from_secs(60);
 
 /// Where readings come from.
-pub trait Clock: Send + Sync {
+pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Civil time.
     fn wall(&self) -> Timestamp;
     /// Time since an arbitrary moment of this process; never steps.

@@ -9,8 +9,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
-use cairn_acme::{identifier::DnsName, time::Timestamp};
-use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
+use cairn_acme::{identifier::parse_suffix, time::Timestamp};
+use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
@@ -182,7 +182,7 @@ impl Snapshot {
         let mut rules = Vec::new();
         let mut known_suffixes = Vec::new();
         for rule in &config.names {
-            let suffix = DnsName::parse_suffix(&rule.suffix).map_err(|_| format!("[[names]] suffix = \"{}\" is no DNS name", rule.suffix))?;
+            let suffix = parse_suffix(&rule.suffix).map_err(|_| format!("[[names]] suffix = \"{}\" is no DNS name", rule.suffix))?;
             known_suffixes.push(suffix.clone());
             rules.push(crate::validation::NameRule {
                 suffix,

@@ -29,7 +29,7 @@ impl NamePolicy {
                 self.fault(identifier).map(|detail| Subproblem {
                     kind: ProblemType::RejectedIdentifier,
                     detail,
-                    identifier: Some(identifier.clone()),
+                    identifier: Some(identifier.clone().into()),
                 })
             })
             .collect();

@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use cairn_acme::{problem::Problem, time::Timestamp};
-use cairn_x509::crl::{Crl, CrlTemplate, lint_crl};
+use cairn_x509::{
+    crl::{Crl, CrlTemplate},
+    lint::lint_crl,
+};
 use tracing::{error, info};
 
 use super::{
@@ -103,7 +106,7 @@ impl CrlPublisher {
             only_user_certs: true,
             signature_algorithm: issuer.certificate.issues_with(),
         };
-        let tbs = template.build([]).map_err(|e| CrlFault::Unfit(e.to_string()))?;
+        let tbs = template.build([]);
         lint_crl(&tbs, &template, &issuer.certificate)
             .map_err(|findings| CrlFault::Unfit(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
         let signature = ca.issuance.signer().sign(Signable::crl(tbs.clone()), SIGN_DEADLINE).await?;

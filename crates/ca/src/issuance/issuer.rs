@@ -1,7 +1,7 @@
 //! The issuing certificate with what is derived from it once.
 
 use aws_lc_rs::digest;
-use cairn_acme::{identifier::DnsName, time::Timestamp};
+use cairn_acme::{identifier::{DnsName, parse_suffix}, time::Timestamp};
 use cairn_x509::certificate::Certificate;
 
 use crate::{id::IssuerId, model::IssuerRecord};
@@ -47,7 +47,7 @@ impl Issuer {
     /// The DNS subtrees that its certificate permits; empty: no constraint.
     #[must_use]
     pub fn permitted_dns(&self) -> Vec<DnsName> {
-        self.certificate.permitted_dns().iter().filter_map(|n| DnsName::parse_suffix(n).ok()).collect()
+        self.certificate.permitted_dns().iter().filter_map(|n| parse_suffix(n).ok()).collect()
     }
 }
 

@@ -11,14 +11,14 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::rand;
-use cairn_acme::{challenge::Token, identifier::Identifier, key::PublicKey, status::AccountStatus, time::Timestamp};
+use cairn_acme::{challenge::Token, identifier::Identifier, key::{Curve, PublicKey}, status::AccountStatus, time::Timestamp};
 use cairn_x509::{
     certificate::Certificate,
     csr::build_csr,
-    key::{KeyKind, PrivateKey},
+    key::{KeyKind, PrivateKey, PublicKeyKind},
 };
 use rustls::{
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -161,7 +161,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
     let snapshot = ca.snapshot.load_full();
     let now = ca.clock.wall();
     let issuer = ca.issuance.issuer();
-    let key = PublicKey::from_spki_der(issuer.certificate.spki_der()).map_err(|_| unusable("the issuing key has no JWK form"))?;
+    let key = account_key(issuer.certificate.public_key()).ok_or_else(|| unusable("the issuing key has no JWK form"))?;
     let account_id = AccountId::new(now, seed()?);
     let mut token = [0; 32];
     rand::fill(&mut token).map_err(|_| unusable("the random source failed"))?;
@@ -174,7 +174,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
         status: AccountStatus::Valid,
         contacts: Vec::new(),
         terms_agreed: true,
-        url: snapshot.urls.account(&account_id),
+        url: snapshot.urls.account(account_id),
         created_at: now,
     };
     let order = ca
@@ -182,7 +182,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
         .transact(CreateOwnOrder {
             account,
             order: OrderId::new(now, seed()?),
-            authorization: Seed { id: AuthorizationId::new(now, seed()?), token: Token::from_random(&token) },
+            authorization: Seed { id: AuthorizationId::new(now, seed()?), token: Token::from_random(&token).map_err(|_| unusable("a token could not be made"))? },
             host,
             profile_hash: snapshot.profile.hash,
             life: Duration::from_secs(3600),
@@ -220,6 +220,16 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
     };
     let certificate = ca.store.certificate(key.serial).await?.ok_or_else(|| unusable("the certificate is gone"))?;
     issuer.chain_of(&certificate).ok_or_else(|| unusable("the certificate has no signature"))
+}
+
+/// The issuing key's public half as an account key.
+fn account_key(key: &cairn_x509::key::PublicKey) -> Option<PublicKey> {
+    match key.kind() {
+        PublicKeyKind::Ec { bits: 256 } => PublicKey::from_point(Curve::P256, key.key_bits()).ok(),
+        PublicKeyKind::Ec { bits: 384 } => PublicKey::from_point(Curve::P384, key.key_bits()).ok(),
+        PublicKeyKind::Rsa { modulus, exponent } => PublicKey::from_rsa(modulus, exponent).ok(),
+        _ => None,
+    }
 }
 
 fn seed() -> Result<IdSeed, OwnCertificateFault> {

@@ -14,6 +14,11 @@ use std::{future::Future, sync::Arc, time::Duration};
 use cairn_acme::{identifier::Identifier, key::Thumbprint, problem::Problem, time::Timestamp};
 use cairn_x509::certificate::Serial;
 
+pub use sqlite::{
+    AuditRecord, AuditSubject, BackupError, BackupReport, BatchBounds, FaultHook, FaultPoint, InjectedFault, Location,
+    OpenError, OpenOptions, OrderDetail, Page, RequestInProgress, RestoreError, RestoreReport, Sizes, Store, StoreStats,
+    SweepPolicy, SweepReport, restore,
+};
 pub use transactions::*;
 
 use crate::{
@@ -167,6 +172,21 @@ pub trait Observer: Send + Sync {
     fn order(&self, order: &Arc<Order>);
     /// The authorization as it now is.
     fn authorization(&self, authorization: &Arc<Authorization>);
+    /// A work row was made or changed owner.
+    fn work(&self, _work: &Work) {}
+    /// A transaction ended; for metrics.
+    fn transaction(&self, _name: &'static str, _outcome: TransactionOutcome) {}
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TransactionOutcome {
+    /// It did what it was asked for.
+    Granted,
+    /// The rules said no.
+    Refused,
+    /// The store could not; nothing was written.
+    Failed,
 }
 
 /// The permission to sign one certificate's stored bytes once; made only by a committed transaction.
@@ -206,5 +226,8 @@ pub struct Filter {
     pub expires_before: Option<Timestamp>,
     pub unconfirmed: bool,
     pub serial: Option<Serial>,
+    /// [`Page::next`] of the page before.
+    pub after: Option<i64>,
+    /// Rows of a page; a thousand at most.
     pub limit: usize,
 }

@@ -1,0 +1,639 @@
+//! The embedded store: SQLite with one writer thread, readers beside it, and a cache that commits refresh (design.md §3).
+//!
+//! - `writer` commits what waits in `queue`; `rows` and `apply` are what a transaction reads and writes there;
+//! - one file for each table or family of tables holds its SQL;
+//! - `readers`, `cache` and `lists` answer outside of the writer;
+//! - `connect`, `lock`, `migrate` open the files; `checkpoint`, `sweep`, `backup` keep them small and safe.
+
+mod accounts;
+mod apply;
+mod audit;
+mod authorizations;
+mod backup;
+mod cache;
+mod certificates;
+mod checkpoint;
+mod code;
+mod connect;
+mod crls;
+mod lists;
+mod lock;
+mod meta;
+mod migrate;
+mod orders;
+mod queue;
+mod readers;
+mod rows;
+mod shared;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod work;
+mod writer;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use cairn_acme::{key::Thumbprint, time::Timestamp};
+use cairn_x509::certificate::Serial;
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+pub use self::{
+    audit::{AuditRecord, AuditSubject},
+    backup::{BackupError, BackupReport, RestoreError, RestoreReport, restore},
+    lists::{OrderDetail, Page, Sizes},
+    queue::BatchBounds,
+    shared::{FaultHook, FaultPoint, InjectedFault, StoreStats},
+    sweep::{SweepPolicy, SweepReport},
+};
+use self::{
+    cache::Table,
+    code::Fault,
+    queue::Queue,
+    readers::Readers,
+    shared::Shared,
+    writer::{Asked, Writer},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
+    model::{Account, Authorization, Certificate, IssuerRecord, Order, StoredCrl},
+    store::{Observer, StoreError, Transaction, TxError},
+};
+
+/// The database's name in a CA's directory.
+const FILE: &str = "cairn.db";
+
+/// What a refused asker is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where the store is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// `cairn.db` in this directory.
+    File(PathBuf),
+    /// In memory, for the test CA and tests: gone when it is closed.
+    Memory,
+}
+
+impl Location {
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File(dir) => Some(dir.join(FILE)),
+            Self::Memory => None,
+        }
+    }
+}
+
+/// How to open it.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// This incarnation of the process.
+    pub boot: BootId,
+    /// Hears of every commit.
+    pub observer: Arc<dyn Observer>,
+    /// Civil time of the opening.
+    pub now: Timestamp,
+    /// Whether a missing database is made (`ca init`) or refused (`ca serve`): an empty one in the place of a lost one
+    /// would forget everything that was issued. One in memory is always made.
+    pub create: bool,
+    /// How many connections read for requests.
+    pub read_connections: usize,
+    /// Bounds of batches and queue.
+    pub batch: BatchBounds,
+    /// Measures queue age and the time between probes of a full disk.
+    pub clock: Arc<dyn Clock>,
+    /// Strikes of tests.
+    pub faults: Option<FaultHook>,
+}
+
+impl OpenOptions {
+    /// The usual ones.
+    #[must_use]
+    pub fn new(boot: BootId, observer: Arc<dyn Observer>, now: Timestamp) -> Self {
+        Self {
+            boot,
+            observer,
+            now,
+            create: false,
+            read_connections: 4,
+            batch: BatchBounds::default(),
+            clock: Arc::new(SystemClock::default()),
+            faults: None,
+        }
+    }
+
+    /// Makes the database if it is missing.
+    #[must_use]
+    pub fn create(mut self) -> Self {
+        self.create = true;
+        self
+    }
+}
+
+impl fmt::Debug for OpenOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenOptions")
+            .field("boot", &self.boot)
+            .field("now", &self.now)
+            .field("create", &self.create)
+            .field("read_connections", &self.read_connections)
+            .field("batch", &self.batch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a store was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another server has it.
+    #[error(
+        "{} is in use by another cairn{}; stop that one first, or ask it (`cairn ca status`)",
+        dir.display(),
+        pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
+    )]
+    InUse {
+        /// The CA's directory.
+        dir: PathBuf,
+        /// Of which process, as far as it told.
+        pid: Option<u32>,
+    },
+    /// There is none.
+    #[error("{} is missing; `cairn ca init` makes a CA, `cairn ca restore` brings one back from a backup", .0.display())]
+    Missing(PathBuf),
+    /// Not ours.
+    #[error("{} is not a store of cairn; it was not touched", .0.display())]
+    Foreign(PathBuf),
+    /// Of a later version that does not let this one run.
+    #[error("the store has schema {found}, and this cairn knows schemas up to {newest}: use the newer cairn that upgraded it, or restore the copy that it made before")]
+    TooNew {
+        /// The store's.
+        found: i32,
+        /// The newest that this version knows.
+        newest: i32,
+    },
+    /// Of a version from which no step leads here.
+    #[error("the store has schema {found}, and this cairn upgrades from {oldest} on: upgrade with a cairn in between first")]
+    TooOld {
+        /// The store's.
+        found: i32,
+        /// The oldest that can be upgraded.
+        oldest: i32,
+    },
+    /// A file.
+    #[error("{}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite.
+    #[error("the store cannot be opened: {0}")]
+    Database(String),
+}
+
+/// The store; clones are handles to the same one.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    location: Location,
+    store_id: [u8; 16],
+    created_at: Timestamp,
+    /// None in memory: there the writer reads.
+    readers: Option<Readers>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    writer: Option<JoinHandle<()>>,
+    checkpointer: Option<JoinHandle<()>>,
+    lock: Option<lock::DirectoryLock>,
+}
+
+impl Inner {
+    /// Lets the writer finish what waits, then frees files and lock. Idempotent.
+    fn close(&self) {
+        self.shared.queue.close();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = threads.writer.take() {
+            // A writer that panicked has nothing more to finish.
+            let _ = writer.join();
+        }
+        self.shared.checkpoints.close();
+        if let Some(checkpointer) = threads.checkpointer.take() {
+            let _ = checkpointer.join();
+        }
+        if let Some(readers) = &self.readers {
+            readers.close();
+        }
+        threads.lock.take();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("location", &self.inner.location).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store, upgrades its schema and starts its threads.
+    ///
+    /// # Errors
+    /// Says who has it, what it is if it is not ours, or which file failed.
+    pub fn open(location: &Location, options: OpenOptions) -> Result<Self, OpenError> {
+        let mut threads = Threads::default();
+        let path = location.path();
+        let conn = match (&path, location) {
+            (Some(path), Location::File(dir)) => {
+                threads.lock = Some(lock::acquire(dir)?);
+                let conn = connect::file(path, options.create)?;
+                // Before anything is changed in it.
+                migrate::inspect(&conn, path)?;
+                connect::durable(&conn)?;
+                sync_directory(dir)?;
+                conn
+            }
+            _ => connect::memory()?,
+        };
+        migrate::upgrade(&conn, path.as_deref(), migrate::MIGRATIONS, options.now)?;
+        let facts = meta::read(&conn).map_err(|e| OpenError::Database(e.to_string()))?;
+        let readers = path.as_deref().map(|p| Readers::open(p, options.read_connections)).transpose()?;
+        let queue = Queue::new(options.batch, Arc::clone(&options.clock));
+        let told = (facts.epoch, facts.latest_time);
+        let shared = Arc::new(Shared::new(queue, options.observer, options.clock, options.faults, told));
+        if let Some(path) = &path {
+            let checkpointer = connect::checkpointer(path)?;
+            let started = checkpoint::start(Arc::clone(&shared), checkpointer);
+            threads.checkpointer = Some(started.map_err(|source| OpenError::Io { path: path.clone(), source })?);
+        }
+        threads.writer = Some(start_writer(Arc::clone(&shared), conn)?);
+        let inner = Inner {
+            shared,
+            location: location.clone(),
+            store_id: facts.store_id,
+            created_at: facts.created_at,
+            readers,
+            threads: Mutex::new(threads),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs a transaction. Its end does not depend on this future: whoever hangs up only does not hear of it.
+    ///
+    /// # Errors
+    /// [`TxError::Refused`] by the rules; the others say that nothing was written.
+    pub async fn transact<T: Transaction>(&self, transaction: T) -> Result<T::Answer, TxError> {
+        let (job, answer) = Asked::new(transaction);
+        self.inner.shared.queue.submit(Box::new(job))?;
+        answer.await.unwrap_or(Err(TxError::Store(StoreError::Closed)))
+    }
+
+    /// The account with this id.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, StoreError> {
+        self.cached(|c| &c.accounts, id, move |conn| accounts::by_id(conn, id)).await
+    }
+
+    /// The account that this key opened in the directory.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn account_by_key(
+        &self,
+        directory: DirectoryId,
+        key: &Thumbprint,
+    ) -> Result<Option<Arc<Account>>, StoreError> {
+        let key = key.clone();
+        Ok(self.read(move |conn| accounts::by_key(conn, directory, &key)).await?.map(Arc::new))
+    }
+
+    /// The account's order with this id.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn order(&self, account: AccountId, id: OrderId) -> Result<Option<Arc<Order>>, StoreError> {
+        let order = self.cached(|c| &c.orders, id, move |conn| orders::by_id(conn, id)).await?;
+        Ok(order.filter(|o| o.account == account))
+    }
+
+    /// The account's authorization with this id.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn authorization(
+        &self,
+        account: AccountId,
+        id: AuthorizationId,
+    ) -> Result<Option<Arc<Authorization>>, StoreError> {
+        let found =
+            self.cached(|c| &c.authorizations, id, move |conn| authorizations::by_id(conn, id)).await?;
+        Ok(found.filter(|a| a.account == account))
+    }
+
+    /// The certificate with this serial.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn certificate(&self, serial: Serial) -> Result<Option<Arc<Certificate>>, StoreError> {
+        self.cached(|c| &c.certificates, serial, move |conn| certificates::by_serial(conn, &serial)).await
+    }
+
+    /// The text of a profile version.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn profile_text(&self, hash: &[u8; 32]) -> Result<Option<String>, StoreError> {
+        let hash = *hash;
+        self.read(move |conn| crls::profile(conn, &hash)).await
+    }
+
+    /// All issuers, oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn issuers(&self) -> Result<Vec<IssuerRecord>, StoreError> {
+        self.read(crls::issuers).await
+    }
+
+    /// The CRL in force of each issuer's shards.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn crls(&self) -> Result<Vec<StoredCrl>, StoreError> {
+        self.read(crls::all).await
+    }
+
+    /// Counts a signed request while the guard lives; by them the writer knows how much company a batch can get. Drop it
+    /// before waiting for anything but the store.
+    #[must_use]
+    pub fn request(&self) -> RequestInProgress {
+        self.inner.shared.queue.request_started();
+        RequestInProgress(Arc::clone(&self.inner.shared))
+    }
+
+    /// How many signed requests are in progress.
+    #[must_use]
+    pub fn requests_in_progress(&self) -> usize {
+        self.inner.shared.queue.requests_in_progress()
+    }
+
+    /// How long the transaction that waits longest has waited.
+    #[must_use]
+    pub fn queue_age(&self) -> Duration {
+        self.inner.shared.queue.depth().1
+    }
+
+    /// How many transactions wait.
+    #[must_use]
+    pub fn queue_length(&self) -> usize {
+        self.inner.shared.queue.depth().0
+    }
+
+    /// Why the store takes no writes, if it does not.
+    #[must_use]
+    pub fn read_only_reason(&self) -> Option<String> {
+        self.inner.shared.read_only()
+    }
+
+    /// Counters since start.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        self.inner.shared.stats()
+    }
+
+    /// How often this store was restored, from 1 on: the first octet of serials.
+    #[must_use]
+    pub fn epoch(&self) -> u8 {
+        self.inner.shared.epoch
+    }
+
+    /// The newest moment that anything stored names.
+    #[must_use]
+    pub fn latest_time(&self) -> Timestamp {
+        self.inner.shared.latest()
+    }
+
+    /// This store's own id, through backups and restores, and when it was made.
+    #[must_use]
+    pub fn identity(&self) -> ([u8; 16], Timestamp) {
+        (self.inner.store_id, self.inner.created_at)
+    }
+
+    /// Stores that it has been that late.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub async fn remember_clock(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.shared.saw(Some(now));
+        self.write("remember_clock", move |w| meta::remember(w.conn(), now)).await
+    }
+
+    /// Keeps the nonce window of a clean stop.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub async fn save_nonce_window(&self, bytes: &[u8]) -> Result<(), StoreError> {
+        let bytes = bytes.to_vec();
+        self.write("save_nonce_window", move |w| meta::save_window(w.conn(), &bytes)).await
+    }
+
+    /// The saved nonce window; it is durably deleted before this returns, so that no crash can bring it back.
+    ///
+    /// # Errors
+    /// When it could not be deleted.
+    pub async fn take_nonce_window(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.write("take_nonce_window", move |w| meta::take_window(w.conn())).await
+    }
+
+    /// The directory's base URLs, the one in force first.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn base_urls(&self, directory: DirectoryId) -> Result<Vec<String>, StoreError> {
+        self.read(move |conn| meta::base_urls(conn, directory)).await
+    }
+
+    /// Puts a base URL in force for the first directory; former ones stay valid in kid.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub async fn set_base_url(&self, url: &str, now: Timestamp) -> Result<(), StoreError> {
+        let url = url.to_owned();
+        self.write("set_base_url", move |w| meta::set_base_url(w.conn(), DirectoryId::FIRST, &url, now)).await
+    }
+
+    /// Compares the configured base URL with the stored one.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub async fn check_base_url(&self, url: &str) -> Result<(), String> {
+        let stored = self.base_urls(DirectoryId::FIRST).await.map_err(|e| e.to_string())?;
+        match stored.first() {
+            Some(stored) if stored == url => Ok(()),
+            Some(stored) => Err(format!(
+                "url is {url}, but this CA's URLs are made from {stored} for ever: put {stored} back into cairn.toml"
+            )),
+            None => Err("the store holds no base URL: it was not made by `cairn ca init`".to_owned()),
+        }
+    }
+
+    /// Stops issuance, for all or for the issuer or profile named; in force at the next `begin_issuance`.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub async fn stop_issuance(
+        &self,
+        issuer: Option<IssuerId>,
+        profile_hash: Option<[u8; 32]>,
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let reason = reason.to_owned();
+        self.write("stop_issuance", move |w| crls::add_stop(w.conn(), issuer, profile_hash, &reason, now)).await
+    }
+
+    /// Lets issuance go on; how many stops there were.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub async fn resume_issuance(&self) -> Result<usize, StoreError> {
+        self.write("resume_issuance", move |w| crls::lift_stops(w.conn())).await
+    }
+
+    /// Finishes what waits, then closes. Later calls answer [`StoreError::Closed`].
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.inner);
+        // A runtime that is shutting down closes with the last handle.
+        let _ = tokio::task::spawn_blocking(move || inner.close()).await;
+    }
+
+    /// From the cache, else from the table and into the cache.
+    async fn cached<K, V>(
+        &self,
+        table: impl Fn(&cache::Cache) -> &Table<K, V>,
+        key: K,
+        load: impl FnOnce(&Connection) -> Result<Option<V>, Fault> + Send + 'static,
+    ) -> Result<Option<Arc<V>>, StoreError>
+    where
+        K: std::hash::Hash + Eq + Copy,
+        V: Send + 'static,
+    {
+        let table = table(&self.inner.shared.cache);
+        let version = match table.get(&key) {
+            Ok(value) => return Ok(Some(value)),
+            Err(version) => version,
+        };
+        let loaded = self.read(load).await?.map(Arc::new);
+        if let Some(value) = &loaded {
+            table.read(key, Arc::clone(value), version);
+        }
+        Ok(loaded)
+    }
+
+    /// A look-up by key.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.inner.readers {
+            Some(readers) => readers.quick(read),
+            None => self.at_writer(move |w| read(w.conn()).map_err(StoreError::from)).await,
+        }
+    }
+
+    /// A list, off the runtime's workers.
+    async fn read_long<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        if self.inner.readers.is_none() {
+            return self.read(read).await;
+        }
+        let inner = Arc::clone(&self.inner);
+        let listed = tokio::task::spawn_blocking(move || match &inner.readers {
+            Some(readers) => readers.long(read),
+            None => Err(StoreError::Closed),
+        });
+        listed.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// A write of the store's own.
+    async fn write<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        write: impl FnOnce(&Writer) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.at_writer(move |w| w.transaction(name, |w| Ok((write(w)?, apply::Effects::default())))).await
+    }
+
+    /// Something on the writer's thread, between batches.
+    async fn at_writer<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Writer) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.shared.queue.task(Box::new(move |writer| {
+            // The asker may have hung up.
+            let _ = reply.send(act(writer));
+        }))?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+/// A signed request that the frontend works on.
+pub struct RequestInProgress(Arc<Shared>);
+
+impl Drop for RequestInProgress {
+    fn drop(&mut self) {
+        self.0.queue.request_ended();
+    }
+}
+
+impl fmt::Debug for RequestInProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RequestInProgress")
+    }
+}
+
+fn start_writer(shared: Arc<Shared>, conn: Connection) -> Result<JoinHandle<()>, OpenError> {
+    let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
+        match Writer::new(Arc::clone(&shared), conn) {
+            Ok(writer) => writer.run(),
+            Err(fault) => {
+                tracing::error!(target: "cairn", %fault, "the store's writer could not start");
+                shared.queue.abandon();
+            }
+        }
+    });
+    thread.map_err(|error| OpenError::Database(format!("no thread for the writer: {error}")))
+}
+
+/// Makes new and renamed files of the directory durable.
+fn sync_directory(dir: &Path) -> Result<(), OpenError> {
+    std::fs::File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(|source| OpenError::Io { path: dir.to_owned(), source })
+}

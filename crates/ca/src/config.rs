@@ -1,0 +1,393 @@
+//! `cairn.toml`: the structs are the file, field for field; `reference` says what each setting means, in what unit,
+//! with which default and why. A running server holds one immutable [`Config`]; a wrong new one leaves it in force.
+
+mod base_url;
+mod check;
+mod fault;
+mod parse;
+mod reference;
+mod span;
+#[cfg(test)]
+mod tests;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use base_url::{BadBaseUrl, BaseUrl};
+pub use fault::ConfigFault;
+pub use reference::{SETTINGS, Setting, markdown, nearest, sample};
+pub use span::{BadSpan, Span};
+
+/// The file's name in the CA's directory.
+pub const FILE_NAME: &str = "cairn.toml";
+
+/// The whole of `cairn.toml`. Nothing in it is secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The CA's name, as its certificates say it.
+    pub name: String,
+    /// Where it is reached; every other URL is made from it.
+    pub url: BaseUrl,
+    /// Which set of rules it keeps.
+    #[serde(default)]
+    pub preset: Preset,
+    /// Zones of the operator's own: a climb through the DNS stops at their apex.
+    #[serde(default)]
+    pub private_zones: Vec<String>,
+    /// Where it listens.
+    #[serde(default)]
+    pub listen: Listen,
+    /// The certificate of its own listener.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Where its keys and certificates lie.
+    #[serde(default)]
+    pub keys: Keys,
+    /// Whom it asks for names.
+    #[serde(default)]
+    pub dns: Dns,
+    /// Bounds of accounts.
+    #[serde(default)]
+    pub accounts: Accounts,
+    /// Bounds of orders.
+    #[serde(default)]
+    pub orders: Orders,
+    /// What certificates look like.
+    #[serde(default)]
+    pub profile: Profiles,
+    /// Revocation lists.
+    #[serde(default)]
+    pub crl: Crl,
+    /// What it takes on at once.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Log lines.
+    #[serde(default)]
+    pub log: Log,
+    /// What is forgotten, and when.
+    #[serde(default)]
+    pub sweep: Sweep,
+    /// Where names may lead, by suffix; the longest suffix that fits decides.
+    #[serde(default)]
+    pub names: Vec<NameRule>,
+}
+
+/// A set of rules that stands behind many settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// A CA of one's own house.
+    #[default]
+    Private,
+    /// What the CA/Browser Forum demands. Parsed, and refused at start until all of it is there.
+    Public,
+}
+
+/// `[listen]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// ACME over TLS. An IPv6 address takes IPv6 alone. Never empty once parsed.
+    pub subscribers: Vec<SocketAddr>,
+    /// CRLs, issuers and the root over plain HTTP. Never empty once parsed.
+    pub publication: Vec<SocketAddr>,
+}
+
+/// `[tls]`: both or none; none is a certificate of the CA's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// PEM chain of the subscribers' listener.
+    pub certificate: Option<PathBuf>,
+    /// Its PEM key.
+    pub key: Option<PathBuf>,
+}
+
+/// `[keys]`; paths are relative to the CA's directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// Where the issuing key's passphrase comes from.
+    pub unlock: Unlock,
+    /// With `unlock = "file"`.
+    pub passphrase_file: PathBuf,
+    /// With `unlock = "systemd-creds"`: the credential's name.
+    pub credential: String,
+    /// Encrypted PKCS#8 PEM.
+    pub issuing_key: PathBuf,
+    /// PEM.
+    pub issuing_certificate: PathBuf,
+    /// PEM.
+    pub root_certificate: PathBuf,
+    /// Hashes of keys that are never certified.
+    pub blocked_keys: Option<PathBuf>,
+}
+
+/// Where the issuing key's passphrase comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unlock {
+    /// A person at the terminal, or a pipe on standard input.
+    #[default]
+    Prompt,
+    /// A file, for those who value restarts over the passphrase.
+    File,
+    /// systemd's credentials (`LoadCredentialEncrypted=`).
+    SystemdCreds,
+}
+
+/// `[dns]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Dns {
+    /// Recursive servers; empty is the system's resolver file.
+    #[serde(deserialize_with = "parse::dns_servers")]
+    pub servers: Vec<SocketAddr>,
+    /// For one query to one server.
+    pub timeout: Span,
+}
+
+/// One `[[names]]`: where names at and below a suffix may lead (design: addresses are judged per name).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameRule {
+    /// A domain name, without dot at either end; lower case once parsed.
+    pub suffix: String,
+    /// Address ranges that these names may lead to besides global addresses.
+    #[serde(default)]
+    pub dial: Vec<IpNet>,
+    /// Where http-01 connects first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<u16>,
+    /// Where tls-alpn-01 connects, and a redirect to https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_port: Option<u16>,
+}
+
+/// `[accounts]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accounts {
+    /// Terms of service that a new account must agree to.
+    pub terms: Option<String>,
+    /// Contacts that one account may name.
+    pub contacts_max: usize,
+}
+
+/// `[orders]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Orders {
+    /// How long an order may stay unfinished.
+    pub life: Span,
+    /// How long a valid authorization may be reused.
+    pub authorization_life: Span,
+    /// How long an authorization may stay pending.
+    pub pending_authorization_life: Span,
+    /// Names of one order.
+    pub names_max: usize,
+}
+
+/// `[profile.*]`: one profile so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Profiles {
+    /// What an order gets.
+    pub default: ProfileSettings,
+}
+
+/// `[profile.default]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProfileSettings {
+    /// From notBefore to notAfter.
+    pub life: Span,
+    /// How far notBefore lies before the moment of issuance.
+    pub backdate: Span,
+    /// Whether the first name is also the subject's common name.
+    pub common_name: bool,
+    /// Whether certificates of RSA keys also carry keyEncipherment.
+    pub key_encipherment: bool,
+    /// TLS servers.
+    pub server_auth: bool,
+    /// TLS clients.
+    pub client_auth: bool,
+    /// Certificate policies, as dotted object identifiers.
+    pub policies: Vec<String>,
+}
+
+/// `[crl]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Crl {
+    /// From thisUpdate to nextUpdate.
+    pub life: Span,
+    /// A new one so often, with or without news.
+    pub every: Span,
+}
+
+/// `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Requests in work at once; more are told to come again.
+    pub requests_in_flight: usize,
+    /// The age of the store's queue from which new requests are told to come again.
+    pub queue_age: Span,
+    /// Open orders of one account.
+    pub pending_orders: usize,
+    /// Pending authorizations of one account.
+    pub pending_authorizations: usize,
+    /// Bad signatures from one address (IPv6: one /64).
+    pub bad_signatures_per_minute: u32,
+    /// How long a request is held for work that already runs.
+    pub hold: Span,
+    /// Held requests of one account.
+    pub holds_per_account: usize,
+    /// Held requests from one address (IPv6: one /64).
+    pub holds_per_address: usize,
+    /// Held requests in all.
+    pub holds: usize,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// What is worth a line.
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// `issued serial=… names=…`.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is worth a log line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// Each issuance and refusal.
+    #[default]
+    Info,
+    /// Each request.
+    Debug,
+    /// Everything, without secrets.
+    Trace,
+}
+
+/// `[sweep]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sweep {
+    /// Orders and authorizations, from their end or expiry.
+    pub orders_after: Span,
+    /// Audit rows.
+    pub audit_after: Span,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            unlock: Unlock::Prompt,
+            passphrase_file: "keys/passphrase".into(),
+            credential: "cairn-ca".into(),
+            issuing_key: "keys/issuing.key.pem".into(),
+            issuing_certificate: "issuing.pem".into(),
+            root_certificate: "root.pem".into(),
+            blocked_keys: None,
+        }
+    }
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            timeout: Span::from_secs(3),
+        }
+    }
+}
+
+impl Default for Accounts {
+    fn default() -> Self {
+        Self {
+            terms: None,
+            contacts_max: 10,
+        }
+    }
+}
+
+impl Default for Orders {
+    fn default() -> Self {
+        Self {
+            life: Span::from_days(7),
+            authorization_life: Span::from_days(30),
+            pending_authorization_life: Span::from_days(7),
+            names_max: 100,
+        }
+    }
+}
+
+impl Default for ProfileSettings {
+    fn default() -> Self {
+        Self {
+            life: Span::from_days(90),
+            backdate: Span::from_secs(60),
+            common_name: false,
+            key_encipherment: false,
+            server_auth: true,
+            client_auth: false,
+            policies: Vec::new(),
+        }
+    }
+}
+
+impl Default for Crl {
+    fn default() -> Self {
+        Self {
+            life: Span::from_days(7),
+            every: Span::from_days(1),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_in_flight: 1024,
+            queue_age: Span::from_millis(500),
+            pending_orders: 1000,
+            pending_authorizations: 2000,
+            bad_signatures_per_minute: 60,
+            hold: Span::from_secs(2),
+            holds_per_account: 128,
+            holds_per_address: 256,
+            holds: 4096,
+        }
+    }
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self {
+            orders_after: Span::from_days(30),
+            audit_after: Span::from_days(730),
+        }
+    }
+}

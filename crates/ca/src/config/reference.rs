@@ -1,0 +1,330 @@
+//! Every setting once: meaning, unit, default and reason. The sample file, `docs/configuration.md` and the nearest
+//! key of a wrong one are made from this table; a test holds it to the structs.
+
+use std::fmt::Write;
+
+/// One setting of `cairn.toml`.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// `""`, `"listen"`, `"profile.default"` …; `"names"` is a list of tables.
+    pub table: &'static str,
+    /// The key within the table.
+    pub key: &'static str,
+    /// What may stand there.
+    pub unit: &'static str,
+    /// The default as TOML; empty where there is none.
+    pub default: &'static str,
+    /// What it means.
+    pub about: &'static str,
+    /// Why the default is what it is.
+    pub reason: &'static str,
+}
+
+impl Setting {
+    /// The dotted path: `orders.life`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.table {
+            "" => self.key.to_owned(),
+            table => format!("{table}.{}", self.key),
+        }
+    }
+}
+
+/// Tables in the order of the file, with their heading.
+const TABLES: [(&str, &str); 13] = [
+    ("", "The CA"),
+    ("listen", "Where it listens"),
+    ("tls", "The certificate of its own listener"),
+    (
+        "keys",
+        "Keys and certificates; paths are relative to this file's directory",
+    ),
+    ("dns", "Whom it asks for names"),
+    ("accounts", "Accounts"),
+    ("orders", "Orders and authorizations"),
+    ("profile.default", "What certificates look like"),
+    ("crl", "Revocation lists"),
+    (
+        "limits",
+        "What it takes on at once; over it a client is told when to come again",
+    ),
+    ("log", "Log lines, on standard error"),
+    ("sweep", "What is forgotten; certificates never are"),
+    (
+        "names",
+        "Where names may lead, by suffix; the longest suffix that fits decides, other names lead to global addresses",
+    ),
+];
+
+const fn s(
+    table: &'static str,
+    key: &'static str,
+    unit: &'static str,
+    default: &'static str,
+    about: &'static str,
+    reason: &'static str,
+) -> Setting {
+    Setting {
+        table,
+        key,
+        unit,
+        default,
+        about,
+        reason,
+    }
+}
+
+/// All settings, in the order of the file.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    s("", "name", "text, 50 characters", "", "The CA's name, as its certificates say it.", "set by `cairn ca init`; certificates keep the name they were made with"),
+    s("", "url", "https://HOST or https://HOST:PORT", "", "Where clients reach the CA. URLs of accounts, CRLs and issuers are made from it, never from a request.", "set by `cairn ca init` and kept for ever: certificates carry URLs made from it"),
+    s("", "preset", "\"private\" or \"public\"", "\"private\"", "The set of rules. `public` is what the CA/Browser Forum demands; it refuses to start until all of that is there.", "most CAs serve one house"),
+    s("", "private_zones", "list of domain names", "[]", "Zones of your own, unknown to the public DNS: a climb through the DNS stops at their apex.", "only you know which zones are yours"),
+
+    s("listen", "subscribers", "list of ADDRESS:PORT", "[]", "ACME over TLS. An IPv6 address takes IPv6 alone. Empty: all addresses, the port of `url`.", "clients come to the URL's port"),
+    s("listen", "publication", "list of ADDRESS:PORT", "[]", "CRLs, the issuing and the root certificate over plain HTTP. Empty: all addresses, port 80, or 14480 if `url` has a port of its own.", "who checks a certificate can't check the server's first"),
+
+    s("tls", "certificate", "path", "", "PEM chain of the subscribers' listener. Unset: the CA issues its own and renews it at a third of its life.", "a CA can look after its own certificate"),
+    s("tls", "key", "path", "", "PEM key of that certificate; both or none.", "see certificate"),
+
+    s("keys", "unlock", "\"prompt\", \"file\" or \"systemd-creds\"", "\"prompt\"", "Where the passphrase of the issuing key comes from: the terminal (or standard input), a file, or systemd's credentials.", "a passphrase that lies nowhere can't be copied"),
+    s("keys", "passphrase_file", "path", "\"keys/passphrase\"", "With unlock = \"file\": its first line is the passphrase. Mode 0600, owned by who runs the server.", "beside the key it protects backups of the key alone, no more"),
+    s("keys", "credential", "text", "\"cairn-ca\"", "With unlock = \"systemd-creds\": the credential's name.", "what `cairn ca init` prints for the unit"),
+    s("keys", "issuing_key", "path", "\"keys/issuing.key.pem\"", "The issuing key: encrypted PKCS#8 PEM, mode 0600, no symbolic link.", "written by `cairn ca init`"),
+    s("keys", "issuing_certificate", "path", "\"issuing.pem\"", "The issuing certificate.", "written by `cairn ca init`"),
+    s("keys", "root_certificate", "path", "\"root.pem\"", "The root certificate. Its key is not needed to serve.", "written by `cairn ca init`"),
+    s("keys", "blocked_keys", "path", "", "Keys that are never certified: one SHA-256 of a SubjectPublicKeyInfo a line, in hex; `#` begins a comment.", "lists of known weak keys are large and yours to choose"),
+
+    s("dns", "servers", "list of ADDRESS or ADDRESS:PORT", "[]", "Recursive name servers for validation. Empty: those of /etc/resolv.conf.", "the machine's own are right until they are not"),
+    s("dns", "timeout", "duration", "\"3s\"", "For one query to one server.", "a validation has 20s in all"),
+
+    s("accounts", "terms", "URL", "", "Terms of service that a new account must agree to. Unset: none.", "a CA for one house needs none"),
+    s("accounts", "contacts_max", "number", "10", "Contacts that one account may name.", "more are a mistake or an abuse"),
+
+    s("orders", "life", "duration", "\"7d\"", "How long an order may stay unfinished.", "a person may have to change a DNS record by hand"),
+    s("orders", "authorization_life", "duration", "\"30d\"", "How long a proof of control may be used again by the same account.", "names change hands; clients don't notice a new proof"),
+    s("orders", "pending_authorization_life", "duration", "\"7d\"", "How long an authorization may stay unanswered.", "as long as its order"),
+    s("orders", "names_max", "number, 1 to 100", "100", "Names of one order.", "what public CAs take"),
+
+    s("profile.default", "life", "duration", "\"90d\"", "How long a certificate is valid. Not longer than the issuing certificate.", "short enough to be renewed by machines only"),
+    s("profile.default", "backdate", "duration", "\"1m\"", "How far notBefore lies before the moment of issuance.", "clients' clocks are a little behind"),
+    s("profile.default", "common_name", "true or false", "false", "Whether the first name is also the subject's common name.", "clients read subjectAltName since 2000; true helps programs older than that"),
+    s("profile.default", "key_encipherment", "true or false", "false", "Whether certificates of RSA keys allow keyEncipherment.", "only the RSA key exchange of TLS 1.2 and older needs it"),
+    s("profile.default", "server_auth", "true or false", "true", "Certificates are for TLS servers.", "what ACME proves: control of a server's name"),
+    s("profile.default", "client_auth", "true or false", "false", "Certificates are for TLS clients too.", "a server's name is seldom what a client should be trusted for"),
+    s("profile.default", "policies", "list of object identifiers", "[]", "Certificate policies.", "mean something only where somebody wrote a policy"),
+
+    s("crl", "life", "duration", "\"7d\"", "How long a revocation list may be used.", "a CA that is down for a long weekend stays trusted"),
+    s("crl", "every", "duration", "\"1d\"", "How often a new list is signed, with or without news. Shorter than `life`.", "six tries before a list runs out"),
+
+    s("limits", "requests_in_flight", "number", "1024", "Requests in work at once.", "more would only wait, and cost memory meanwhile"),
+    s("limits", "queue_age", "duration", "\"500ms\"", "When the oldest waiting transaction is older, new requests are turned away before their signature is checked.", "a busy disk is felt here first"),
+    s("limits", "pending_orders", "number", "1000", "Unfinished orders of one account.", "honest clients finish theirs; rows of others would pile up"),
+    s("limits", "pending_authorizations", "number", "2000", "Unanswered authorizations of one account. At least orders.names_max.", "twenty orders of the largest size"),
+    s("limits", "bad_signatures_per_minute", "number", "60", "Bad signatures from one address (IPv6: one /64) before it must wait.", "a broken client retries about once a second"),
+    s("limits", "hold", "duration, at most 10s", "\"2s\"", "How long an answer is held back while the work that it asks about runs. \"0s\": never.", "most work ends within it, and the client needn't ask again"),
+    s("limits", "holds_per_account", "number", "128", "Held answers of one account.", "a hundred names at once, and some"),
+    s("limits", "holds_per_address", "number", "256", "Held answers for one address (IPv6: one /64).", "several accounts behind one address"),
+    s("limits", "holds", "number", "4096", "Held answers in all.", "a held answer costs about 10 KiB"),
+
+    s("log", "format", "\"text\" or \"json\"", "\"text\"", "Lines of key=value, or of one JSON object each.", "people read it first"),
+    s("log", "level", "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"", "\"info\"", "The least of what is worth a line.", "each issuance and each refusal has its line"),
+
+    s("sweep", "orders_after", "duration", "\"30d\"", "Orders and authorizations go this long after they ended. Certificates keep their evidence.", "long enough to ask what went wrong"),
+    s("sweep", "audit_after", "duration", "\"730d\"", "Audit rows go at this age.", "two years is what auditors of public CAs ask for"),
+
+    s("names", "suffix", "domain name", "", "Names at and below it come under this rule.", "each rule has its own"),
+    s("names", "dial", "list of address ranges", "[]", "Where these names may lead besides global addresses.", "inside addresses only where you say so, or the CA could be made to knock at them"),
+    s("names", "http_port", "port", "80", "Where http-01 connects first.", "RFC 8555 §8.3"),
+    s("names", "tls_port", "port", "443", "Where tls-alpn-01, and a redirect to https, connects.", "RFC 8737 §3"),
+];
+
+/// The settings with this dotted path; `names[0].dial` is `names.dial`.
+pub(super) fn find(path: &str) -> Option<&'static Setting> {
+    let path = without_indexes(path);
+    SETTINGS.iter().find(|s| s.path() == path)
+}
+
+/// Whether the path is a setting or a table that holds some.
+pub(super) fn is_known(path: &str) -> bool {
+    let path = without_indexes(path);
+    let below = format!("{path}.");
+    SETTINGS
+        .iter()
+        .any(|s| s.path() == path || s.path().starts_with(&below))
+}
+
+/// The valid key that was probably meant: near in the same table, else the same or a near one elsewhere.
+#[must_use]
+pub fn nearest(path: &str) -> Option<String> {
+    let path = without_indexes(path);
+    let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
+    let distance =
+        |a: &str, b: &str| strsim::damerau_levenshtein(&a.to_lowercase().replace('-', "_"), b);
+    // A third of its letters may be wrong; of the shortest keys, one.
+    let near = |d: &usize, word: &str| *d <= (word.len() / 3).max(1);
+    let within = SETTINGS
+        .iter()
+        .filter(|s| s.table == table)
+        .map(|s| (distance(key, s.key), s.path()));
+    let within = within
+        .min()
+        .filter(|(d, _)| near(d, key))
+        .map(|(_, found)| found);
+    let tables = TABLES
+        .iter()
+        .filter(|(t, _)| !t.is_empty())
+        .map(|(t, _)| (distance(&path, t), (*t).to_owned()));
+    let whole = || {
+        SETTINGS
+            .iter()
+            .map(|s| (distance(&path, &s.path()), s.path()))
+            .chain(tables)
+            .min()
+            .filter(|(d, _)| near(d, &path))
+            .map(|(_, found)| found)
+    };
+    let elsewhere = || {
+        let found = SETTINGS
+            .iter()
+            .map(|s| (distance(key, s.key), s.path()))
+            .min();
+        found.filter(|(d, _)| near(d, key)).map(|(_, found)| found)
+    };
+    within.or_else(whole).or_else(elsewhere)
+}
+
+fn without_indexes(path: &str) -> String {
+    let mut inside = false;
+    path.chars()
+        .filter(|c| match c {
+            '[' => {
+                inside = true;
+                false
+            }
+            ']' => {
+                inside = false;
+                false
+            }
+            _ => !inside,
+        })
+        .collect()
+}
+
+/// A whole `cairn.toml`, every setting commented. `values` are (dotted path, TOML) instead of defaults; `rules` are the
+/// TOML values of each name rule, by key.
+#[must_use]
+pub fn sample(values: &[(&str, String)], rules: &[Vec<(&str, String)>]) -> String {
+    let mut text = String::from(
+        "# Cairn's certificate authority. Every setting with its unit, default and reason; what is set here is what\n\
+         # `cairn ca init` chose or the default. SIGHUP makes a running server read it again; a wrong file changes nothing.\n",
+    );
+    for (table, heading) in TABLES {
+        let _ = write!(text, "\n# {heading}.\n");
+        let settings = SETTINGS.iter().filter(|s| s.table == table);
+        if table == "names" {
+            names(&mut text, settings, rules);
+            continue;
+        }
+        if !table.is_empty() {
+            let _ = writeln!(text, "[{table}]");
+        }
+        for setting in settings {
+            let path = setting.path();
+            let value = values
+                .iter()
+                .find(|(key, _)| *key == path)
+                .map(|(_, value)| value.as_str());
+            comment(&mut text, setting);
+            match value.or(Some(setting.default).filter(|d| !d.is_empty())) {
+                Some(value) => {
+                    let _ = writeln!(text, "{} = {value}", setting.key);
+                }
+                None => {
+                    let _ = writeln!(text, "#{} =", setting.key);
+                }
+            }
+        }
+    }
+    text
+}
+
+fn comment(text: &mut String, setting: &Setting) {
+    let default = match setting.default {
+        "" => String::new(),
+        default => format!(", default {default}"),
+    };
+    let _ = write!(
+        text,
+        "\n# {}\n# {}{default}: {}.\n",
+        setting.about, setting.unit, setting.reason
+    );
+}
+
+/// Comments once, then the rules.
+fn names<'a>(
+    text: &mut String,
+    settings: impl Iterator<Item = &'a Setting>,
+    rules: &[Vec<(&str, String)>],
+) {
+    for setting in settings {
+        let default = if setting.default.is_empty() {
+            String::new()
+        } else {
+            format!("; default {}", setting.default)
+        };
+        let _ = writeln!(
+            text,
+            "# {}: {} ({}{default}; {})",
+            setting.key, setting.about, setting.unit, setting.reason
+        );
+    }
+    if rules.is_empty() {
+        text.push_str("#[[names]]\n#suffix = \"internal.example\"\n#dial = [\"10.0.0.0/8\"]\n");
+    }
+    for rule in rules {
+        text.push_str("\n[[names]]\n");
+        for (key, value) in rule {
+            let _ = writeln!(text, "{key} = {value}");
+        }
+    }
+}
+
+/// `docs/configuration.md`.
+#[must_use]
+pub fn markdown() -> String {
+    let mut text = String::from(
+        "# cairn.toml\n\nThe CA's configuration, in the directory given to `cairn ca init`, which writes it with every setting \
+         commented. This page is made from the same table as that file and the error messages; a test compares them.\n\n\
+         Durations are a whole number and a unit: `250ms`, `2s`, `15m`, `36h`, `90d`. Paths are relative to the file's directory. \
+         A wrong key, type or combination is refused with path, line, column and the nearest valid key. `SIGHUP` makes a running \
+         server read the file again; a wrong one leaves the old in force and is logged. `name`, `url`, `[listen]` and `[keys]` \
+         are read at start only.\n",
+    );
+    for (table, heading) in TABLES {
+        let title = match table {
+            "" => "Top of the file".to_owned(),
+            "names" => "[[names]]".to_owned(),
+            _ => format!("[{table}]"),
+        };
+        let _ = write!(
+            text,
+            "\n## {title}\n\n{heading}.\n\n| Setting | Value | Default | Meaning | Why |\n|---|---|---|---|---|\n"
+        );
+        for s in SETTINGS.iter().filter(|s| s.table == table) {
+            let default = if s.default.is_empty() {
+                "none".to_owned()
+            } else {
+                format!("`{}`", s.default)
+            };
+            let _ = writeln!(
+                text,
+                "| `{}` | {} | {default} | {} | {} |",
+                s.key, s.unit, s.about, s.reason
+            );
+        }
+    }
+    text
+}

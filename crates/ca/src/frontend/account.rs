@@ -1,0 +1,110 @@
+//! Accounts: newAccount and the account resource (RFC 8555 §7.3).
+
+use aws_lc_rs::digest;
+use cairn_acme::{
+    contact::Contact,
+    key::PublicKey,
+    object::{self, AccountUpdate, NewAccount},
+    problem::{Problem, ProblemType},
+};
+use http::StatusCode;
+
+use super::{
+    Route,
+    answer::Answer,
+    context::{Context, seed},
+    envelope::{Raw, Verified},
+    problem,
+};
+use crate::{
+    authority::keys,
+    id::{AccountId, DirectoryId},
+    model::Account,
+    store::{CreateAccount, UpdateAccount},
+};
+
+/// newAccount: makes or finds the account of the key that signed (RFC 8555 §7.3, §7.3.1).
+pub(crate) async fn create(context: &Context, request: Verified<Raw, PublicKey>) -> Result<Answer, Problem> {
+    let request = request.object::<NewAccount>()?;
+    let (wanted, key) = (request.payload(), request.signer());
+    keys::judge_account_key(key, &context.snapshot.blocked)?;
+    let contacts = contacts(context, wanted.contact.as_deref().unwrap_or_default());
+    let id = AccountId::new(context.now, seed()?);
+    let create = CreateAccount {
+        id,
+        directory: DirectoryId::FIRST,
+        url: context.snapshot.urls.account(id),
+        spki_sha256: spki_sha256(key),
+        key: key.clone(),
+        // With contacts that cannot be taken nothing is made; but a known key still finds its account, whose contacts
+        // this request would not change anyhow (8555-7.3-3).
+        only_return_existing: wanted.only_return_existing.unwrap_or(false) || contacts.is_err(),
+        contacts: contacts.as_ref().cloned().unwrap_or_default(),
+        terms_agreed: wanted.terms_of_service_agreed.unwrap_or(false),
+        terms_required: context.snapshot.config.accounts.terms.clone(),
+        requester: context.requester(),
+        now: context.now,
+    };
+    let found = context.ca.store.transact(create).await.map_err(problem::of_transaction);
+    let found = match (found, contacts) {
+        (Err(refusal), Err(fault))
+            if refusal.kind == ProblemType::AccountDoesNotExist && !wanted.only_return_existing.unwrap_or(false) =>
+        {
+            return Err(fault);
+        }
+        (found, _) => found?,
+    };
+    if found.created {
+        tracing::info!(target: "cairn", account = %found.account.id, address = %context.address, "account created");
+    }
+    let status = if found.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(show(&found.account, status).location(&found.account.url))
+}
+
+/// The account resource: read, update, deactivate (RFC 8555 §7.3.2, §7.3.6).
+pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<Answer, Problem> {
+    // 8555-7.3.2-2: the same for another's account and for one that does not exist.
+    if context.route != Route::Account(request.signer().id) {
+        return Err(Problem::unauthorized("an account is shown to its own key alone"));
+    }
+    if request.is_fetch() {
+        return Ok(show(request.signer(), StatusCode::OK));
+    }
+    let request = request.object::<AccountUpdate>()?;
+    let wanted = request.payload();
+    let deactivate = wanted.status.as_deref() == Some("deactivated");
+    let contacts = wanted.contact.as_deref().map(|given| contacts(context, given)).transpose()?;
+    let update = UpdateAccount {
+        account: request.signer().id,
+        contacts,
+        deactivate,
+        requester: context.requester(),
+        now: context.now,
+    };
+    let account = context.ca.store.transact(update).await.map_err(problem::of_transaction)?;
+    if deactivate {
+        tracing::info!(target: "cairn", account = %account.id, address = %context.address, "account deactivated");
+    }
+    Ok(show(&account, StatusCode::OK))
+}
+
+fn contacts(context: &Context, given: &[String]) -> Result<Vec<Contact>, Problem> {
+    Ok(Contact::parse_all(given, context.snapshot.config.accounts.contacts_max)?)
+}
+
+fn spki_sha256(key: &PublicKey) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, &key.to_spki_der()).as_ref());
+    hash
+}
+
+fn show(account: &Account, status: StatusCode) -> Answer {
+    let body = object::Account {
+        status: account.status,
+        contact: Some(account.contacts.iter().map(ToString::to_string).collect()),
+        terms_of_service_agreed: account.terms_agreed.then_some(true),
+        external_account_binding: None,
+        orders: None,
+    };
+    Answer::json(status, &body)
+}

@@ -1,0 +1,51 @@
+//! One request's surroundings: the configuration that it began with and keeps, who asks, for what, when.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use aws_lc_rs::rand;
+use cairn_acme::{problem::Problem, time::Timestamp};
+
+use super::{Route, admission::Place};
+use crate::{
+    id::IdSeed,
+    model::Requester,
+    node::{Ca, Snapshot},
+};
+
+/// What a handler works with besides its verified request.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) ca: Arc<Ca>,
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) address: IpAddr,
+    pub(crate) route: Route,
+    /// As requested; what a protected `url` must end with.
+    pub(crate) path: String,
+    /// Civil time at the request's arrival.
+    pub(crate) now: Timestamp,
+    /// Monotonic time at the request's arrival.
+    pub(crate) arrived: Duration,
+    /// The request's place among those in work.
+    pub(crate) place: Place,
+}
+
+impl Context {
+    pub(crate) fn requester(&self) -> Requester {
+        Requester { address: Some(self.address) }
+    }
+}
+
+/// Draws the random half of a public id.
+pub(crate) fn seed() -> Result<IdSeed, Problem> {
+    random()
+}
+
+/// Draws random octets.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], Problem> {
+    let mut octets = [0; N];
+    rand::fill(&mut octets).map_err(|_| {
+        tracing::error!(target: "cairn", "the random source failed");
+        Problem::server_internal("the server failed; its operator has been told why")
+    })?;
+    Ok(octets)
+}

@@ -1,0 +1,107 @@
+//! From a request to its handler, by a match on the route; and what is done for every answer: nonce, links, counts,
+//! the log line of a refusal.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use cairn_acme::problem::{Problem, ProblemType};
+use http::{Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+use super::{
+    Bounds, Route, account, admission, answer::Answer, authorization, certificate, challenge, context::Context, directory,
+    envelope, finalize, intake, new_nonce, new_order, order,
+};
+use crate::node::Ca;
+
+/// Answers one request. Never fails: what goes wrong is a problem document.
+pub(crate) async fn answer(ca: Arc<Ca>, address: IpAddr, request: Request<Incoming>, bounds: Bounds) -> Response<Full<Bytes>> {
+    let arrived = ca.clock.monotonic();
+    let snapshot = ca.snapshot.load_full();
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let route = Route::parse(path);
+    let is_post = request.method() == Method::POST;
+    let with_nonce = is_post || route == Some(Route::NewNonce);
+    let outcome = match route {
+        None => Err(Problem::malformed("there is no such resource; the directory names all").status(404)),
+        Some(route) if is_post => post(&ca, route, address, request, bounds).await,
+        Some(Route::Directory) if is_get(request.method()) => Ok(directory::show(&snapshot)),
+        Some(Route::NewNonce) if is_get(request.method()) => Ok(new_nonce::show(request.method())),
+        Some(route) => Err(not_allowed(route, request.method())),
+    };
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(problem) => {
+            note(&ca, &problem, route, address);
+            Answer::problem(&problem)
+        }
+    };
+    ca.metrics.request(route, answer.status().as_u16(), ca.clock.monotonic().saturating_sub(arrived));
+    // The nonce is minted last, so that it is as young as can be.
+    let nonce = with_nonce.then(|| ca.nonces.mint(ca.clock.monotonic()));
+    let index = (route != Some(Route::Directory)).then(|| snapshot.urls.directory());
+    answer.finish(nonce.as_deref(), index.as_deref())
+}
+
+async fn post(ca: &Arc<Ca>, route: Route, address: IpAddr, request: Request<Incoming>, bounds: Bounds) -> Result<Answer, Problem> {
+    let snapshot = ca.snapshot.load_full();
+    let place = admission::admit(&ca.metrics.in_flight, &snapshot.config.limits, ca.store.queue_age())
+        .inspect_err(|_| ca.metrics.shed())?;
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let context = Context {
+        ca: Arc::clone(ca),
+        snapshot,
+        address,
+        route,
+        path,
+        now: ca.clock.wall(),
+        arrived: ca.clock.monotonic(),
+        place,
+    };
+    let (head, body) = request.into_parts();
+    let body = intake::read(&head.headers, body, &bounds).await?;
+    if route == Route::NewAccount {
+        return account::create(&context, envelope::by_key(&context, body)?).await;
+    }
+    let verified = envelope::by_account(&context, body).await?;
+    match route {
+        // Unreachable by the lines above; newAccount has no account to be asked by.
+        Route::NewAccount => Err(Problem::malformed("newAccount is signed with a jwk")),
+        Route::Directory => verified.fetch().map(|_| directory::show(&context.snapshot)),
+        Route::NewNonce => verified.fetch().map(|_| new_nonce::show(&Method::GET)),
+        Route::NewOrder => new_order::create(&context, verified).await,
+        Route::Account(_) | Route::NoAccount => account::post(&context, verified).await,
+        Route::Order(id) => order::fetch(&context, id, verified).await,
+        Route::Finalize(id) => finalize::post(&context, id, verified).await,
+        Route::Authorization(id) => authorization::post(&context, id, verified).await,
+        Route::Challenge(id, kind) => challenge::post(&context, id, kind, verified).await,
+        Route::Certificate(serial) => certificate::fetch(&context, serial, verified).await,
+    }
+}
+
+fn is_get(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
+}
+
+/// 8555-6.3-1: all else is only read by a signed POST.
+fn not_allowed(route: Route, method: &Method) -> Problem {
+    let detail = if is_get(method) {
+        "this resource is read by a signed POST-as-GET (RFC 8555 section 6.3)"
+    } else {
+        "this method has no meaning here"
+    };
+    Problem::malformed(detail).status(405).allow(route.methods())
+}
+
+fn note(ca: &Ca, problem: &Problem, route: Option<Route>, address: IpAddr) {
+    ca.metrics.problem(problem);
+    let (kind, status, route) = (problem.kind.name(), problem.status, route.map_or("none", Route::name));
+    // A spent nonce is the protocol's daily bread, and shedding must stay cheap: both are counted above. `detail` may
+    // repeat what a stranger sent: its Debug form keeps one event one line (T-CA-119).
+    if problem.kind == ProblemType::BadNonce || status == 503 {
+        tracing::debug!(target: "cairn", problem = kind, status, route, %address, detail = ?problem.detail, "refused");
+    } else {
+        tracing::info!(target: "cairn", problem = kind, status, route, %address, detail = ?problem.detail, "refused");
+    }
+}

@@ -1,0 +1,84 @@
+//! The subscribers' socket: TCP, TLS, HTTP/1.1, each within bounds.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use rustls::server::ResolvesServerCert;
+use tokio::{
+    net::TcpStream,
+    sync::watch,
+    task::JoinHandle,
+    time,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    connection::{self, Bounds},
+    dispatch, tls,
+};
+use crate::node::Ca;
+
+/// Listens at an address until `stop` turns true, with the usual bounds. Ends when the last connection is drained.
+///
+/// # Errors
+/// As the system says of the address; or that TLS cannot be configured.
+pub fn listen(
+    ca: Arc<Ca>,
+    address: SocketAddr,
+    certificate: Arc<dyn ResolvesServerCert>,
+    stop: watch::Receiver<bool>,
+) -> io::Result<(SocketAddr, JoinHandle<()>)> {
+    listen_within(ca, address, certificate, stop, Bounds::default())
+}
+
+/// As [`listen`], with bounds of one's own.
+///
+/// # Errors
+/// As [`listen`].
+pub fn listen_within(
+    ca: Arc<Ca>,
+    address: SocketAddr,
+    certificate: Arc<dyn ResolvesServerCert>,
+    stop: watch::Receiver<bool>,
+    bounds: Bounds,
+) -> io::Result<(SocketAddr, JoinHandle<()>)> {
+    let config = tls::server_config(certificate).map_err(io::Error::other)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = connection::bind(address)?;
+    let bound = listener.local_addr()?;
+    let stopping = stop.clone();
+    let task = tokio::spawn(connection::accept(listener, bounds, stop, move |stream, peer| {
+        serve(Arc::clone(&ca), acceptor.clone(), stream, peer, bounds, stopping.clone())
+    }));
+    Ok((bound, task))
+}
+
+async fn serve(
+    ca: Arc<Ca>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    bounds: Bounds,
+    stop: watch::Receiver<bool>,
+) {
+    let _open = Open::new(&ca);
+    // A handshake that fails or takes too long is the peer's affair; the log would only help it to fill the disk.
+    let Ok(Ok(stream)) = time::timeout(bounds.handshake, acceptor.accept(stream)).await else { return };
+    let address = peer.ip().to_canonical();
+    connection::run(stream, bounds, stop, |request| dispatch::answer(Arc::clone(&ca), address, request, bounds)).await;
+}
+
+/// Counts the connection while it is open.
+struct Open(Arc<Ca>);
+
+impl Open {
+    fn new(ca: &Arc<Ca>) -> Self {
+        ca.metrics.connections.inc();
+        Self(Arc::clone(ca))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
+}

@@ -1,0 +1,33 @@
+//! The subscribers' listener: ACME over TLS (RFC 8555), one file for each resource.
+//!
+//! A request's way: [`connection`] bounds it, `admission` lets it in or tells it to come again, `intake` judges its
+//! outside, `envelope` verifies it, a handler runs one transaction of the store and says its `answer`. `problem` is the
+//! one place where an internal error becomes a problem document.
+
+mod account;
+pub(crate) mod admission;
+mod answer;
+mod authorization;
+mod certificate;
+mod challenge;
+pub(crate) mod connection;
+mod context;
+mod directory;
+mod dispatch;
+mod envelope;
+mod finalize;
+pub(crate) mod framing;
+mod hold;
+mod intake;
+mod listener;
+mod new_nonce;
+mod new_order;
+mod order;
+mod problem;
+pub mod tls;
+pub mod urls;
+
+pub use admission::Progress;
+pub use connection::Bounds;
+pub use listener::{listen, listen_within};
+pub use urls::{Kid, Route, Urls};

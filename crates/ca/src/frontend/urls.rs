@@ -1,0 +1,362 @@
+//! The URLs of everything, made from the configured base for ever and never from a Host header (8555-6.4-2, T-CA-132),
+//! and the way back from a path to its resource.
+
+use std::fmt;
+
+use cairn_acme::challenge::ChallengeType;
+use cairn_x509::certificate::Serial;
+
+use crate::{
+    config::{BadBaseUrl, BaseUrl},
+    id::{AccountId, AuthorizationId, IssuerId, OrderId},
+};
+
+/// Makes URLs under one base.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    /// `https://HOST[:PORT]`, no slash at the end.
+    base: String,
+    host: String,
+    /// `http://HOST[:PORT]` of the publication listener.
+    publication: String,
+    issuer: IssuerId,
+}
+
+impl Urls {
+    /// Takes the base as configured and the publication listener's port; ports that are the scheme's own are left out.
+    ///
+    /// # Errors
+    /// If the base is not `https://HOST[:PORT]`.
+    pub fn new(base: &str, publication_port: u16, issuer: IssuerId) -> Result<Self, BadBaseUrl> {
+        let base: BaseUrl = base.parse()?;
+        let host = base.host();
+        let publication =
+            if publication_port == 80 { format!("http://{host}") } else { format!("http://{host}:{publication_port}") };
+        let url = if base.port() == 443 { format!("https://{host}") } else { format!("https://{host}:{}", base.port()) };
+        Ok(Self { base: url, host: host.to_owned(), publication, issuer })
+    }
+
+    /// `https://HOST[:PORT]`.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The host of the base URL; also the CA's own name in CAA records.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The directory (RFC 8555 §7.1.1).
+    #[must_use]
+    pub fn directory(&self) -> String {
+        self.of(Route::Directory)
+    }
+
+    /// The newNonce resource.
+    #[must_use]
+    pub fn new_nonce(&self) -> String {
+        self.of(Route::NewNonce)
+    }
+
+    /// The newAccount resource.
+    #[must_use]
+    pub fn new_account(&self) -> String {
+        self.of(Route::NewAccount)
+    }
+
+    /// The newOrder resource.
+    #[must_use]
+    pub fn new_order(&self) -> String {
+        self.of(Route::NewOrder)
+    }
+
+    /// An account, its kid.
+    #[must_use]
+    pub fn account(&self, id: AccountId) -> String {
+        self.of(Route::Account(id))
+    }
+
+    /// An order.
+    #[must_use]
+    pub fn order(&self, id: OrderId) -> String {
+        self.of(Route::Order(id))
+    }
+
+    /// An order's finalize resource.
+    #[must_use]
+    pub fn finalize(&self, id: OrderId) -> String {
+        self.of(Route::Finalize(id))
+    }
+
+    /// An authorization.
+    #[must_use]
+    pub fn authorization(&self, id: AuthorizationId) -> String {
+        self.of(Route::Authorization(id))
+    }
+
+    /// One challenge of an authorization.
+    #[must_use]
+    pub fn challenge(&self, id: AuthorizationId, kind: ChallengeType) -> String {
+        self.of(Route::Challenge(id, kind))
+    }
+
+    /// A certificate.
+    #[must_use]
+    pub fn certificate(&self, serial: Serial) -> String {
+        self.of(Route::Certificate(serial))
+    }
+
+    /// Any resource.
+    #[must_use]
+    pub fn of(&self, route: Route) -> String {
+        use fmt::Write;
+        let mut url = String::with_capacity(self.base.len() + 64);
+        url.push_str(&self.base);
+        // Writing to a String cannot fail.
+        let _ = write!(url, "{route}");
+        url
+    }
+
+    /// A CRL shard, over plain HTTP (RFC 5280 §4.2.1.13).
+    #[must_use]
+    pub fn crl(&self, issuer: &IssuerId, shard: u32) -> String {
+        format!("{}{}", self.publication, crl_path(*issuer, shard))
+    }
+
+    /// The issuer's certificate, over plain HTTP (RFC 5280 §4.2.2.1).
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        format!("{}{}", self.publication, issuer_path(self.issuer))
+    }
+
+    /// The root certificate, over plain HTTP.
+    #[must_use]
+    pub fn root(&self) -> String {
+        format!("{}{ROOT_PATH}", self.publication)
+    }
+
+    /// Whose account a kid names, as far as its form tells: nothing is ever fetched (T-CA-06).
+    #[must_use]
+    pub fn kid(&self, kid: &str) -> Kid {
+        match kid.strip_prefix(self.base.as_str()).and_then(|path| path.strip_prefix(ACCOUNT)) {
+            None => Kid::Foreign,
+            Some(id) => id.parse().map_or(Kid::Unknown, Kid::Account),
+        }
+    }
+}
+
+/// What a kid names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kid {
+    /// An account URL of this server, if the account exists.
+    Account(AccountId),
+    /// Under this server's accounts, but no id of one.
+    Unknown,
+    /// Not an account URL of this server.
+    Foreign,
+}
+
+/// Where a CRL shard lies on the publication listener.
+#[must_use]
+pub fn crl_path(issuer: IssuerId, shard: u32) -> String {
+    format!("/crl/{issuer}/{shard}.crl")
+}
+
+/// Where an issuer's certificate lies on the publication listener.
+#[must_use]
+pub fn issuer_path(issuer: IssuerId) -> String {
+    format!("/issuer/{issuer}.crt")
+}
+
+/// Where the root certificate lies on the publication listener.
+pub const ROOT_PATH: &str = "/root.crt";
+
+/// One resource of the subscribers' listener. `Display` is its path, [`Route::parse`] the way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// RFC 8555 §7.1.1.
+    Directory,
+    /// §7.2.
+    NewNonce,
+    /// §7.3.
+    NewAccount,
+    /// §7.4.
+    NewOrder,
+    /// §7.1.2.
+    Account(AccountId),
+    /// What looks like an account URL but is none: answered as an account of somebody else (8555-7.3.2-2).
+    NoAccount,
+    /// §7.1.3.
+    Order(OrderId),
+    /// §7.4.
+    Finalize(OrderId),
+    /// §7.1.4.
+    Authorization(AuthorizationId),
+    /// §7.1.5.
+    Challenge(AuthorizationId, ChallengeType),
+    /// §7.4.2.
+    Certificate(Serial),
+}
+
+impl Route {
+    /// Finds the resource of a path. Each resource has one spelling; any other is none.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<Self> {
+        match path {
+            "/directory" => return Some(Self::Directory),
+            "/acme/new-nonce" => return Some(Self::NewNonce),
+            "/acme/new-account" => return Some(Self::NewAccount),
+            "/acme/new-order" => return Some(Self::NewOrder),
+            _ => {}
+        }
+        let (kind, rest) = path.strip_prefix("/acme/")?.split_once('/')?;
+        match (kind, rest.split_once('/')) {
+            ("account", None) => Some(rest.parse().map_or(Self::NoAccount, Self::Account)),
+            ("account", Some(_)) => Some(Self::NoAccount),
+            ("order", None) => rest.parse().ok().map(Self::Order),
+            ("order", Some((id, "finalize"))) => id.parse().ok().map(Self::Finalize),
+            ("authorization", None) => rest.parse().ok().map(Self::Authorization),
+            ("challenge", Some((id, kind))) => Some(Self::Challenge(id.parse().ok()?, kind.parse().ok()?)),
+            ("certificate", None) => rest.parse().ok().filter(|serial: &Serial| serial.to_string() == rest).map(Self::Certificate),
+            _ => None,
+        }
+    }
+
+    /// The route's name in metrics and log lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::NewNonce => "new-nonce",
+            Self::NewAccount => "new-account",
+            Self::NewOrder => "new-order",
+            Self::Account(_) | Self::NoAccount => "account",
+            Self::Order(_) => "order",
+            Self::Finalize(_) => "finalize",
+            Self::Authorization(_) => "authorization",
+            Self::Challenge(..) => "challenge",
+            Self::Certificate(_) => "certificate",
+        }
+    }
+
+    /// The methods that it answers (RFC 8555 §6.3), as the Allow header has them.
+    #[must_use]
+    pub const fn methods(self) -> &'static str {
+        match self {
+            Self::Directory | Self::NewNonce => "GET, HEAD, POST",
+            _ => "POST",
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory => f.write_str("/directory"),
+            Self::NewNonce => f.write_str("/acme/new-nonce"),
+            Self::NewAccount => f.write_str("/acme/new-account"),
+            Self::NewOrder => f.write_str("/acme/new-order"),
+            Self::Account(id) => write!(f, "{ACCOUNT}{id}"),
+            Self::NoAccount => f.write_str(ACCOUNT),
+            Self::Order(id) => write!(f, "/acme/order/{id}"),
+            Self::Finalize(id) => write!(f, "/acme/order/{id}/finalize"),
+            Self::Authorization(id) => write!(f, "/acme/authorization/{id}"),
+            Self::Challenge(id, kind) => write!(f, "/acme/challenge/{id}/{}", kind),
+            Self::Certificate(serial) => write!(f, "/acme/certificate/{serial}"),
+        }
+    }
+}
+
+const ACCOUNT: &str = "/acme/account/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls() -> Urls {
+        Urls::new("https://ca.example.test:14443", 14480, IssuerId([0xab; 16])).unwrap()
+    }
+
+    #[test]
+    fn routes_round_trip_through_their_paths() {
+        let (order, authorization) = (OrderId::from_bytes([7; 16]), AuthorizationId::from_bytes([9; 16]));
+        let routes = [
+            Route::Directory,
+            Route::NewNonce,
+            Route::NewAccount,
+            Route::NewOrder,
+            Route::Account(AccountId::from_bytes([1; 16])),
+            Route::Order(order),
+            Route::Finalize(order),
+            Route::Authorization(authorization),
+            Route::Challenge(authorization, ChallengeType::Http01),
+            Route::Challenge(authorization, ChallengeType::TlsAlpn01),
+        ];
+        for route in routes {
+            assert_eq!(Route::parse(&route.to_string()), Some(route));
+        }
+    }
+
+    #[test]
+    fn other_spellings_are_no_route() {
+        let order = Route::Order(OrderId::from_bytes([7; 16])).to_string();
+        for path in [
+            "",
+            "/",
+            "/Directory",
+            "/directory/",
+            "/directory?x",
+            "//directory",
+            "/acme/./new-order",
+            "/acme/new%2dorder",
+            "/acme/new-order?",
+            "/acme/order/",
+            "/acme/order/x",
+            "/acme/certificate/00",
+            &format!("{order}/"),
+            &format!("{order}/Finalize"),
+            &format!("{order}="),
+        ] {
+            assert_eq!(Route::parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn kids_of_other_places_are_foreign_and_wrong_ids_unknown() {
+        // T-CA-06
+        let urls = urls();
+        let own = urls.account(AccountId::from_bytes([1; 16]));
+        assert_eq!(urls.kid(&own), Kid::Account(AccountId::from_bytes([1; 16])));
+        let path = own.strip_prefix(urls.base()).unwrap();
+        for foreign in [
+            "https://evil/acct/1".to_owned(),
+            format!("https://evil:14443{path}"),
+            format!("http://ca.example.test:14443{path}"),
+            format!("https://ca.example.test{path}"),
+            format!("https://CA.example.test:14443{path}"),
+            format!("https://ca.example.test:14443.evil{path}"),
+            format!("https://ca.example.test:14443/{path}"),
+            path.to_owned(),
+            urls.new_order(),
+            String::new(),
+        ] {
+            assert_eq!(urls.kid(&foreign), Kid::Foreign, "{foreign}");
+        }
+        for unknown in [format!("{own}/"), format!("{own}?x"), own.replace('A', "%41"), format!("{}/acme/account/18446744073709551616", urls.base())]
+        {
+            assert_eq!(urls.kid(&unknown), Kid::Unknown, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn published_urls_are_plain_http_on_the_same_host() {
+        let urls = urls();
+        assert_eq!(urls.crl(&IssuerId([0xab; 16]), 0), format!("http://ca.example.test:14480/crl/{}/0.crl", "ab".repeat(16)));
+        let standard = Urls::new("https://ca.example.test:443/", 80, IssuerId([0; 16])).unwrap();
+        assert_eq!(standard.directory(), "https://ca.example.test/directory");
+        assert_eq!(standard.root(), "http://ca.example.test/root.crt");
+        assert_eq!(Urls::new("https://[::1]:8443", 80, IssuerId([0; 16])).unwrap().host(), "[::1]");
+    }
+}

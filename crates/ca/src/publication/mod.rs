@@ -1,0 +1,12 @@
+//! CRLs, issuer and root certificates over plain HTTP, from immutable snapshots: a reader never sees half a change, and
+//! the listener touches neither store nor keys.
+
+mod readiness;
+mod server;
+mod shelf;
+
+pub use readiness::Readiness;
+pub use server::listen;
+pub use shelf::{File, Media, Shelf};
+
+pub use crate::frontend::urls::{ROOT_PATH, crl_path, issuer_path};

@@ -1,0 +1,78 @@
+//! Whether a node may be sent requests; what is not well says why.
+
+use cairn_acme::time::Timestamp;
+use serde::Serialize;
+
+use super::Shelf;
+use crate::node::Ca;
+
+/// A reading of the node's health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    faults: Vec<Fault>,
+}
+
+/// One thing that is not well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// Which part.
+    pub part: &'static str,
+    /// What is wrong with it, for the operator.
+    pub reason: String,
+}
+
+impl Readiness {
+    /// Reads the node now.
+    #[must_use]
+    pub fn of(ca: &Ca, now: Timestamp) -> Self {
+        Self::judge(ca.store.read_only_reason(), &ca.crls, now)
+    }
+
+    /// Judges what was read: a store that takes no writes, and CRLs that near their end unrenewed (T-CA-104).
+    fn judge(store: Option<String>, shelf: &Shelf, now: Timestamp) -> Self {
+        let mut faults: Vec<_> = store.map(|reason| Fault { part: "store", reason }).into_iter().collect();
+        faults.extend(shelf.list().into_iter().filter_map(|(path, file)| {
+            let end = file.fresh_until?;
+            let life = end.since(file.modified);
+            (end.since(now) < life / 8).then(|| Fault {
+                part: "crl",
+                reason: format!("{path} ends at {end} and was not renewed: look for errors of the signer and the store"),
+            })
+        }));
+        Self { faults }
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::publication::File;
+
+    #[test]
+    fn a_node_is_not_ready_before_a_crl_ends_or_while_the_store_takes_no_writes() {
+        // T-CA-104
+        const DAY: Duration = Duration::from_secs(86_400);
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let shelf = Shelf::default();
+        shelf.put("/crl/ab/0.crl".to_owned(), File::crl(vec![1], now, now.plus(DAY * 7)));
+        assert!(Readiness::judge(None, &shelf, now.plus(DAY * 6)).is_ready());
+        let late = Readiness::judge(None, &shelf, now.plus(DAY * 7).minus(Duration::from_secs(3600)));
+        assert_eq!(late.faults().first().unwrap().part, "crl");
+        let full = Readiness::judge(Some("the disk is full".to_owned()), &shelf, now);
+        assert_eq!(full.faults().first().unwrap().reason, "the disk is full");
+    }
+}

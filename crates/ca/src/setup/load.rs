@@ -1,0 +1,111 @@
+//! What a server needs of a CA's directory: configuration, issuing key unlocked, certificates, all fitting together.
+
+use std::path::{Path, PathBuf};
+
+use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
+
+use super::{Ask, ROOT_KEY, SetupFault, chain, files, passphrase};
+use crate::config::{Config, FILE_NAME};
+
+/// A CA that is ready to serve.
+pub struct Loaded {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its configuration.
+    pub config: Config,
+    /// The issuing key, unlocked.
+    pub issuing_key: PrivateKey,
+    /// The issuing certificate, DER.
+    pub issuing_certificate: Vec<u8>,
+    /// The root certificate, DER.
+    pub root_certificate: Vec<u8>,
+    /// Keys that are never certified.
+    pub blocked: BlockedKeys,
+    /// Where the root's key still lies, if it does: it belongs offline.
+    pub root_key: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loaded")
+            .field("dir", &self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads and checks `cairn.toml`.
+///
+/// # Errors
+/// Its first fault, or all that preset `public` lacks.
+pub fn read_config(dir: &Path) -> Result<Config, SetupFault> {
+    let path = dir.join(FILE_NAME);
+    let content = |reason: &str| SetupFault::Content {
+        path: path.clone(),
+        reason: reason.to_owned(),
+    };
+    let text = String::from_utf8(files::read_public(&path)?).map_err(|_| content("not UTF-8"))?;
+    let config = Config::parse(&text, &path)?;
+    match config.missing_for_preset() {
+        missing if missing.is_empty() => Ok(config),
+        missing => Err(SetupFault::Preset(missing)),
+    }
+}
+
+/// Reads the keys that are never certified.
+///
+/// # Errors
+/// The file's first wrong line.
+pub fn read_blocked(dir: &Path, config: &Config) -> Result<BlockedKeys, SetupFault> {
+    let Some(path) = config.keys.blocked_keys.as_ref().map(|p| dir.join(p)) else {
+        return Ok(BlockedKeys::default());
+    };
+    chain::blocked(&path, &files::read_public(&path)?)
+}
+
+/// Loads a CA, asking for the passphrase only once everything else is right.
+///
+/// # Errors
+/// What is wrong, with the file's path.
+pub fn load(dir: &Path, ask: Ask<'_>) -> Result<Loaded, SetupFault> {
+    let config = read_config(dir)?;
+    let at = |path: &Path| dir.join(path);
+    let blocked = read_blocked(dir, &config)?;
+    let (issuing_path, root_path) = (
+        at(&config.keys.issuing_certificate),
+        at(&config.keys.root_certificate),
+    );
+    let (issuing_certificate, issuing) = certificate(&issuing_path)?;
+    let (root_certificate, root) = certificate(&root_path)?;
+    chain::fits(&issuing, &issuing_path, &root, &root_path)?;
+    let key_path = at(&config.keys.issuing_key);
+    let sealed = files::read_secret(&key_path)?;
+    let passphrase = passphrase::obtain(dir, &config, ask)?;
+    let issuing_key = chain::unlock(&key_path, &sealed, passphrase.as_bytes())?;
+    // T-CA-100: a swapped file must not sign in another's name.
+    if issuing_key.spki_der() != issuing.spki_der() {
+        return Err(SetupFault::Mismatch {
+            key: key_path,
+            certificate: issuing_path,
+        });
+    }
+    let root_key = Some(at(Path::new(ROOT_KEY))).filter(|path| path.exists());
+    Ok(Loaded {
+        dir: dir.to_owned(),
+        config,
+        issuing_key,
+        issuing_certificate,
+        root_certificate,
+        blocked,
+        root_key,
+    })
+}
+
+/// A PEM file's one certificate: DER and parsed.
+fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
+    let der = chain::from_pem(path, &files::read_public(path)?)?;
+    let parsed = Certificate::parse(&der).map_err(|e| SetupFault::Content {
+        path: path.to_owned(),
+        reason: e.to_string(),
+    })?;
+    Ok((der, parsed))
+}

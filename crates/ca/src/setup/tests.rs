@@ -1,0 +1,232 @@
+use std::{os::unix::fs::PermissionsExt, path::Path};
+
+use cairn_acme::time::Timestamp;
+use cairn_x509::key::KeyKind;
+
+use super::*;
+use crate::config::Unlock;
+
+fn request(dir: &Path) -> InitRequest {
+    InitRequest {
+        dir: dir.to_owned(),
+        name: "Test {{name}} ${x} %s".to_owned(),
+        url: "https://ca1.widgets.internal".parse().unwrap(),
+        permit_dns: vec!["Widgets.Internal".to_owned()],
+        permit_ip: Vec::new(),
+        key_kind: KeyKind::P256,
+        unlock: Unlock::File,
+        passphrase: None,
+        crl_shards: 1,
+        ports: (None, None),
+        settings: vec![("profile.default.life".to_owned(), "24h".to_owned())],
+        now: Timestamp::from_seconds(1_795_600_000),
+    }
+}
+
+fn made() -> (tempfile::TempDir, std::path::PathBuf, InitReport) {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("ca");
+    let report = init(&request(&dir)).unwrap();
+    (folder, dir, report)
+}
+
+fn never(_: &str) -> std::io::Result<Passphrase> {
+    panic!("asked for a passphrase that lies in a file")
+}
+
+fn fault(dir: &Path) -> SetupFault {
+    load(dir, &mut never).expect_err("a broken CA was loaded")
+}
+
+#[test]
+fn a_new_ca_loads_and_its_parts_fit() {
+    let (_folder, dir, report) = made();
+    let loaded = load(&dir, &mut never).unwrap();
+    assert_eq!(
+        loaded.config.url.to_string(),
+        "https://ca1.widgets.internal"
+    );
+    assert_eq!(loaded.config.profile.default.life.to_string(), "1d");
+    assert_eq!(loaded.config.private_zones, ["widgets.internal"]);
+    assert_eq!(loaded.config.names.len(), 1);
+    assert_eq!(loaded.config.names[0].dial.len(), 4);
+    assert_eq!(report.permitted, ["widgets.internal"]);
+    assert_eq!(report.directory, "https://ca1.widgets.internal/directory");
+    assert_eq!(loaded.root_key, Some(dir.join(ROOT_KEY)));
+    // The root's key is not needed to serve.
+    std::fs::remove_file(dir.join(ROOT_KEY)).unwrap();
+    assert_eq!(load(&dir, &mut never).unwrap().root_key, None);
+}
+
+#[test]
+fn a_name_is_taken_as_it_is_and_never_expanded() {
+    // T-CA-128
+    let (_folder, dir, report) = made();
+    assert_eq!(report.root.name, "Test {{name}} ${x} %s Root R1");
+    let der = chain::from_pem(
+        &dir.join("root.pem"),
+        &std::fs::read(dir.join("root.pem")).unwrap(),
+    )
+    .unwrap();
+    let text = b"Test {{name}} ${x} %s Root R1";
+    assert!(der.windows(text.len()).any(|w| w == text));
+    assert_eq!(read_config(&dir).unwrap().name, "Test {{name}} ${x} %s");
+}
+
+#[test]
+fn every_secret_file_is_its_owners_alone() {
+    // T-CA-124
+    let (_folder, dir, _) = made();
+    let mode = |name: &str| {
+        std::fs::metadata(dir.join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777
+    };
+    for (name, wanted) in [
+        ("", 0o700),
+        ("keys", 0o700),
+        ("keys/root.key.pem", 0o600),
+        ("keys/issuing.key.pem", 0o600),
+        ("keys/passphrase", 0o600),
+        ("root.pem", 0o644),
+        ("cairn.toml", 0o644),
+    ] {
+        assert_eq!(mode(name), wanted, "{name}");
+    }
+}
+
+#[test]
+fn init_never_overwrites() {
+    let (_folder, dir, _) = made();
+    let before = std::fs::read(dir.join("root.pem")).unwrap();
+    assert!(matches!(
+        init(&request(&dir)),
+        Err(SetupFault::NotEmpty { .. })
+    ));
+    assert_eq!(std::fs::read(dir.join("root.pem")).unwrap(), before);
+    let other = tempfile::tempdir().unwrap();
+    std::fs::write(other.path().join("letter.txt"), "mine").unwrap();
+    assert!(matches!(
+        init(&request(other.path())),
+        Err(SetupFault::NotEmpty { .. })
+    ));
+    assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 1);
+    // An empty directory is a place that somebody prepared.
+    let empty = tempfile::tempdir().unwrap();
+    init(&request(empty.path())).unwrap();
+}
+
+#[test]
+fn a_failed_init_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("ca");
+    for (key, value) in [
+        ("orders.live", "7d"),
+        ("orders.life", "soon"),
+        ("names.dial", "[]"),
+        ("name", ""),
+    ] {
+        let mut request = request(&dir);
+        request.settings = vec![(key.to_owned(), value.to_owned())];
+        let fault = init(&request).expect_err("a wrong setting was taken");
+        assert!(fault.is_configuration(), "{fault}");
+        assert!(!dir.exists(), "{key}");
+    }
+    let mut unnamed = request(&dir);
+    unnamed.url = "https://192.0.2.1".parse().unwrap();
+    assert!(init(&unnamed).is_err());
+    assert!(!dir.exists());
+}
+
+#[test]
+fn exposed_keys_stop_the_start() {
+    // T-CA-124
+    for name in ["keys/issuing.key.pem", "keys/passphrase"] {
+        let (_folder, dir, _) = made();
+        let path = dir.join(name);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        let said = fault(&dir);
+        assert!(said.to_string().contains("0644"), "{said}");
+        assert_eq!(
+            said.hint().unwrap(),
+            format!("chmod 600 {}", path.display())
+        );
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let aside = dir.join("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        std::os::unix::fs::symlink(&aside, &path).unwrap();
+        assert!(fault(&dir).to_string().contains("symbolic link"), "{name}");
+    }
+}
+
+#[test]
+fn keys_and_certificates_of_two_cas_do_not_mix() {
+    // T-CA-100
+    let (_one, first, _) = made();
+    let (_two, second, _) = made();
+    for name in ["keys/passphrase", "keys/issuing.key.pem"] {
+        std::fs::copy(second.join(name), first.join(name)).unwrap();
+    }
+    assert!(matches!(fault(&first), SetupFault::Mismatch { .. }));
+    let (_three, third, _) = made();
+    std::fs::copy(second.join("root.pem"), third.join("root.pem")).unwrap();
+    assert!(matches!(
+        fault(&third),
+        SetupFault::Mismatch { .. } | SetupFault::Content { .. }
+    ));
+}
+
+#[test]
+fn a_wrong_passphrase_is_said_so() {
+    let (_folder, dir, _) = made();
+    std::fs::write(dir.join("keys/passphrase"), "something else\n").unwrap();
+    assert!(matches!(fault(&dir), SetupFault::WrongPassphrase(_)));
+    std::fs::write(dir.join("keys/passphrase"), "\n").unwrap();
+    assert!(matches!(fault(&dir), SetupFault::EmptyPassphrase(_)));
+}
+
+#[test]
+fn preset_public_is_refused_at_start_with_all_that_is_missing() {
+    let (_folder, dir, _) = made();
+    let path = dir.join("cairn.toml");
+    let text = std::fs::read_to_string(&path)
+        .unwrap()
+        .replace("preset = \"private\"", "preset = \"public\"");
+    std::fs::write(&path, text).unwrap();
+    let said = fault(&dir).to_string();
+    for word in ["CAA", "Transparency", "MPIC", "dial"] {
+        assert!(said.contains(word), "{word} not in {said}");
+    }
+}
+
+#[test]
+fn no_text_of_a_loaded_ca_shows_its_secrets() {
+    // T-CA-125
+    let (_folder, dir, report) = made();
+    let passphrase = std::fs::read_to_string(dir.join("keys/passphrase")).unwrap();
+    let loaded = load(&dir, &mut never).unwrap();
+    let shown = format!(
+        "{loaded:?} {:?} {report:?} {:?}",
+        loaded.issuing_key,
+        request(&dir)
+    );
+    assert!(!shown.contains(passphrase.trim()), "{shown}");
+    assert!(!shown.contains("BEGIN"), "{shown}");
+}
+
+#[test]
+fn keys_of_every_kind_serve() {
+    for kind in [KeyKind::P256, KeyKind::P384, KeyKind::Rsa2048] {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("ca");
+        init(&InitRequest {
+            key_kind: kind,
+            permit_dns: Vec::new(),
+            ..request(&dir)
+        })
+        .unwrap();
+        load(&dir, &mut never).unwrap();
+    }
+}

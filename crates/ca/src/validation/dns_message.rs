@@ -1,0 +1,436 @@
+//! DNS queries and answers as bytes (RFC 1035, RFC 6891); pure, and a fuzz target.
+//!
+//! [`interpret`] decides what one datagram or TCP message says about one query. Left out: DNSSEC
+//! (the AD bit is reported, not judged) and record types that validation does not ask for.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use hickory_proto::op::{Edns, Header, Message, OpCode, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
+use serde::{Deserialize, Serialize};
+
+/// The record types that validation asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum RecordKind {
+    /// An IPv4 address.
+    A,
+    /// An IPv6 address.
+    Aaaa,
+    /// Text, for dns-01.
+    Txt,
+}
+
+impl RecordKind {
+    fn record_type(self) -> RecordType {
+        match self {
+            Self::A => RecordType::A,
+            Self::Aaaa => RecordType::AAAA,
+            Self::Txt => RecordType::TXT,
+        }
+    }
+}
+
+impl fmt::Display for RecordKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Txt => "TXT",
+        })
+    }
+}
+
+/// Random octets for one query: two for the id, the rest for the case of letters.
+pub type QueryRandom = [u8; 34];
+
+/// One query, ready to be sent.
+#[derive(Clone, Debug)]
+pub struct Query {
+    kind: RecordKind,
+    wire: Vec<u8>,
+    question_end: usize,
+}
+
+impl Query {
+    /// Builds a query for a name in dotted form, its letters in random case (T-CA-79).
+    ///
+    /// # Errors
+    ///
+    /// [`DnsFault::NameTooLong`] when the name does not fit into a question.
+    pub fn new(name: &str, kind: RecordKind, random: &QueryRandom) -> Result<Self, DnsFault> {
+        let [id_high, id_low, case @ ..] = random;
+        let mut wire = Vec::with_capacity(HEADER + name.len() + 2 + 4 + OPT.len());
+        wire.extend_from_slice(&[*id_high, *id_low]);
+        // RD, and AD to ask for the AD bit (RFC 6840 section 5.7); one question, one OPT.
+        wire.extend_from_slice(&[0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1]);
+        let mut position = 0_usize;
+        for label in name.split('.') {
+            let length = u8::try_from(label.len()).map_err(|_| DnsFault::NameTooLong)?;
+            if length == 0 || length > 63 {
+                return Err(DnsFault::NameTooLong);
+            }
+            wire.push(length);
+            for octet in label.bytes() {
+                let bit =
+                    case.get(position / 8 % case.len()).copied().unwrap_or(0) >> (position % 8);
+                let flip = octet.is_ascii_alphabetic() && bit & 1 == 1;
+                wire.push(if flip { octet ^ 0x20 } else { octet });
+                position += 1;
+            }
+        }
+        wire.push(0);
+        if wire.len() - HEADER > 255 {
+            return Err(DnsFault::NameTooLong);
+        }
+        wire.extend_from_slice(&u16::from(kind.record_type()).to_be_bytes());
+        wire.extend_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
+        let question_end = wire.len();
+        wire.extend_from_slice(&OPT);
+        Ok(Self {
+            kind,
+            wire,
+            question_end,
+        })
+    }
+
+    /// Gives the id.
+    pub fn id(&self) -> u16 {
+        u16_at(&self.wire, 0).unwrap_or(0)
+    }
+
+    /// Gives the message's bytes, without the length that TCP puts before it.
+    pub fn wire(&self) -> &[u8] {
+        &self.wire
+    }
+
+    pub(super) fn question(&self) -> &[u8] {
+        self.wire.get(HEADER..self.question_end).unwrap_or_default()
+    }
+
+    /// Tells how far a message can be the answer to this query; cheap, before any parsing.
+    pub fn belongs(&self, bytes: &[u8]) -> Belongs {
+        let (Some(id), Some(flags), Some(questions)) =
+            (u16_at(bytes, 0), u16_at(bytes, 2), u16_at(bytes, 4))
+        else {
+            return Belongs::No;
+        };
+        let response_to_query = flags & 0xf800 == 0x8000;
+        if id != self.id() || !response_to_query || bytes.len() < HEADER {
+            return Belongs::No;
+        }
+        if questions == 0 {
+            return Belongs::WithoutQuestion;
+        }
+        match bytes.get(HEADER..self.question_end) {
+            Some(question) if questions != 1 || !question.eq_ignore_ascii_case(self.question()) => {
+                Belongs::No
+            }
+            Some(question) if question == self.question() => Belongs::Yes,
+            Some(_) => Belongs::OtherCase,
+            None => Belongs::No,
+        }
+    }
+}
+
+/// How far a message can be the answer to a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// Another id, question or direction: ignored.
+    No,
+    /// The question came back in another case: a server without 0x20, or a forger.
+    OtherCase,
+    /// The id fits but there is no question: a poor server, or a forger.
+    WithoutQuestion,
+    /// Id and question fit to the letter.
+    Yes,
+}
+
+/// What a server said about a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The finding.
+    pub finding: Finding,
+    /// The names that the chain of CNAME records led through, the asked one left out.
+    pub aliases: Vec<String>,
+    /// The AD bit: the server says that it validated the answer (RFC 4035 section 3.2.3).
+    pub authenticated: bool,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// Addresses of the kind asked for, each once, in the server's order.
+    Addresses(Vec<IpAddr>),
+    /// The strings of each TXT record, joined.
+    Texts(Vec<Vec<u8>>),
+    /// NXDOMAIN.
+    NoSuchName,
+    /// The name exists without records of this kind (RFC 2308 section 2.2).
+    NoRecords,
+    /// The chain of aliases leads to this name, about which nothing was said.
+    Alias(String),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DnsFault {
+    /// The message answers another query; never shown, the wait goes on.
+    #[error("the message answers another query")]
+    Unrelated,
+    /// The question was absent or in another case; TCP decides.
+    #[error("the question did not come back as it was sent")]
+    Unproven,
+    /// The TC bit; TCP has the whole.
+    #[error("the answer was cut short")]
+    Truncated,
+    /// SERVFAIL, which also stands for an answer that failed DNSSEC.
+    #[error("SERVFAIL")]
+    ServerFailure,
+    /// REFUSED.
+    #[error("REFUSED")]
+    Refused,
+    /// Any other response code.
+    #[error("response code {0}")]
+    Code(u16),
+    /// The bytes are no proper DNS message.
+    #[error("a malformed answer ({0})")]
+    Malformed(String),
+    /// A CNAME chain that returns to a name in it.
+    #[error("a loop of CNAME records at {0}")]
+    AliasLoop(String),
+    /// A CNAME chain of more links than followed.
+    #[error("a chain of more than {MAX_ALIASES} CNAME records")]
+    AliasChain,
+    /// More records than are read.
+    #[error("more than {MAX_RECORDS} records in an answer")]
+    TooManyRecords,
+    /// The name does not fit into a query.
+    #[error("the name is too long to be asked for")]
+    NameTooLong,
+    /// No answer within the time.
+    #[error("no answer in time")]
+    Timeout,
+    /// The server's host refused, or there is no way to it.
+    #[error("the DNS server could not be reached ({0})")]
+    Unreachable(String),
+}
+
+impl DnsFault {
+    /// Tells whether asking again in some seconds may help.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self,
+            Self::ServerFailure
+                | Self::Refused
+                | Self::Timeout
+                | Self::Unreachable(_)
+                | Self::Code(_)
+                | Self::Unproven
+                | Self::Truncated
+                | Self::Unrelated
+        )
+    }
+}
+
+/// Reads the bytes that came back for a query.
+///
+/// Only records that the chain from the asked name leads to are looked at, so nothing that a
+/// server adds about other names has any effect.
+///
+/// # Errors
+///
+/// [`DnsFault::Unrelated`], [`DnsFault::Unproven`] and [`DnsFault::Truncated`] ask the caller to
+/// wait on or to turn to TCP; the others are final for the server.
+pub fn interpret(query: &Query, bytes: &[u8]) -> Result<Answer, DnsFault> {
+    match query.belongs(bytes) {
+        Belongs::No => return Err(DnsFault::Unrelated),
+        Belongs::OtherCase | Belongs::WithoutQuestion => return Err(DnsFault::Unproven),
+        Belongs::Yes => {}
+    }
+    interpret_related(query, bytes)
+}
+
+/// Reads bytes that came over a connection of their own, where spelling proves nothing more.
+///
+/// # Errors
+///
+/// As [`interpret`]; an answer to anything else is malformed here, there is nothing to wait for.
+pub fn interpret_stream(query: &Query, bytes: &[u8]) -> Result<Answer, DnsFault> {
+    match query.belongs(bytes) {
+        Belongs::No => Err(DnsFault::Malformed(
+            "an answer to another question".to_owned(),
+        )),
+        Belongs::WithoutQuestion => Err(DnsFault::Malformed("no question".to_owned())),
+        Belongs::OtherCase | Belongs::Yes => match interpret_related(query, bytes) {
+            Err(DnsFault::Truncated) => {
+                Err(DnsFault::Malformed("cut short over TCP as well".to_owned()))
+            }
+            other => other,
+        },
+    }
+}
+
+fn interpret_related(query: &Query, bytes: &[u8]) -> Result<Answer, DnsFault> {
+    let malformed = |error: &dyn fmt::Display| DnsFault::Malformed(error.to_string());
+    let mut decoder = BinDecoder::new(bytes);
+    let header = Header::read(&mut decoder).map_err(|e| malformed(&e))?;
+    if header.metadata.truncation {
+        return Err(DnsFault::Truncated);
+    }
+    let counts = [
+        header.counts.answers,
+        header.counts.authorities,
+        header.counts.additionals,
+    ];
+    if counts.iter().any(|count| *count > MAX_RECORDS) {
+        return Err(DnsFault::TooManyRecords);
+    }
+    let questions =
+        Message::read_queries(&mut decoder, 1).map_err(|e| DnsFault::Malformed(e.to_string()))?;
+    let asked = questions
+        .into_iter()
+        .next()
+        .ok_or(DnsFault::Unrelated)?
+        .name;
+    let [answers, authorities, additionals] = counts.map(usize::from);
+    let mut read = |count, is_additional| {
+        Message::read_records(&mut decoder, count, is_additional, OpCode::Query)
+            .map_err(|e| malformed(&e))
+    };
+    let (records, _, _) = read(answers, false)?;
+    let (authority, _, _) = read(authorities, false)?;
+    let (_, edns, _) = read(additionals, true)?;
+    let high = edns.as_ref().map_or(0, Edns::rcode_high);
+    let mut metadata = header.metadata;
+    metadata.merge_response_code(high);
+
+    match metadata.response_code {
+        ResponseCode::NoError | ResponseCode::NXDomain => {}
+        ResponseCode::ServFail => return Err(DnsFault::ServerFailure),
+        ResponseCode::Refused => return Err(DnsFault::Refused),
+        other => return Err(DnsFault::Code(other.into())),
+    }
+    let (end, aliases) = follow_aliases(&asked, query.kind, &records)?;
+    let finding = if metadata.response_code == ResponseCode::NXDomain {
+        Finding::NoSuchName
+    } else {
+        let has_soa = authority.iter().any(|r| r.record_type() == RecordType::SOA);
+        match collect(&end, query.kind, &records) {
+            Some(found) => found,
+            // Without an SOA record it is no statement that the target has none.
+            None if !aliases.is_empty() && !has_soa => Finding::Alias(dotted(&end)),
+            None => Finding::NoRecords,
+        }
+    };
+    Ok(Answer {
+        finding,
+        aliases,
+        authenticated: metadata.authentic_data,
+    })
+}
+
+/// Follows CNAME records from the asked name to the first name with records of the kind.
+fn follow_aliases(
+    asked: &Name,
+    kind: RecordKind,
+    records: &[Record],
+) -> Result<(Name, Vec<String>), DnsFault> {
+    let mut current = asked.clone();
+    let mut seen = vec![current.clone()];
+    loop {
+        let mut next: Option<&Name> = None;
+        for record in records
+            .iter()
+            .filter(|r| r.dns_class == DNSClass::IN && r.name == current)
+        {
+            if record.record_type() == kind.record_type() {
+                next = None;
+                break;
+            }
+            if let RData::CNAME(target) = &record.data {
+                if next.is_some_and(|before| *before != target.0) {
+                    return Err(DnsFault::Malformed(
+                        "two CNAME records at one name".to_owned(),
+                    ));
+                }
+                next = Some(&target.0);
+            }
+        }
+        let Some(target) = next else {
+            let aliases = seen.iter().skip(1).map(dotted).collect();
+            return Ok((current, aliases));
+        };
+        if seen.contains(target) {
+            return Err(DnsFault::AliasLoop(dotted(target)));
+        }
+        if seen.len() > MAX_ALIASES {
+            return Err(DnsFault::AliasChain);
+        }
+        current = target.clone();
+        seen.push(current.clone());
+    }
+}
+
+/// Collects the records of the kind at a name.
+fn collect(owner: &Name, kind: RecordKind, records: &[Record]) -> Option<Finding> {
+    let here = records
+        .iter()
+        .filter(|r| r.dns_class == DNSClass::IN && r.name == *owner);
+    if kind == RecordKind::Txt {
+        let texts: Vec<Vec<u8>> = here
+            .filter_map(|record| match &record.data {
+                RData::TXT(txt) => Some(txt.txt_data.concat()),
+                _ => None,
+            })
+            .collect();
+        return (!texts.is_empty()).then_some(Finding::Texts(texts));
+    }
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for record in here {
+        let address = match (&record.data, kind) {
+            (RData::A(a), RecordKind::A) => IpAddr::V4(a.0),
+            (RData::AAAA(aaaa), RecordKind::Aaaa) => IpAddr::V6(aaaa.0),
+            _ => continue,
+        };
+        if addresses.len() < MAX_ADDRESSES && !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    (!addresses.is_empty()).then_some(Finding::Addresses(addresses))
+}
+
+/// Writes a name as the trace and the next query need it: lower case, no trailing dot.
+fn dotted(name: &Name) -> String {
+    let mut text = name.to_ascii();
+    text.make_ascii_lowercase();
+    if text.ends_with('.') {
+        text.pop();
+    }
+    text
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes
+        .get(at..at + 2)?
+        .try_into()
+        .ok()
+        .map(u16::from_be_bytes)
+}
+
+/// Octets before the question.
+const HEADER: usize = 12;
+/// An OPT record that offers 1232 octets, so that no answer comes in fragments (T-CA-79).
+const OPT: [u8; 11] = [0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0];
+/// CNAME links followed, over all queries for one name (T-CA-77).
+pub(super) const MAX_ALIASES: usize = 8;
+/// Records read from one section: many TXT values at one name are legal (T-CA-78).
+const MAX_RECORDS: u16 = 1024;
+/// Addresses kept from one answer; two of them are ever tried.
+const MAX_ADDRESSES: usize = 32;
+
+#[cfg(test)]
+mod tests;

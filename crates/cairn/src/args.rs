@@ -1,0 +1,265 @@
+//! The command tree: one definition feeds parser, help and errors.
+
+use std::path::PathBuf;
+
+use cairn_ca::config::{BaseUrl, Unlock};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+
+/// Certificates without people.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cairn",
+    version,
+    propagate_version = false,
+    disable_help_subcommand = true
+)]
+#[command(about = "Certificates without people")]
+#[command(
+    after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later."
+)]
+pub(crate) struct Cli {
+    /// On every command.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Print the result as one JSON object
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Print reasons; -vv: also every exchange, without secrets
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Be a certificate authority
+    #[command(subcommand)]
+    Ca(CaCommand),
+}
+
+/// `cairn ca …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Make a CA: root, issuing key, configuration
+    Init(Init),
+    /// Run the CA
+    Serve(Serve),
+    /// Show sizes, work in progress, issuers and lists
+    Status(Place),
+    /// List certificates, orders or accounts
+    List(List),
+    /// Show one certificate, order, authorization or account with its trace
+    Show(Show),
+    /// Print the root certificate
+    Root(Place),
+    /// Copy the CA's state into one file while it runs
+    Backup(Backup),
+    /// Put a backup back into a CA's directory
+    Restore(Restore),
+}
+
+/// Which CA.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// The CA's directory [default: the current one, if it holds cairn.toml]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// `cairn ca init`.
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Where to put it: a directory that is empty or not there
+    pub(crate) dir: PathBuf,
+    /// The CA's name, as its certificates will say it
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Where clients will reach it, for ever [default: this host's full name]
+    #[arg(long, value_name = "https://HOST[:PORT]")]
+    pub(crate) url: Option<BaseUrl>,
+    /// Let the CA sign only for names at and below X
+    ///
+    /// Writes name constraints into the issuing certificate (X, and the host of --url), lets names below X lead to
+    /// private addresses, and makes X a private zone. May be given several times.
+    #[arg(long, value_name = "X")]
+    pub(crate) permit_dns: Vec<String>,
+    /// With --permit-dns: also permit addresses in this range
+    #[arg(long, value_name = "RANGE", requires = "permit_dns")]
+    pub(crate) permit_ip: Vec<IpNet>,
+    /// Kind of both keys
+    #[arg(long, value_enum, default_value = "p256")]
+    pub(crate) key_type: KeyType,
+    /// Where the server gets the passphrase of its key from
+    #[arg(long, value_enum, default_value = "prompt")]
+    pub(crate) unlock: UnlockFrom,
+    /// Revocation lists among which certificates are spread, for ever
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) crl_shards: u32,
+    /// Where http-01 connects for the names of --permit-dns [default: 80]
+    #[arg(long, value_name = "PORT", requires = "permit_dns", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) http_port: Option<u16>,
+    /// Where tls-alpn-01 connects for the names of --permit-dns [default: 443]
+    #[arg(long, value_name = "PORT", requires = "permit_dns", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) tls_port: Option<u16>,
+    /// Write another setting into cairn.toml, such as profile.default.life=24h
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("wanted: KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Kinds of the CA's own keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyType {
+    /// ECDSA on P-256
+    P256,
+    /// ECDSA on P-384
+    P384,
+    /// RSA of 2048 bits
+    Rsa2048,
+    /// RSA of 3072 bits
+    Rsa3072,
+    /// RSA of 4096 bits
+    Rsa4096,
+}
+
+/// Where the passphrase comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UnlockFrom {
+    /// A person at the terminal, or standard input
+    Prompt,
+    /// A file in the CA's directory, made now
+    File,
+    /// systemd's credentials
+    SystemdCreds,
+}
+
+impl From<UnlockFrom> for Unlock {
+    fn from(from: UnlockFrom) -> Self {
+        match from {
+            UnlockFrom::Prompt => Self::Prompt,
+            UnlockFrom::File => Self::File,
+            UnlockFrom::SystemdCreds => Self::SystemdCreds,
+        }
+    }
+}
+
+/// `cairn ca serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+}
+
+/// `cairn ca list`.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// What to list
+    #[arg(value_enum, default_value = "certificates")]
+    pub(crate) what: Listed,
+    /// Only with this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only of this account
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: Option<String>,
+    /// Only in this state
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
+    /// Only what expires within this time, such as 30d
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) expires_within: Option<cairn_ca::config::Span>,
+    /// Only serials whose permission to sign was given and whose signature is not known
+    #[arg(long)]
+    pub(crate) unconfirmed: bool,
+    /// At most so many, newest first [default: 100; with --json all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// What `cairn ca list` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listed {
+    /// What was issued
+    Certificates,
+    /// What was ordered
+    Orders,
+    /// Who may order
+    Accounts,
+}
+
+/// `cairn ca show`.
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// A serial number in hex, or the last part of an object's URL
+    pub(crate) thing: String,
+}
+
+/// `cairn ca backup`.
+#[derive(Debug, Args)]
+pub(crate) struct Backup {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The file to make; it is never overwritten
+    pub(crate) file: PathBuf,
+}
+
+/// `cairn ca restore`.
+#[derive(Debug, Args)]
+pub(crate) struct Restore {
+    /// What `cairn ca backup` made
+    pub(crate) backup: PathBuf,
+    /// A CA's directory with its keys and cairn.toml, and without a store
+    pub(crate) dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_option_takes_a_secret() {
+        // T-CA-125: other users read /proc/PID/cmdline.
+        fn walk(command: &clap::Command, into: &mut Vec<String>) {
+            into.extend(command.get_arguments().map(|a| a.get_id().to_string()));
+            command.get_subcommands().for_each(|c| walk(c, into));
+        }
+        let mut ids = Vec::new();
+        walk(&Cli::command(), &mut ids);
+        assert!(
+            !ids.iter()
+                .any(|id| id.contains("pass") || id.contains("pin") || id.contains("secret")),
+            "{ids:?}"
+        );
+    }
+}

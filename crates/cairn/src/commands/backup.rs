@@ -1,0 +1,32 @@
+//! `cairn ca backup`.
+
+use cairn_ca::operator::Query;
+
+use super::{directory, query};
+use crate::{args::Backup, failure::Failure, ui::Ui};
+
+/// Copies the store into one new file while the server goes on.
+pub(crate) fn run(args: &Backup, ui: &Ui) -> Result<(), Failure> {
+    let dir = directory(&args.place)?;
+    let what = format!("no backup was made of {}", dir.display());
+    if args.file.exists() {
+        return Err(Failure::new(what).because(&std::io::Error::other(format!(
+            "{} exists; nothing is overwritten",
+            args.file.display()
+        ))));
+    }
+    // The server has another working directory.
+    let file = std::path::absolute(&args.file).map_err(|e| Failure::new(&what).because(&e))?;
+    let answer = query::ask(&dir, Query::Backup(file.clone()), &what)?;
+    ui.result(&answer, || {
+        format!(
+            "Backup     {}   (accounts, orders, certificates; no keys)",
+            file.display()
+        )
+    });
+    ui.say(&format!(
+        "\nnext: copy it with {0}/cairn.toml and {0}/keys to another machine",
+        dir.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! `cairn ca serve`: loads, starts the node, obeys signals.
+
+use std::{path::Path, sync::Arc};
+
+use cairn_ca::{
+    clock::SystemClock,
+    issuance::signer::SoftwareSigner,
+    node::{self, Node, NodeParts},
+    setup::{self, Loaded},
+};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info};
+
+use super::{directory, setup_failure};
+use crate::{args::Serve, failure::Failure, hardening, log, passphrase, ui::Ui};
+
+/// Serves until SIGTERM or SIGINT.
+pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
+    hardening::forbid_dumps()?;
+    let dir = directory(&args.place)?;
+    let what = format!("the CA in {} does not start", dir.display());
+    let loaded =
+        setup::load(&dir, &mut passphrase::ask).map_err(|fault| setup_failure(&what, &fault))?;
+    log::start(&loaded.config.log, ui.verbosity());
+    // Fails only if somebody was faster, with the same provider.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    if let Some(path) = &loaded.root_key {
+        ui.say(&format!(
+            "The root's key still lies in {}: move it offline, serving does not need it.",
+            path.display()
+        ));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(&what).because(&e))?;
+    runtime.block_on(serve(loaded, &what, ui))
+}
+
+async fn serve(loaded: Loaded, what: &str, ui: &Ui) -> Result<(), Failure> {
+    // Before anything listens: a signal during the start ends it in good order too.
+    let mut signals = Signals::new().map_err(|e| Failure::new(what).because(&e))?;
+    let dir = loaded.dir.clone();
+    let (directory, publication) = (
+        format!("{}/directory", loaded.config.url),
+        loaded.config.listen.publication.first().copied(),
+    );
+    let node = start(loaded).await.map_err(|e| e.hint_for(what))?;
+    ui.say(&format!("cairn ca: serving {directory}"));
+    if let Some(address) = publication {
+        ui.reason(&format!(
+            "cairn ca: publishing CRLs and certificates on http://{address}/"
+        ));
+    }
+    loop {
+        match signals.next().await {
+            Asked::Reload => reload(&node, &dir).await,
+            Asked::Stop => break,
+        }
+    }
+    info!("stopping: requests under way are finished");
+    node.shutdown().await;
+    Ok(())
+}
+
+/// Why the node did not start, with what to do.
+struct StartFailure(Box<dyn std::error::Error + Send + Sync>, Option<String>);
+
+impl StartFailure {
+    fn hint_for(self, what: &str) -> Failure {
+        Failure::new(what).because(&*self.0).hint(self.1)
+    }
+}
+
+async fn start(loaded: Loaded) -> Result<Node, StartFailure> {
+    let Loaded {
+        dir,
+        config,
+        issuing_key,
+        issuing_certificate,
+        root_certificate,
+        blocked,
+        ..
+    } = loaded;
+    let signer =
+        SoftwareSigner::start(Arc::new(issuing_key)).map_err(|e| StartFailure(e.into(), None))?;
+    let parts = NodeParts {
+        location: node::location(&dir),
+        dir,
+        config,
+        signer: Arc::new(signer),
+        issuing_certificate,
+        root_certificate,
+        blocked,
+        clock: Arc::new(SystemClock::default()),
+    };
+    Node::start(parts).await.map_err(|fault| {
+        let hint = match &fault {
+            node::StartFault::Listen {
+                source, address, ..
+            } => listen_hint(source, address),
+            _ => None,
+        };
+        StartFailure(fault.into(), hint)
+    })
+}
+
+fn listen_hint(source: &std::io::Error, address: &str) -> Option<String> {
+    match source.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let port = address.rsplit(':').next().unwrap_or(address);
+            Some(format!("see who has the port: ss -ltnp 'sport = :{port}'"))
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 are root's: run as root, or grant CAP_NET_BIND_SERVICE, or choose others under [listen]".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// A wrong file leaves the old configuration in force.
+async fn reload(node: &Node, dir: &Path) {
+    let read =
+        setup::read_config(dir).and_then(|config| Ok((setup::read_blocked(dir, &config)?, config)));
+    match read {
+        Err(fault) => {
+            error!(reason = %fault, "configuration not reloaded: the old one stays in force")
+        }
+        Ok((blocked, config)) => {
+            if let Err(reason) = node.reload(config, blocked).await {
+                error!(
+                    reason,
+                    "configuration not reloaded: the old one stays in force"
+                );
+            }
+        }
+    }
+}
+
+enum Asked {
+    Reload,
+    Stop,
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.hangup.recv() => Asked::Reload,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Reading certificates back: the CA's own at start, what was just built before it is signed.
+
+use std::net::IpAddr;
+
+use super::{Serial, template::usage};
+use crate::{
+    key::{BadSignature, PublicKey, PublicKeyFault, PublicKeyKind, SignatureAlgorithm, key_id},
+    oid,
+    reader::{DerFault, Reader, Value, only},
+    writer::tag,
+};
+
+/// Why a certificate cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateFault {
+    /// Not DER, or not a certificate.
+    #[error("it is not a DER certificate: {0}")]
+    Der(#[from] DerFault),
+    /// Its key.
+    #[error(transparent)]
+    Key(#[from] PublicKeyFault),
+    /// The two signature algorithms differ.
+    #[error("its two signature algorithm fields differ")]
+    Algorithm,
+    /// An extension stands in it twice.
+    #[error("an extension stands in it twice")]
+    Twice,
+}
+
+/// One extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extension {
+    /// Contents of its OID.
+    pub id: Vec<u8>,
+    /// Whether it is critical.
+    pub critical: bool,
+    /// Contents of its OCTET STRING.
+    pub value: Vec<u8>,
+}
+
+/// A parsed certificate; of the signed part everything that Cairn decides on.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    tbs: Vec<u8>,
+    signature: Vec<u8>,
+    algorithm: SignatureAlgorithm,
+    pub(crate) body: Body,
+}
+
+/// The signed part, parsed; also of bytes that are not signed yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Body {
+    pub(crate) version: u8,
+    pub(crate) serial: Vec<u8>,
+    pub(crate) algorithm: SignatureAlgorithm,
+    pub(crate) issuer: Vec<u8>,
+    pub(crate) not_before: i64,
+    pub(crate) not_after: i64,
+    pub(crate) subject: Vec<u8>,
+    pub(crate) key: PublicKey,
+    pub(crate) unique_ids: bool,
+    pub(crate) extensions: Vec<Extension>,
+    pub(crate) dns_names: Vec<String>,
+    pub(crate) ip_addresses: Vec<IpAddr>,
+    pub(crate) other_names: bool,
+    pub(crate) key_id: [u8; 20],
+    pub(crate) permitted_dns: Vec<String>,
+    pub(crate) constrained: bool,
+}
+
+impl Body {
+    pub(crate) fn parse(tbs: &[u8]) -> Result<Self, CertificateFault> {
+        let mut r = Reader::new(only(tbs, tag::SEQUENCE)?.contents);
+        let version = match r.optional(tag::constructed(0))? {
+            None => 0,
+            Some(inner) => {
+                let mut inner = Reader::new(inner.contents);
+                let number = inner.unsigned()?;
+                inner.end()?;
+                number.first().copied().unwrap_or(0)
+            }
+        };
+        let serial = r.expect(tag::INTEGER)?.contents.to_vec();
+        let algorithm = SignatureAlgorithm::read(&mut r)?;
+        let issuer = r.expect(tag::SEQUENCE)?.whole.to_vec();
+        let mut validity = r.enter(tag::SEQUENCE)?;
+        let (not_before, not_after) = (validity.time()?, validity.time()?);
+        validity.end()?;
+        let subject = r.expect(tag::SEQUENCE)?.whole.to_vec();
+        let key = PublicKey::from_spki_der(r.expect(tag::SEQUENCE)?.whole)?;
+        let mut unique_ids = false;
+        for number in [1, 2] {
+            unique_ids |= r.optional(tag::context(number))?.is_some();
+        }
+        let extensions = match r.optional(tag::constructed(3))? {
+            Some(outer) => extensions(outer.contents)?,
+            None => Vec::new(),
+        };
+        r.end()?;
+        let key_id = key_id(key.key_bits());
+        let mut body = Self {
+            version,
+            serial,
+            algorithm,
+            issuer,
+            not_before,
+            not_after,
+            subject,
+            key,
+            unique_ids,
+            extensions: Vec::new(),
+            dns_names: Vec::new(),
+            ip_addresses: Vec::new(),
+            other_names: false,
+            key_id,
+            permitted_dns: Vec::new(),
+            constrained: false,
+        };
+        for extension in &extensions {
+            match extension.id.as_slice() {
+                oid::SUBJECT_ALT_NAME => body.alternative_names(&extension.value)?,
+                oid::SUBJECT_KEY_ID => {
+                    if let Ok(id) = only(&extension.value, tag::OCTET_STRING)?
+                        .contents
+                        .try_into()
+                    {
+                        body.key_id = id;
+                    }
+                }
+                oid::NAME_CONSTRAINTS => body.constraints(&extension.value)?,
+                _ => {}
+            }
+        }
+        body.extensions = extensions;
+        Ok(body)
+    }
+
+    fn alternative_names(&mut self, value: &[u8]) -> Result<(), DerFault> {
+        let mut names = Reader::new(only(value, tag::SEQUENCE)?.contents);
+        while !names.is_empty() {
+            let Value {
+                tag: kind,
+                contents,
+                ..
+            } = names.any()?;
+            match kind {
+                0x82 if contents.is_ascii() => self
+                    .dns_names
+                    .push(String::from_utf8_lossy(contents).into_owned()),
+                0x87 => self.ip_addresses.push(match contents.len() {
+                    4 => IpAddr::from(<[u8; 4]>::try_from(contents).map_err(|_| DerFault::Value)?),
+                    16 => {
+                        IpAddr::from(<[u8; 16]>::try_from(contents).map_err(|_| DerFault::Value)?)
+                    }
+                    _ => return Err(DerFault::Value),
+                }),
+                _ => self.other_names = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn constraints(&mut self, value: &[u8]) -> Result<(), DerFault> {
+        self.constrained = true;
+        let mut outer = Reader::new(only(value, tag::SEQUENCE)?.contents);
+        let permitted = outer.optional(tag::constructed(0))?;
+        let _excluded = outer.optional(tag::constructed(1))?;
+        outer.end()?;
+        let mut trees = Reader::new(permitted.map_or(&[][..], |p| p.contents));
+        while !trees.is_empty() {
+            let base = trees.enter(tag::SEQUENCE)?.any()?;
+            if base.tag == 0x82 {
+                self.permitted_dns
+                    .push(String::from_utf8_lossy(base.contents).into_owned());
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn extension(&self, id: &[u8]) -> Option<&Extension> {
+        self.extensions.iter().find(|e| e.id == id)
+    }
+}
+
+pub(crate) fn extensions(outer: &[u8]) -> Result<Vec<Extension>, CertificateFault> {
+    let mut all = Reader::new(only(outer, tag::SEQUENCE)?.contents);
+    let mut found: Vec<Extension> = Vec::with_capacity(10);
+    while !all.is_empty() {
+        let mut one = all.enter(tag::SEQUENCE)?;
+        let id = one.expect(tag::OID)?.contents.to_vec();
+        let critical = match one.peek() {
+            // DER leaves a default out.
+            Some(tag::BOOLEAN) => one.boolean()?.then_some(true).ok_or(DerFault::Value)?,
+            _ => false,
+        };
+        let value = one.expect(tag::OCTET_STRING)?.contents.to_vec();
+        one.end()?;
+        if found.iter().any(|e| e.id == id) {
+            return Err(CertificateFault::Twice);
+        }
+        found.push(Extension {
+            id,
+            critical,
+            value,
+        });
+    }
+    Ok(found)
+}
+
+impl Certificate {
+    /// Reads a certificate.
+    ///
+    /// # Errors
+    /// When it is none, or one of a kind that Cairn neither makes nor needs.
+    pub fn parse(der: &[u8]) -> Result<Self, CertificateFault> {
+        let mut r = Reader::new(only(der, tag::SEQUENCE)?.contents);
+        let tbs = r.expect(tag::SEQUENCE)?.whole.to_vec();
+        let algorithm = SignatureAlgorithm::read(&mut r)?;
+        let signature = r.bit_string()?.to_vec();
+        r.end()?;
+        let body = Body::parse(&tbs)?;
+        if body.algorithm != algorithm {
+            return Err(CertificateFault::Algorithm);
+        }
+        Ok(Self {
+            tbs,
+            signature,
+            algorithm,
+            body,
+        })
+    }
+
+    /// The signed part.
+    #[must_use]
+    pub fn tbs_der(&self) -> &[u8] {
+        &self.tbs
+    }
+
+    /// The subject, as its octets.
+    #[must_use]
+    pub fn subject_der(&self) -> &[u8] {
+        &self.body.subject
+    }
+
+    /// The issuer, as its octets.
+    #[must_use]
+    pub fn issuer_der(&self) -> &[u8] {
+        &self.body.issuer
+    }
+
+    /// The contents of its serial INTEGER.
+    #[must_use]
+    pub fn serial(&self) -> &[u8] {
+        &self.body.serial
+    }
+
+    /// Its serial, if it is of this CA's form.
+    #[must_use]
+    pub fn cairn_serial(&self) -> Option<Serial> {
+        <[u8; 19]>::try_from(self.body.serial.as_slice())
+            .ok()
+            .and_then(Serial::from_bytes)
+    }
+
+    /// Its SubjectPublicKeyInfo.
+    #[must_use]
+    pub fn spki_der(&self) -> &[u8] {
+        self.body.key.spki_der()
+    }
+
+    /// Its key.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        &self.body.key
+    }
+
+    /// Its subject key identifier, or what it would be.
+    #[must_use]
+    pub fn key_id(&self) -> &[u8] {
+        &self.body.key_id
+    }
+
+    /// First second.
+    #[must_use]
+    pub fn not_before(&self) -> i64 {
+        self.body.not_before
+    }
+
+    /// Last second.
+    #[must_use]
+    pub fn not_after(&self) -> i64 {
+        self.body.not_after
+    }
+
+    /// Its DNS names.
+    #[must_use]
+    pub fn dns_names(&self) -> &[String] {
+        &self.body.dns_names
+    }
+
+    /// Its addresses.
+    #[must_use]
+    pub fn ip_addresses(&self) -> &[IpAddr] {
+        &self.body.ip_addresses
+    }
+
+    /// The DNS subtrees that it may sign for; empty: no constraint on them.
+    #[must_use]
+    pub fn permitted_dns(&self) -> &[String] {
+        &self.body.permitted_dns
+    }
+
+    /// Its extensions.
+    #[must_use]
+    pub fn extensions(&self) -> &[Extension] {
+        &self.body.extensions
+    }
+
+    /// Whether it may sign certificates and CRLs.
+    #[must_use]
+    pub fn is_ca(&self) -> bool {
+        let basic = self
+            .body
+            .extension(oid::BASIC_CONSTRAINTS)
+            .is_some_and(|e| {
+                Reader::new(&e.value)
+                    .enter(tag::SEQUENCE)
+                    .and_then(|mut r| r.boolean())
+                    .unwrap_or(false)
+            });
+        let both = usage::KEY_CERT_SIGN | usage::CRL_SIGN;
+        let signs = self.body.extension(oid::KEY_USAGE).is_some_and(|e| {
+            only(&e.value, tag::BIT_STRING)
+                .is_ok_and(|v| v.contents.get(1).is_some_and(|bits| bits & both == both))
+        });
+        basic && signs
+    }
+
+    /// How its key signs what it issues.
+    #[must_use]
+    pub fn issues_with(&self) -> SignatureAlgorithm {
+        match self.body.key.kind() {
+            PublicKeyKind::Ec { bits: 256 } => SignatureAlgorithm::EcdsaSha256,
+            PublicKeyKind::Ec { bits: 384 } => SignatureAlgorithm::EcdsaSha384,
+            PublicKeyKind::Ec { .. } => SignatureAlgorithm::EcdsaSha512,
+            PublicKeyKind::Rsa { .. } => SignatureAlgorithm::RsaSha256,
+            PublicKeyKind::Ed25519 => SignatureAlgorithm::Ed25519,
+        }
+    }
+
+    /// Verifies a signature of its key over something that it issued.
+    ///
+    /// # Errors
+    /// When it is not this key's.
+    pub fn verify_signature(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
+        self.body.key.verify(self.issues_with(), message, signature)
+    }
+
+    /// Verifies that the issuer signed this certificate and bears its issuer's name.
+    ///
+    /// # Errors
+    /// When it did not.
+    pub fn verify_issued_by(&self, issuer: &Self) -> Result<(), BadSignature> {
+        if self.body.issuer != issuer.body.subject {
+            return Err(BadSignature);
+        }
+        issuer
+            .body
+            .key
+            .verify(self.algorithm, &self.tbs, &self.signature)
+    }
+}

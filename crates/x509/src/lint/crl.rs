@@ -1,0 +1,114 @@
+//! Rules for CRLs.
+
+use super::{LintFinding, LintReport, Run};
+use crate::{
+    certificate::{Certificate, distribution_point},
+    crl::{CrlBody, CrlTemplate},
+    oid,
+    reader::Reader,
+    writer::{Writer, tag},
+};
+
+/// Judges the bytes of a CRL's signed part against what it was built from.
+///
+/// # Errors
+/// All broken rules.
+pub fn lint_crl(
+    tbs: &[u8],
+    template: &CrlTemplate<'_>,
+    issuer: &Certificate,
+) -> Result<LintReport, Vec<LintFinding>> {
+    let mut run = Run::default();
+    let body = match CrlBody::parse(tbs) {
+        Ok(body) => body,
+        Err(fault) => {
+            run.rule("der", "5280-5-1", false, || fault.to_string());
+            return run.end();
+        }
+    };
+    run.rule("version", "5280-5-1", body.version == Some(1), || {
+        format!("version field {:?}", body.version)
+    });
+    run.rule(
+        "issuer-name",
+        "5280-5-1",
+        body.issuer == issuer.subject_der(),
+        || "another issuer".to_owned(),
+    );
+    run.rule(
+        "signature-algorithm",
+        "5280-5-1",
+        body.algorithm == issuer.issues_with(),
+        || format!("{:?}", body.algorithm),
+    );
+    run.rule(
+        "dates",
+        "5280-5-1",
+        body.this_update < body.next_update,
+        || "nextUpdate is not after thisUpdate".to_owned(),
+    );
+    run.rule(
+        "list",
+        "5280-5-1",
+        body.entries.as_ref().is_none_or(|e| !e.is_empty()),
+        || "an empty list that should be absent".to_owned(),
+    );
+    let entries = body.entries.as_deref().unwrap_or_default();
+    run.rule(
+        "reason",
+        "5280-5-1",
+        entries.iter().all(|e| e.reason != Some(0)),
+        || "unspecified(0)".to_owned(),
+    );
+    run.rule(
+        "revocation-date",
+        "5280-5.3-1",
+        entries.iter().all(|e| e.revoked_at <= body.this_update),
+        || "an entry of the future".to_owned(),
+    );
+    let mut w = Writer::default();
+    w.nest(tag::SEQUENCE, |w| w.value(tag::context(0), issuer.key_id()));
+    let key_id = w.finish();
+    let fits = body
+        .extension(oid::AUTHORITY_KEY_ID)
+        .is_some_and(|e| !e.critical && e.value == key_id);
+    run.rule("authority-key-id", "5280-5-1", fits, || {
+        "absent or another".to_owned()
+    });
+    let number = body.extension(oid::CRL_NUMBER);
+    let fits = number.is_some_and(|e| {
+        !e.critical
+            && Reader::new(&e.value)
+                .unsigned()
+                .is_ok_and(|n| n.len() <= 19 && n == significant(&template.number.to_be_bytes()))
+    });
+    run.rule("number", "5280-5-1", fits, || {
+        "absent, critical, or another than the reserved one".to_owned()
+    });
+    let mut w = Writer::default();
+    w.nest(tag::SEQUENCE, |w| {
+        distribution_point(w, template.idp_url);
+        if template.only_user_certs {
+            w.value(tag::context(1), &[0xff]);
+        }
+    });
+    let point = w.finish();
+    let fits = body
+        .extension(oid::ISSUING_DISTRIBUTION_POINT)
+        .is_some_and(|e| e.critical && e.value == point);
+    run.rule("distribution-point", "5280-5.2.5-1", fits, || {
+        "absent, not critical, or of another shard".to_owned()
+    });
+    run.rule(
+        "extensions-known",
+        "5280-5-1",
+        body.extensions.len() == 3,
+        || "another extension".to_owned(),
+    );
+    run.end()
+}
+
+fn significant(octets: &[u8]) -> &[u8] {
+    let first = octets.iter().position(|b| *b != 0).unwrap_or(octets.len());
+    &octets[first..]
+}

@@ -1,0 +1,346 @@
+//! A raw ACME client over the wire, with every part open to a test's alterations.
+//!
+//! It shares no code with the server. [`Client::post`] and the helpers above it do what a good
+//! client does (a fresh nonce each, `badNonce` tried again); [`Client::send`] does what it is
+//! told.
+
+mod draft;
+mod key;
+mod transport;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use serde_json::{Value, json};
+
+pub use draft::Draft;
+pub use key::{Key, encode};
+pub use transport::Response;
+
+use crate::http::Responder;
+use crate::issued;
+use transport::Transport;
+
+/// How long [`Client::poll`] asks.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client of one directory with one key; clones share connections, nonces and account.
+#[derive(Debug, Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+    nonces: Arc<Mutex<Vec<String>>>,
+    /// The directory object.
+    pub directory: Value,
+    /// The account key.
+    pub key: Arc<Key>,
+    /// The account's URL, once there is one.
+    pub kid: Option<String>,
+}
+
+/// What [`Client::obtain`] got.
+#[derive(Debug, Clone)]
+pub struct Obtained {
+    /// The order's URL.
+    pub order: String,
+    /// The certificate's URL.
+    pub certificate: String,
+    /// The chain as sent, PEM.
+    pub chain: String,
+    /// The private key, PKCS#8 PEM.
+    pub key: String,
+}
+
+impl Client {
+    /// Fetches the directory, trusting this root alone; with a new ES256 key, no account yet.
+    ///
+    /// # Panics
+    /// If there is no directory.
+    pub async fn connect(directory: &str, root_pem: &str) -> Self {
+        let transport = Arc::new(Transport::new(root_pem));
+        let found = transport.send("GET", directory, &[], Vec::new()).await;
+        let directory = found.expect("the directory").expect(200).json();
+        let key = Arc::new(Key::es256());
+        Self {
+            transport,
+            nonces: Arc::default(),
+            directory,
+            key,
+            kid: None,
+        }
+    }
+
+    /// The same server with another key and without an account.
+    #[must_use]
+    pub fn with_key(&self, key: Key) -> Self {
+        Self {
+            key: Arc::new(key),
+            kid: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same client over connections of its own.
+    #[must_use]
+    pub fn apart(&self, root_pem: &str) -> Self {
+        Self {
+            transport: Arc::new(Transport::new(root_pem)),
+            ..self.clone()
+        }
+    }
+
+    /// The URL of a directory member.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn url(&self, member: &str) -> String {
+        self.directory[member]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {member}"))
+            .to_owned()
+    }
+
+    /// Any request without an envelope.
+    pub async fn plain(&self, method: &str, url: &str) -> Response {
+        let answer = self.transport.send(method, url, &[], Vec::new()).await;
+        self.note(answer.unwrap_or_else(|error| panic!("{method} {url}: {error}")))
+    }
+
+    /// A fresh nonce: one from an earlier answer, else a new one.
+    ///
+    /// # Panics
+    /// If the server gives none.
+    pub async fn nonce(&self) -> String {
+        self.try_nonce().await.expect("a nonce")
+    }
+
+    /// A fresh nonce: one from an earlier answer, else a new one.
+    ///
+    /// # Errors
+    /// If the server gives none, such as when it dies.
+    pub async fn try_nonce(&self) -> std::io::Result<String> {
+        let kept = self
+            .nonces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        if let Some(nonce) = kept {
+            return Ok(nonce);
+        }
+        let url = self.url("newNonce");
+        let answer = self.transport.send("HEAD", &url, &[], Vec::new()).await?;
+        let nonce = answer.header("replay-nonce").map(str::to_owned);
+        nonce.ok_or_else(|| std::io::Error::other(format!("no nonce: {}", answer.status)))
+    }
+
+    /// A correct request, to alter and [`send`](Self::send).
+    pub async fn draft(&self, url: &str, payload: &Value) -> Draft<'_> {
+        self.draft_bytes(url, payload.to_string().into_bytes())
+            .await
+    }
+
+    /// The same with the payload's bytes; none for POST-as-GET.
+    pub async fn draft_bytes(&self, url: &str, payload: Vec<u8>) -> Draft<'_> {
+        Draft::new(
+            url,
+            &self.key,
+            self.kid.as_deref(),
+            &self.nonce().await,
+            payload,
+        )
+    }
+
+    /// As [`draft_bytes`](Self::draft_bytes).
+    ///
+    /// # Errors
+    /// If there is no nonce to be had, such as when the server dies.
+    pub async fn try_draft_bytes(&self, url: &str, payload: Vec<u8>) -> std::io::Result<Draft<'_>> {
+        let nonce = self.try_nonce().await?;
+        Ok(Draft::new(
+            url,
+            &self.key,
+            self.kid.as_deref(),
+            &nonce,
+            payload,
+        ))
+    }
+
+    /// Sends a draft as it is, once.
+    ///
+    /// # Panics
+    /// If there is no answer; see [`try_send`](Self::try_send).
+    pub async fn send(&self, draft: &Draft<'_>) -> Response {
+        let answer = self.try_send(draft).await;
+        answer.unwrap_or_else(|error| panic!("{} {}: {error}", draft.method, draft.target))
+    }
+
+    /// Sends a draft as it is, once.
+    ///
+    /// # Errors
+    /// If there is no answer, such as when the server dies.
+    pub async fn try_send(&self, draft: &Draft<'_>) -> std::io::Result<Response> {
+        let sent = self
+            .transport
+            .send(&draft.method, &draft.target, &draft.headers, draft.body());
+        Ok(self.note(sent.await?))
+    }
+
+    /// POST; tried again while the server refuses the nonce, ten times in all.
+    pub async fn post(&self, url: &str, payload: &Value) -> Response {
+        self.post_bytes(url, payload.to_string().into_bytes()).await
+    }
+
+    /// POST-as-GET.
+    pub async fn fetch(&self, url: &str) -> Response {
+        self.post_bytes(url, Vec::new()).await
+    }
+
+    async fn post_bytes(&self, url: &str, payload: Vec<u8>) -> Response {
+        let mut answer = self
+            .send(&self.draft_bytes(url, payload.clone()).await)
+            .await;
+        for _ in 1..10 {
+            if answer.problem() != "badNonce" {
+                break;
+            }
+            answer = self
+                .send(&self.draft_bytes(url, payload.clone()).await)
+                .await;
+        }
+        answer
+    }
+
+    /// Creates (or finds) the account and uses it from now on.
+    pub async fn new_account(&mut self) -> Response {
+        self.new_account_with(json!({ "termsOfServiceAgreed": true }))
+            .await
+    }
+
+    /// The same with a payload of the test's own; the account is used if the answer is good.
+    pub async fn new_account_with(&mut self, payload: Value) -> Response {
+        self.kid = None;
+        let answer = self.post(&self.url("newAccount"), &payload).await;
+        if answer.status < 300 {
+            self.kid = Some(answer.location());
+        }
+        answer
+    }
+
+    /// Places an order for DNS names.
+    pub async fn new_order(&self, names: &[&str]) -> Response {
+        let dns = |name: &&str| json!({ "type": "dns", "value": name });
+        let identifiers: Vec<_> = names.iter().map(dns).collect();
+        self.post(
+            &self.url("newOrder"),
+            &json!({ "identifiers": identifiers }),
+        )
+        .await
+    }
+
+    /// Puts the key authorization of the challenge of this type where the responder serves it,
+    /// and answers the challenge; `None` if the authorization needs no answer.
+    pub async fn answer(&self, authorization: &str, responder: &Responder) -> Option<Response> {
+        let object = self.fetch(authorization).await.expect(200).json();
+        if object["status"] != "pending" {
+            return None;
+        }
+        let challenges = object["challenges"].as_array().expect("challenges");
+        let challenge = challenges
+            .iter()
+            .find(|challenge| challenge["type"] == "http-01");
+        let challenge = challenge.expect("an http-01 challenge");
+        let token = challenge["token"].as_str().expect("a token");
+        responder.token(token, &self.key.authorization(token));
+        Some(
+            self.post(challenge["url"].as_str().expect("a URL"), &json!({}))
+                .await,
+        )
+    }
+
+    /// Asks until the object's status is none of `while_`.
+    ///
+    /// # Panics
+    /// After half a minute.
+    pub async fn poll(&self, url: &str, while_: &[&str]) -> Value {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let object = self.fetch(url).await.expect(200).json();
+            let status = object["status"].as_str().unwrap_or_default();
+            if !while_.contains(&status) {
+                return object;
+            }
+            assert!(Instant::now() < end, "{url} is still {status}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Sends a CSR to an order's finalize URL.
+    pub async fn finalize(&self, order: &Value, csr: &[u8]) -> Response {
+        let url = order["finalize"].as_str().expect("a finalize URL");
+        self.post(url, &json!({ "csr": encode(csr) })).await
+    }
+
+    /// The whole way: order, challenges through the responder, finalize, download.
+    ///
+    /// # Panics
+    /// Where anything is refused.
+    pub async fn obtain(&self, names: &[&str], responder: &Responder) -> Obtained {
+        let got = self.obtain_unaudited(names, responder).await;
+        issued::keep_chain(&got.chain);
+        got
+    }
+
+    /// The same from a CA that is not ours to judge.
+    pub async fn obtain_unaudited(&self, names: &[&str], responder: &Responder) -> Obtained {
+        let placed = self.new_order(names).await.expect(201);
+        let (url, mut order) = (placed.location(), placed.json());
+        for authorization in order["authorizations"].as_array().expect("authorizations") {
+            let authorization = authorization.as_str().expect("a URL");
+            if let Some(answer) = self.answer(authorization, responder).await {
+                answer.expect(200);
+            }
+        }
+        order = match order["status"].as_str() {
+            Some("ready") => order,
+            _ => self.poll(&url, &["pending"]).await,
+        };
+        assert_eq!(order["status"], "ready", "{order}");
+        let (csr, key) = csr(names);
+        let done = self.finalize(&order, &csr).await.expect(200).json();
+        order = match done["status"].as_str() {
+            Some("valid") => done,
+            _ => self.poll(&url, &["processing"]).await,
+        };
+        assert_eq!(order["status"], "valid", "{order}");
+        let certificate = order["certificate"]
+            .as_str()
+            .expect("a certificate's URL")
+            .to_owned();
+        let chain = self.fetch(&certificate).await.expect(200).text();
+        Obtained {
+            order: url,
+            certificate,
+            chain,
+            key,
+        }
+    }
+
+    /// Keeps the nonce of an answer.
+    fn note(&self, answer: Response) -> Response {
+        if let Some(nonce) = answer.header("replay-nonce") {
+            let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
+            nonces.push(nonce.to_owned());
+        }
+        answer
+    }
+}
+
+/// A CSR for these names by a new P-256 key, without a common name: DER, and the key as PEM.
+pub fn csr(names: &[&str]) -> (Vec<u8>, String) {
+    let key = KeyPair::generate().expect("a key");
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut parameters = CertificateParams::new(names).expect("names");
+    parameters.distinguished_name = DistinguishedName::new();
+    let csr = parameters.serialize_request(&key).expect("a CSR");
+    (csr.der().to_vec(), key.serialize_pem())
+}

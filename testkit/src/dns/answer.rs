@@ -1,0 +1,281 @@
+//! From a question's bytes and the tables to an answer's bytes.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::{Message, Query, ResponseCode};
+use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::{Name, RData, Record, RecordType};
+
+use super::{Behaviour, Question, Tables, absolute, key};
+
+/// Aliases followed before the server gives up, as resolvers do.
+const ALIASES: usize = 12;
+
+/// Bytes to send, and how.
+pub(super) struct Reply {
+    pub(super) bytes: Vec<u8>,
+    pub(super) delay: Duration,
+    pub(super) wrong_port: bool,
+}
+
+/// Writes the question down and answers it; `None` where nothing shall be said.
+pub(super) fn to(
+    bytes: &[u8],
+    from: SocketAddr,
+    tcp: bool,
+    tables: &Mutex<Tables>,
+) -> Option<Reply> {
+    let request = Message::from_vec(bytes).ok()?;
+    let query = request.queries.first()?.clone();
+    let mut tables = tables.lock().expect("no test panicked here");
+    let name = key(&query.name().to_ascii());
+    tables.log.push(Question {
+        name: name.clone(),
+        raw_name: query.name().to_ascii(),
+        kind: query.query_type(),
+        tcp,
+        from,
+        at: Instant::now(),
+    });
+    let behaviour = tables.behaviour(&name, query.query_type());
+    let mut answer = tables.answer(&request, &query);
+    drop(tables);
+
+    let limit = if tcp {
+        usize::from(u16::MAX)
+    } else {
+        usize::from(request.max_payload())
+    };
+    let mut reply = Reply {
+        bytes: Vec::new(),
+        delay: Duration::ZERO,
+        wrong_port: false,
+    };
+    match behaviour {
+        None => {}
+        Some(Behaviour::Drop) => return None,
+        Some(Behaviour::Delay(delay)) => reply.delay = delay,
+        Some(Behaviour::WrongPort) => reply.wrong_port = true,
+        Some(Behaviour::WrongId) => answer.metadata.id = !answer.metadata.id,
+        Some(Behaviour::NoQuestion) => answer.queries.clear(),
+        Some(Behaviour::WrongName) => rename(&mut answer, absolute("wrong.invalid")),
+        Some(Behaviour::WrongCase) => rename(&mut answer, other_case(query.name())),
+        Some(Behaviour::Code(code)) => {
+            answer = answer.truncate();
+            answer.metadata.truncation = false;
+            answer.metadata.response_code = code;
+        }
+        Some(Behaviour::Truncate) if tcp => {}
+        Some(Behaviour::Truncate | Behaviour::TruncateAlways) => answer = answer.truncate(),
+        Some(Behaviour::Raw(raw)) => {
+            reply.bytes = [bytes.get(..2)?, &raw].concat();
+            return Some(reply);
+        }
+        Some(Behaviour::Times(..)) => unreachable!("unwrapped by `behaviour`"),
+    }
+    reply.bytes = answer.to_vec().expect("an answer that can be encoded");
+    if reply.bytes.len() > limit {
+        reply.bytes = answer
+            .truncate()
+            .to_vec()
+            .expect("an answer that can be encoded");
+    }
+    Some(reply)
+}
+
+impl Tables {
+    /// The behaviour for this question; counts down one that holds for some questions only.
+    fn behaviour(&mut self, name: &str, kind: RecordType) -> Option<Behaviour> {
+        let exact = self
+            .behaviours
+            .get_mut(&(name.to_owned(), Some(kind)))
+            .and_then(take);
+        exact.or_else(|| {
+            self.behaviours
+                .get_mut(&(name.to_owned(), None))
+                .and_then(take)
+        })
+    }
+
+    fn answer(&self, request: &Message, query: &Query) -> Message {
+        let mut answer = Message::response(request.metadata.id, request.metadata.op_code);
+        answer.metadata.recursion_desired = request.metadata.recursion_desired;
+        answer.metadata.recursion_available = true;
+        answer.metadata.authentic_data = self.authentic;
+        answer.add_query(query.clone());
+        let mut owner = query.name().clone();
+        for _ in 0..ALIASES {
+            let name = key(&owner.to_ascii());
+            let Some(records) = self.find(&name) else {
+                answer.metadata.response_code = ResponseCode::NXDomain;
+                break;
+            };
+            let wanted = |data: &&RData| data.record_type() == query.query_type();
+            let alias = |data: &RData| match data {
+                RData::CNAME(target) => Some(target.0.clone()),
+                _ => None,
+            };
+            let matching: Vec<_> = records.iter().filter(wanted).cloned().collect();
+            if !matching.is_empty() {
+                let records = matching.into_iter();
+                answer.add_answers(records.map(|data| Record::from_rdata(owner.clone(), 60, data)));
+                return answer;
+            }
+            let Some(target) = records.iter().find_map(alias) else {
+                break;
+            };
+            let data = RData::CNAME(hickory_proto::rr::rdata::CNAME(target.clone()));
+            answer.add_answer(Record::from_rdata(owner, 60, data));
+            owner = target;
+        }
+        let soa = SOA::new(
+            absolute("ns.test"),
+            absolute("admin.test"),
+            1,
+            60,
+            60,
+            60,
+            60,
+        );
+        answer.add_authority(Record::from_rdata(owner.base_name(), 60, RData::SOA(soa)));
+        answer
+    }
+
+    /// The records of a name; empty for one that only has names below it; `None` for no name.
+    fn find(&self, name: &str) -> Option<Vec<RData>> {
+        if let Some(records) = self.records.get(name) {
+            return Some(records.clone());
+        }
+        let below = |suffix: &str, name: &str| {
+            name.strip_suffix(suffix)
+                .is_some_and(|rest| rest.ends_with('.'))
+        };
+        let wildcard = self
+            .wildcards
+            .iter()
+            .rev()
+            .find(|(suffix, _)| below(suffix, name));
+        if let Some((_, records)) = wildcard {
+            return Some(records.clone());
+        }
+        let names = self.records.keys().chain(self.wildcards.keys());
+        names
+            .into_iter()
+            .any(|other| other == name || below(name, other))
+            .then(Vec::new)
+    }
+}
+
+/// The behaviour to show now; `None` when its times are over.
+fn take(behaviour: &mut Behaviour) -> Option<Behaviour> {
+    match behaviour {
+        Behaviour::Times(0, _) => None,
+        Behaviour::Times(left, inner) => {
+            *left -= 1;
+            Some((**inner).clone())
+        }
+        behaviour => Some(behaviour.clone()),
+    }
+}
+
+fn rename(answer: &mut Message, name: Name) {
+    for query in &mut answer.queries {
+        query.set_name(name.clone());
+    }
+    for record in &mut answer.answers {
+        record.name = name.clone();
+    }
+}
+
+fn other_case(name: &Name) -> Name {
+    let flip = |letter: char| match letter.is_ascii_uppercase() {
+        true => letter.to_ascii_lowercase(),
+        false => letter.to_ascii_uppercase(),
+    };
+    Name::from_ascii(name.to_ascii().chars().map(flip).collect::<String>()).expect("a DNS name")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::super::Server;
+    use super::*;
+
+    fn ask(server: &Server, name: &str, kind: RecordType) -> Option<Message> {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_millis(300)))
+            .unwrap();
+        let mut request = Message::query();
+        request.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
+        socket
+            .send_to(&request.to_vec().unwrap(), server.address())
+            .unwrap();
+        let mut buffer = [0; 2048];
+        let length = socket.recv(&mut buffer).ok()?;
+        let answer = Message::from_vec(&buffer[..length]).unwrap();
+        Some(answer)
+    }
+
+    #[test]
+    fn answers_come_from_the_table_through_aliases_and_wildcards() {
+        let server = Server::local();
+        server
+            .add_address("a.test", [192, 0, 2, 1])
+            .add_cname("alias.test", "A.test");
+        server.add_wildcard("wild.test", [192, 0, 2, 2]);
+        let code = |name, kind| {
+            let answer = ask(&server, name, kind).unwrap();
+            (answer.metadata.response_code, answer.answers.len())
+        };
+        assert_eq!(code("A.Test.", RecordType::A), (ResponseCode::NoError, 1));
+        assert_eq!(
+            code("a.test.", RecordType::AAAA),
+            (ResponseCode::NoError, 0)
+        );
+        assert_eq!(code("test.", RecordType::A), (ResponseCode::NoError, 0));
+        assert_eq!(code("b.test.", RecordType::A), (ResponseCode::NXDomain, 0));
+        assert_eq!(
+            code("alias.test.", RecordType::A),
+            (ResponseCode::NoError, 2)
+        );
+        assert_eq!(
+            code("any.wild.test.", RecordType::A),
+            (ResponseCode::NoError, 1)
+        );
+        assert_eq!(server.count("a.test", RecordType::A), 1);
+        assert_eq!(server.log()[0].raw_name, "A.Test.");
+    }
+
+    #[test]
+    fn misbehaviour_is_as_scripted_and_ends_when_counted_out() {
+        let server = Server::local();
+        server.add_address("a.test", [192, 0, 2, 1]);
+        let fail = Behaviour::Code(ResponseCode::ServFail);
+        server.behave("a.test", RecordType::A, Behaviour::Times(1, Box::new(fail)));
+        let code = |answer: Message| answer.metadata.response_code;
+        assert_eq!(
+            ask(&server, "a.test.", RecordType::A).map(code),
+            Some(ResponseCode::ServFail)
+        );
+        assert_eq!(
+            ask(&server, "a.test.", RecordType::A).map(code),
+            Some(ResponseCode::NoError)
+        );
+        server.behave("a.test", None, Behaviour::Drop);
+        assert_eq!(ask(&server, "a.test.", RecordType::A).map(code), None);
+        server.behave("a.test", None, Behaviour::WrongCase);
+        let answer = ask(&server, "a.test.", RecordType::A).unwrap();
+        assert_eq!(answer.queries[0].name().to_ascii(), "A.TEST.");
+        server.behave("a.test", None, Behaviour::Truncate);
+        assert!(
+            ask(&server, "a.test.", RecordType::A)
+                .unwrap()
+                .metadata
+                .truncation
+        );
+    }
+}

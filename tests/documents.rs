@@ -1,0 +1,178 @@
+//! `docs/conformance.md` and `docs/security.md` against the tests: a row names the tests that carry its id as a comment
+//! inside their body, or says what it waits for. `CAIRN_BLESS=1` rewrites the last column of both from the tests.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+const DOCUMENTS: [&str; 2] = ["docs/conformance.md", "docs/security.md"];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            let name = entry.file_name();
+            if name != "target" && !name.to_string_lossy().starts_with('.') {
+                rust_files(&path, out);
+            }
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// Ids in a comment line: `8555-7.4-2`, `5280-5-1`, `T-CA-13`, `R-03`.
+fn ids(comment: &str) -> Vec<String> {
+    comment
+        .split(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c)))
+        .map(|word| word.trim_end_matches('.'))
+        .filter(|word| {
+            let numbered = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+            word.strip_prefix("T-CA-").is_some_and(numbered)
+                || (word.len() == 4 && word.strip_prefix("R-").is_some_and(numbered))
+                || ["8555-", "5280-"]
+                    .iter()
+                    .any(|p| word.strip_prefix(p).is_some_and(|rest| rest.contains('-')))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Each id with the tests whose bodies carry it. An ignored test shows nothing.
+fn shown() -> BTreeMap<String, BTreeSet<String>> {
+    let root = root();
+    let mut files = Vec::new();
+    rust_files(&root, &mut files);
+    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        let place = file.strip_prefix(&root).unwrap().display().to_string();
+        let mut is_test = false;
+        let mut ignored = false;
+        // The name of the test that we are in, and the indentation at which it closes.
+        let mut inside: Option<(String, usize)> = None;
+        for line in text.lines() {
+            let indent = line.len() - line.trim_start().len();
+            let code = line.trim();
+            if let Some((name, closes_at)) = &inside {
+                if let Some((_, comment)) = code.split_once("//") {
+                    for id in ids(comment) {
+                        found
+                            .entry(id)
+                            .or_default()
+                            .insert(format!("{place}::{name}"));
+                    }
+                }
+                if code == "}" && indent == *closes_at {
+                    inside = None;
+                }
+                continue;
+            }
+            if code.starts_with("#[test]") || code.starts_with("#[tokio::test") {
+                is_test = true;
+            } else if code.starts_with("#[ignore") {
+                ignored = true;
+            } else if is_test && (code.starts_with("fn ") || code.starts_with("async fn ")) {
+                let name = code.trim_start_matches("async ").trim_start_matches("fn ");
+                let name: String = name
+                    .chars()
+                    .take_while(|c| c.is_alphanumeric() || *c == '_')
+                    .collect();
+                if !ignored {
+                    inside = Some((name, indent));
+                }
+                is_test = false;
+                ignored = false;
+            }
+        }
+    }
+    found
+}
+
+/// A table row: id, text, shown by.
+fn row(line: &str) -> Option<(&str, &str, &str)> {
+    let mut cells = line
+        .strip_prefix("| ")?
+        .strip_suffix(" |")?
+        .rsplitn(2, " | ");
+    let last = cells.next()?;
+    let (id, text) = cells.next()?.split_once(" | ")?;
+    let is_id = ["8555-", "T-CA-", "R-", "5280-"]
+        .iter()
+        .any(|p| id.starts_with(p));
+    is_id.then_some((id, text, last))
+}
+
+#[test]
+fn each_row_names_the_tests_that_carry_its_id_or_says_what_it_waits_for() {
+    let shown = shown();
+    let bless = std::env::var_os("CAIRN_BLESS").is_some() && std::env::var_os("CI").is_none();
+    let mut faults = Vec::new();
+    for document in DOCUMENTS {
+        let path = root().join(document);
+        let text = fs::read_to_string(&path).unwrap();
+        let mut rewritten = String::new();
+        let mut rows = 0;
+        for line in text.lines() {
+            let Some((id, text, last)) = row(line) else {
+                rewritten.push_str(line);
+                rewritten.push('\n');
+                continue;
+            };
+            rows += 1;
+            let (tests, waits) = match last.split_once("; ") {
+                Some((tests, waits)) if tests.starts_with('`') => (tests, Some(waits)),
+                _ if last.starts_with('`') => (last, None),
+                _ => ("", Some(last)),
+            };
+            let want = shown.get(id).map(|tests| {
+                let shown: Vec<String> = tests.iter().take(3).map(|t| format!("`{t}`")).collect();
+                let more = tests.len().saturating_sub(3);
+                if more > 0 {
+                    format!("{} and {more} more", shown.join(", "))
+                } else {
+                    shown.join(", ")
+                }
+            });
+            // 'with X' stays beside the tests: a part of the line still waits for X.
+            let waits = waits.filter(|w| {
+                w.starts_with("with ")
+                    || w.starts_with("later")
+                    || (want.is_none() && *w == "not yet")
+            });
+            let want = match (want, waits) {
+                (Some(tests), Some(waits)) => format!("{tests}; {waits}"),
+                (Some(tests), None) => tests,
+                (None, Some(waits)) => waits.to_owned(),
+                (None, None) => "not yet".to_owned(),
+            };
+            if want != last {
+                faults.push(format!(
+                    "{document}: {id}: says «{last}», the tests say «{want}»"
+                ));
+            }
+            let _ = tests;
+            rewritten.push_str(&format!("| {id} | {text} | {want} |\n"));
+        }
+        assert!(rows > 20, "{document} has lost its rows");
+        if bless {
+            fs::write(&path, rewritten).unwrap();
+        }
+    }
+    assert!(
+        faults.is_empty() || bless,
+        "run again with CAIRN_BLESS=1, or mend the tests:\n{}",
+        faults.join("\n")
+    );
+}

@@ -1,0 +1,17 @@
+//! Real peers against the real binary, each test in a network namespace of its own with real
+//! ports: the CA at 127.0.0.1, the peer at 127.0.0.2, DNS at 127.0.0.1:53.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and say what they counted"
+)]
+
+mod acme_py;
+mod certbot;
+mod crash;
+mod envelope;
+mod instant_acme;
+mod raw;
+mod world;
