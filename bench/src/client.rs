@@ -55,6 +55,14 @@ pub(crate) struct Tally {
     pub(crate) first_failure: RefCell<Option<String>>,
 }
 
+impl Tally {
+    fn fail(&self, fault: &anyhow::Error) {
+        self.failed.fetch_add(1, Relaxed);
+        let mut first = self.first_failure.borrow_mut();
+        first.get_or_insert_with(|| format!("{fault:#}"));
+    }
+}
+
 /// One client.
 pub(crate) struct Client {
     scene: Rc<Scene>,
@@ -139,10 +147,7 @@ impl Client {
                     self.scene.tally.finished.borrow_mut().push((now, took));
                 }
                 Err(fault) => {
-                    self.scene.tally.failed.fetch_add(1, Relaxed);
-                    let mut first = self.scene.tally.first_failure.borrow_mut();
-                    first.get_or_insert_with(|| format!("{fault:#}"));
-                    drop(first);
+                    self.scene.tally.fail(&fault);
                     self.connection = None;
                     tokio::time::sleep(PAUSE).await;
                 }

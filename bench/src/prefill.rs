@@ -87,11 +87,7 @@ impl Table {
     fn of(store: &Connection, name: &'static str) -> Result<Self> {
         let columns: Vec<String> = {
             let statement = store.prepare(&format!("SELECT * FROM {name}"))?;
-            statement
-                .column_names()
-                .into_iter()
-                .map(str::to_owned)
-                .collect()
+            statement.column_names().map(str::to_owned).collect()
         };
         let places = vec!["?"; columns.len()].join(", ");
         let insert = format!(
