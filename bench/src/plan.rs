@@ -170,18 +170,21 @@ impl Bench {
     async fn sample(&mut self, entry: Entry) -> Result<Sample> {
         let folder = tempfile::tempdir_in(&self.stage.folder)?;
         let server = match (entry.subject, entry.work) {
-            (Subject::Pebble, _) => Pebble::start(&self.stage, folder.path())?,
+            (Subject::Pebble, _) => Pebble::start(&self.stage, folder.path()).await?,
             (Subject::Cairn, Work::Held(count)) => {
                 let (ca, _) = self.stores.get(&count).context("a filled store")?;
-                ca.serve(&self.stage, Duration::ZERO)?
+                ca.serve(&self.stage, Duration::ZERO).await?
             }
             (Subject::Cairn, work) => {
                 let ca = Cairn::init(&self.stage, folder.path())?;
                 if work == Work::NoHold {
                     ca.without_holds()?;
                 }
-                let slow = work == Work::SlowFsync;
-                ca.serve(&self.stage, if slow { SLOW_FSYNC } else { Duration::ZERO })?
+                let delay = match work {
+                    Work::SlowFsync => SLOW_FSYNC,
+                    _ => Duration::ZERO,
+                };
+                ca.serve(&self.stage, delay).await?
             }
         };
         let seconds = (self.depth.duration + self.depth.warm_up).as_secs_f64();
@@ -233,7 +236,7 @@ impl Bench {
             // It would not stop either.
             drop(server);
         } else {
-            server.stop()?;
+            server.stop().await?;
         }
         Ok(sample)
     }
@@ -254,7 +257,7 @@ impl Bench {
             expected: SEED,
             ..self.conditions(entry)
         };
-        let server = ca.serve(&self.stage, Duration::ZERO)?;
+        let server = ca.serve(&self.stage, Duration::ZERO).await?;
         let seed = self.run(server, &conditions).await?;
         ensure!(!seed.hung, "no certificates: {:?}", seed.first_failure);
         note(&format!("filling a store with {count} certificates"));

@@ -76,7 +76,8 @@ impl Subject {
 }
 
 impl Start<'_> {
-    fn spawn(mut self, preload: &Preload) -> Result<Running> {
+    /// Spawns it and waits; meanwhile our other servers go on.
+    async fn spawn(mut self, preload: &Preload) -> Result<Running> {
         let log = self.folder.join("log");
         let program = self.command.get_program().to_string_lossy().into_owned();
         let flushes = preload.watch(&mut self.command, self.folder, self.flush_delay)?;
@@ -105,7 +106,7 @@ impl Start<'_> {
                     running.last_words()
                 );
             }
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok(running)
     }
@@ -117,7 +118,7 @@ impl Running {
     }
 
     /// SIGTERM; the end is waited for, and enforced when it doesn't come.
-    pub(crate) fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         let pid = i32::try_from(self.pid())
             .ok()
             .and_then(rustix::process::Pid::from_raw);
@@ -125,7 +126,7 @@ impl Running {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         let since = Instant::now();
         while self.child.try_wait()?.is_none() && since.elapsed() < GRACE {
-            std::thread::sleep(Duration::from_millis(20));
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }

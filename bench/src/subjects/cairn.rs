@@ -68,7 +68,7 @@ impl Cairn {
     }
 
     /// Serves until ready.
-    pub(crate) fn serve(&self, stage: &Stage, flush_delay: Duration) -> Result<Running> {
+    pub(crate) async fn serve(&self, stage: &Stage, flush_delay: Duration) -> Result<Running> {
         let mut command = Command::new(&self.program);
         command.args(["ca", "serve", "--dir"]).arg(self.dir());
         let start = Start {
@@ -80,7 +80,7 @@ impl Cairn {
             flush_delay,
             ready: &|| answers_ok(self.publication, "/health/ready"),
         };
-        start.spawn(&stage.preload)
+        start.spawn(&stage.preload).await
     }
 
     /// The CA's directory.

@@ -15,7 +15,7 @@ use super::{Running, Stage, Start, free_port, local};
 pub(crate) struct Pebble;
 
 impl Pebble {
-    pub(crate) fn start(stage: &Stage, folder: &Path) -> Result<Running> {
+    pub(crate) async fn start(stage: &Stage, folder: &Path) -> Result<Running> {
         let port = free_port()?;
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
         let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
@@ -54,6 +54,7 @@ impl Pebble {
         };
         start
             .spawn(&stage.preload)
+            .await
             .context("Debian's pebble; `make peers` installs it")
     }
 }
