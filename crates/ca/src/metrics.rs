@@ -3,8 +3,8 @@
 
 use std::{
     sync::{
-        Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        OnceLock, PoisonError, RwLock,
+        atomic::AtomicU64,
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::frontend::{admission::Progress, urls::Route};
+use crate::frontend::urls::Route;
 
 /// What one node counts.
 #[derive(Debug)]
@@ -30,11 +30,10 @@ pub struct Metrics {
     issuances: Issuances,
     crl_failures: Counter,
     shed: Counter,
-    /// Requests in work, held ones not counted.
-    pub in_flight: Arc<Progress>,
     /// Open connections of the subscribers' listener.
     pub connections: Gauge,
-    requests_in_flight: Gauge,
+    /// Requests in work, held ones not counted.
+    pub requests_in_flight: Gauge,
     /// Answers that are held.
     pub held: Gauge,
     /// Transactions that wait for the writer.
@@ -175,7 +174,6 @@ impl Metrics {
             issuances,
             crl_failures,
             shed,
-            in_flight: Arc::default(),
             connections,
             requests_in_flight,
             held,
@@ -255,7 +253,6 @@ impl Metrics {
     /// All of it as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
-        self.requests_in_flight.set(i64::try_from(self.in_flight.now()).unwrap_or(i64::MAX));
         let mut out = String::with_capacity(8192);
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);

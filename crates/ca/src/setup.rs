@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub use files::{FileFault, read_public, read_secret};
 pub use host::full_name;
 pub use init::{CertificateReport, InitReport, InitRequest, init};
-pub use load::{Loaded, load, read_blocked, read_config};
+pub use load::{Loaded, load, read_blocked, read_config, root};
 pub use passphrase::{Ask, Passphrase};
 
 use crate::config::ConfigFault;

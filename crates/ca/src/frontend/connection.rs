@@ -218,16 +218,42 @@ pub(crate) enum BodyFault {
     Broken,
 }
 
-/// Reads a whole body of at most `limit` octets. A length that is announced too large is refused before any is read.
-pub(crate) async fn body(body: Incoming, limit: usize, within: Duration) -> Result<Bytes, BodyFault> {
-    use hyper::body::Body;
-    if body.size_hint().lower() > limit as u64 {
-        return Err(BodyFault::TooLarge);
+/// Octets of a refused body that are read and forgotten. An answer to a client that still sends is lost with the
+/// connection's reset; so much is cheap, and a client that sends more is no client of ours.
+const DISCARD: usize = 1024 * 1024;
+
+/// Reads a whole body of at most `limit` octets. One that is announced larger is not kept.
+pub(crate) async fn body(mut body: Incoming, limit: usize, within: Duration) -> Result<Bytes, BodyFault> {
+    let whole = async {
+        let mut kept = Limited::new(&mut body, limit);
+        let announced = hyper::body::Body::size_hint(&kept).lower();
+        let outcome = if announced > limit as u64 { Err(BodyFault::TooLarge) } else { collect(&mut kept).await };
+        if outcome == Err(BodyFault::TooLarge) {
+            discard(body).await;
+        }
+        outcome
+    };
+    time::timeout(within, whole).await.unwrap_or(Err(BodyFault::Late))
+}
+
+async fn collect(body: &mut Limited<&mut Incoming>) -> Result<Bytes, BodyFault> {
+    match body.collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
+        Err(_) => Err(BodyFault::Broken),
     }
-    match time::timeout(within, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(BodyFault::Late),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
-        Ok(Err(_)) => Err(BodyFault::Broken),
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+}
+
+/// Reads a refused body and forgets it, within [`DISCARD`].
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARD;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = less;
     }
+}
+
+/// Forgets the body of a request that is refused for its head.
+pub(crate) async fn refuse(body: Incoming, within: Duration) {
+    let _ = time::timeout(within, discard(body)).await;
 }

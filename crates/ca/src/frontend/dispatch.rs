@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::{
-    Bounds, Route, account, admission, answer::Answer, authorization, certificate, challenge, context::Context, directory,
+    Bounds, Route, account, admission::{self, Place}, answer::Answer, authorization, certificate, challenge, connection, context::Context, directory,
     envelope, finalize, intake, new_nonce, new_order, order,
 };
 use crate::node::Ca;
@@ -24,11 +24,17 @@ pub(crate) async fn answer(ca: Arc<Ca>, address: IpAddr, request: Request<Incomi
     let is_post = request.method() == Method::POST;
     let with_nonce = is_post || route == Some(Route::NewNonce);
     let outcome = match route {
-        None => Err(Problem::malformed("there is no such resource; the directory names all").status(404)),
         Some(route) if is_post => post(&ca, route, address, request, bounds).await,
         Some(Route::Directory) if is_get(request.method()) => Ok(directory::show(&snapshot)),
         Some(Route::NewNonce) if is_get(request.method()) => Ok(new_nonce::show(request.method())),
-        Some(route) => Err(not_allowed(route, request.method())),
+        route => {
+            let problem = match route {
+                None => Problem::malformed("there is no such resource; the directory names all").status(404),
+                Some(route) => not_allowed(route, request.method()),
+            };
+            connection::refuse(request.into_body(), bounds.body).await;
+            Err(problem)
+        }
     };
     let answer = match outcome {
         Ok(answer) => answer,
@@ -46,21 +52,23 @@ pub(crate) async fn answer(ca: Arc<Ca>, address: IpAddr, request: Request<Incomi
 
 async fn post(ca: &Arc<Ca>, route: Route, address: IpAddr, request: Request<Incoming>, bounds: Bounds) -> Result<Answer, Problem> {
     let snapshot = ca.snapshot.load_full();
-    let place = admission::admit(&ca.metrics.in_flight, &snapshot.config.limits, ca.store.queue_age())
-        .inspect_err(|_| ca.metrics.shed())?;
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let (head, body) = request.into_parts();
+    if let Err(problem) = admission::judge(ca.store.requests_in_progress(), ca.store.queue_age(), &snapshot.config.limits) {
+        ca.metrics.shed();
+        connection::refuse(body, bounds.body).await;
+        return Err(problem);
+    }
+    let body = intake::read(&head.headers, body, &bounds).await?;
     let context = Context {
         ca: Arc::clone(ca),
         snapshot,
         address,
         route,
-        path,
+        path: head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         now: ca.clock.wall(),
         arrived: ca.clock.monotonic(),
-        place,
+        place: Place::enter(&ca.store),
     };
-    let (head, body) = request.into_parts();
-    let body = intake::read(&head.headers, body, &bounds).await?;
     if route == Route::NewAccount {
         return account::create(&context, envelope::by_key(&context, body)?).await;
     }

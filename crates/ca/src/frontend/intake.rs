@@ -12,7 +12,10 @@ const JOSE: &str = "application/jose+json";
 
 /// Judges the headers, then reads the body.
 pub(crate) async fn read(headers: &HeaderMap, body: Incoming, bounds: &Bounds) -> Result<Bytes, Problem> {
-    judge(headers)?;
+    if let Err(problem) = judge(headers) {
+        connection::refuse(body, bounds.body).await;
+        return Err(problem);
+    }
     connection::body(body, BODY, bounds.body).await.map_err(|fault| match fault {
         BodyFault::TooLarge => too_large(),
         BodyFault::Late => Problem::malformed("the request's body did not arrive in time").status(408),

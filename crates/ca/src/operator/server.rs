@@ -124,7 +124,7 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
                 Ok(query) => query,
                 Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
             };
-            match query::answer(&ca.store, query).await {
+            match query::answer(&ca.store, query, ca.clock.wall()).await {
                 Ok(value) => reply(StatusCode::OK, JSON, value.to_string()),
                 Err(fault @ QueryFault::NotFound(_)) => refuse(StatusCode::NOT_FOUND, &fault.to_string()),
                 Err(fault) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
@@ -142,13 +142,15 @@ async fn refresh(ca: &Ca) {
     metrics.held.set(number(ca.limits.held()));
     metrics.nonces.set(i64::try_from(ca.nonces.minted()).unwrap_or(i64::MAX));
     metrics.nonce_memory.set(number(ca.nonces.memory()));
+    metrics.requests_in_flight.set(number(ca.store.requests_in_progress()));
+    metrics.queue.set(number(ca.store.queue_length()));
     metrics.queue_age.set(ca.store.queue_age().as_secs_f64());
     for (path, file) in ca.crls.list() {
         if let Some(end) = file.fresh_until {
             metrics.crl(&path, end.as_seconds());
         }
     }
-    query::measure(&ca.store, metrics).await;
+    query::measure(&ca.store, metrics, ca.clock.wall()).await;
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -16,7 +16,7 @@ use cairn_x509::certificate::Serial;
 
 pub use sqlite::{
     AuditRecord, AuditSubject, BackupError, BackupReport, BatchBounds, FaultHook, FaultPoint, InjectedFault, Location,
-    OpenError, OpenOptions, OrderDetail, Page, RequestInProgress, RestoreError, RestoreReport, Sizes, Store, StoreStats,
+    OpenError, OpenOptions, OrderDetail, PAGE_MAX, Page, RequestInProgress, RestoreError, RestoreReport, Sizes, Store, StoreStats,
     SweepPolicy, SweepReport, restore,
 };
 pub use transactions::*;

@@ -15,7 +15,7 @@ use rusqlite::{
 };
 
 use super::{
-    Location, OpenError, Store,
+    OpenError, Store,
     apply::{Keys, write_audit},
     connect, crls, lock, meta, migrate, sync_directory,
     writer::Writer,

@@ -47,7 +47,7 @@ use tokio::sync::oneshot;
 pub use self::{
     audit::{AuditRecord, AuditSubject},
     backup::{BackupError, BackupReport, RestoreError, RestoreReport, restore},
-    lists::{OrderDetail, Page, Sizes},
+    lists::{OrderDetail, PAGE_MAX, Page, Sizes},
     queue::BatchBounds,
     shared::{FaultHook, FaultPoint, InjectedFault, StoreStats},
     sweep::{SweepPolicy, SweepReport},
