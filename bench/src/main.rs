@@ -19,7 +19,7 @@ mod run;
 mod subjects;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -73,8 +73,17 @@ enum Part {
     Http01,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match start(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            note(&format!("{fault:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: &Args) -> Result<()> {
     ensure!(
         rustls::crypto::aws_lc_rs::default_provider()
             .install_default()
@@ -85,7 +94,7 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    tokio::task::LocalSet::new().block_on(&runtime, bench(&args))
+    tokio::task::LocalSet::new().block_on(&runtime, bench(args))
 }
 
 async fn bench(args: &Args) -> Result<()> {
