@@ -21,8 +21,6 @@ use crate::{
 /// is slow.
 const PROCESSING: Duration = Duration::from_secs(1);
 
-/// An order with its authorizations.
-pub(crate) type Whole = (Arc<Order>, Vec<Arc<Authorization>>);
 
 pub(crate) async fn fetch(context: &Context, id: OrderId, request: Verified<Raw>) -> Result<Answer, Problem> {
     let request = request.fetch()?;
