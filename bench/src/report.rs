@@ -58,6 +58,12 @@ impl Report {
             .filter(|old| !self.rows.iter().any(|new| new.key() == old.key()));
         let kept: Vec<_> = kept.collect();
         self.rows.extend(kept);
+        // The plain rows come first, then others as they were; each load with its subjects.
+        let works: Vec<String> = self.rows.iter().map(|row| row.work.clone()).collect();
+        self.rows.sort_by_key(|row| {
+            let first = works.iter().position(|work| *work == row.work);
+            (row.work != "http-01", first, row.clients, row.subject)
+        });
         self
     }
 
