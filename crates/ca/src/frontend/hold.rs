@@ -17,16 +17,6 @@ pub(crate) fn place(context: &Context, account: AccountId) -> Option<Held> {
 
 /// Looks at an aggregate until the work that it awaits has ended or the time for holding is over, and returns what was
 /// seen last. `look` says what it sees and whether awaited work runs. Without a place it looks once.
-<<<<<<< HEAD
-pub(crate) async fn until_done<T, L>(
-    context: &Context,
-    held: Option<Held>,
-    id: &[u8; 16],
-    look: impl Fn() -> L,
-) -> Result<T, Problem>
-where
-    L: Future<Output = Result<(T, bool), Problem>>,
-=======
 pub(crate) async fn until_done<T, F>(
     context: &Context,
     held: Option<Held>,
@@ -35,7 +25,6 @@ pub(crate) async fn until_done<T, F>(
 ) -> Result<T, Problem>
 where
     F: Future<Output = Result<(T, bool), Problem>>,
->>>>>>> front
 {
     let Some(_held) = held else {
         return Ok(look().await?.0);
