@@ -18,7 +18,11 @@ use crate::{
 const COME_AGAIN: Duration = Duration::from_secs(2);
 
 /// Lets a request in, or tells it to come again.
-pub(crate) fn judge(in_work: usize, queue_age: Duration, bounds: &config::Limits) -> Result<(), Problem> {
+pub(crate) fn judge(
+    in_work: usize,
+    queue_age: Duration,
+    bounds: &config::Limits,
+) -> Result<(), Problem> {
     if in_work < bounds.requests_in_flight && queue_age <= Duration::from(bounds.queue_age) {
         return Ok(());
     }
@@ -41,7 +45,10 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn enter(store: &Store) -> Self {
-        Self { store: store.clone(), counted: Mutex::new(Some(store.request())) }
+        Self {
+            store: store.clone(),
+            counted: Mutex::new(Some(store.request())),
+        }
     }
 
     /// While an answer is held it is no work, and no company for a batch of the writer; the guard takes the place again.
@@ -72,11 +79,18 @@ mod tests {
 
     #[test]
     fn requests_over_a_bound_are_told_to_come_again() {
-        let bounds = config::Limits { requests_in_flight: 2, queue_age: Span::from_millis(100), ..Default::default() };
+        let bounds = config::Limits {
+            requests_in_flight: 2,
+            queue_age: Span::from_millis(100),
+            ..Default::default()
+        };
         assert!(judge(1, Duration::from_millis(100), &bounds).is_ok());
         for (in_work, queue_age) in [(2, Duration::ZERO), (0, Duration::from_millis(101))] {
             let refused = judge(in_work, queue_age, &bounds).unwrap_err();
-            assert_eq!((refused.status, refused.retry_after), (503, Some(COME_AGAIN)));
+            assert_eq!(
+                (refused.status, refused.retry_after),
+                (503, Some(COME_AGAIN))
+            );
         }
     }
 }

@@ -18,7 +18,10 @@ use crate::{
     metrics::Metrics,
     model::{Account, Authorization, Order},
     node,
-    store::{AuditSubject, BackupError, Filter, Observer, OpenError, OpenOptions, Page, Store, StoreError},
+    store::{
+        AuditSubject, BackupError, Filter, Observer, OpenError, OpenOptions, Page, Store,
+        StoreError,
+    },
 };
 
 /// A question.
@@ -66,10 +69,22 @@ pub enum QueryFault {
 pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value, QueryFault> {
     Ok(match query {
         Query::Status => status(store, now).await?,
-        Query::ListCertificates(filter) => page("certificates", store.list_certificates(filter).await?, show::certificate),
-        Query::ListOrders(filter) => page("orders", store.list_orders(filter).await?, |order| show::order(order, now)),
-        Query::ListAccounts(filter) => page("accounts", store.list_accounts(filter).await?, show::account),
-        Query::Show(name) => object(store, &name, now).await?.ok_or(QueryFault::NotFound(name))?,
+        Query::ListCertificates(filter) => page(
+            "certificates",
+            store.list_certificates(filter).await?,
+            show::certificate,
+        ),
+        Query::ListOrders(filter) => page("orders", store.list_orders(filter).await?, |order| {
+            show::order(order, now)
+        }),
+        Query::ListAccounts(filter) => page(
+            "accounts",
+            store.list_accounts(filter).await?,
+            show::account,
+        ),
+        Query::Show(name) => object(store, &name, now)
+            .await?
+            .ok_or(QueryFault::NotFound(name))?,
         Query::Backup(path) => {
             let report = store.backup(&path).await?;
             json!({ "path": report.path, "bytes": report.bytes, "changed": true })
@@ -85,7 +100,10 @@ pub(super) async fn answer_offline(dir: &Path, query: Query) -> Result<Value, Qu
     let now = SystemClock::default().wall();
     let mut seed = IdSeed::default();
     rand::fill(&mut seed).map_err(|_| QueryFault::NoEntropy)?;
-    let store = Store::open(&node::location(dir), OpenOptions::new(BootId::new(now, seed), Arc::new(Nobody), now))?;
+    let store = Store::open(
+        &node::location(dir),
+        OpenOptions::new(BootId::new(now, seed), Arc::new(Nobody), now),
+    )?;
     let answered = answer(&store, query, now).await;
     store.close().await;
     answered
@@ -93,7 +111,9 @@ pub(super) async fn answer_offline(dir: &Path, query: Query) -> Result<Value, Qu
 
 /// Sets the gauges that are read from the store.
 pub(super) async fn measure(store: &Store, metrics: &Metrics, now: Timestamp) {
-    let Ok(sizes) = store.sizes(now).await else { return };
+    let Ok(sizes) = store.sizes(now).await else {
+        return;
+    };
     let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     for (table, rows) in [
         ("accounts", sizes.accounts),
@@ -105,13 +125,20 @@ pub(super) async fn measure(store: &Store, metrics: &Metrics, now: Timestamp) {
     ] {
         metrics.rows(table, number(rows));
     }
-    metrics.store_size.set(number(sizes.database_bytes + sizes.log_bytes));
+    metrics
+        .store_size
+        .set(number(sizes.database_bytes + sizes.log_bytes));
     metrics.unconfirmed.set(number(sizes.unconfirmed));
 }
 
 async fn status(store: &Store, now: Timestamp) -> Result<Value, QueryFault> {
     let sizes = store.sizes(now).await?;
-    let issuers: Vec<_> = store.issuers().await?.iter().map(|issuer| json!({ "id": issuer.id.to_string(), "crl_shards": issuer.crl_shards })).collect();
+    let issuers: Vec<_> = store
+        .issuers()
+        .await?
+        .iter()
+        .map(|issuer| json!({ "id": issuer.id.to_string(), "crl_shards": issuer.crl_shards }))
+        .collect();
     let crls: Vec<_> = store.crls().await?.iter().map(show::crl).collect();
     Ok(json!({
         "read_only": store.read_only_reason(),
@@ -193,11 +220,23 @@ mod filter {
 
     impl Default for Wire {
         fn default() -> Self {
-            Self { name: None, account: None, state: None, expires_before: None, unconfirmed: false, serial: None, after: None, limit: 100 }
+            Self {
+                name: None,
+                account: None,
+                state: None,
+                expires_before: None,
+                unconfirmed: false,
+                serial: None,
+                after: None,
+                limit: 100,
+            }
         }
     }
 
-    pub(super) fn serialize<S: Serializer>(filter: &Filter, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        filter: &Filter,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         Wire {
             name: filter.name.clone(),
             account: filter.account.map(|id| id.to_string()),
@@ -211,10 +250,20 @@ mod filter {
         .serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Filter, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Filter, D::Error> {
         let wire = Wire::deserialize(deserializer)?;
-        let account = wire.account.map(|id| id.parse::<AccountId>()).transpose().map_err(|_| de::Error::custom("account: not an id"))?;
-        let serial = wire.serial.map(|serial| serial.parse::<Serial>()).transpose().map_err(|_| de::Error::custom("serial: not a serial"))?;
+        let account = wire
+            .account
+            .map(|id| id.parse::<AccountId>())
+            .transpose()
+            .map_err(|_| de::Error::custom("account: not an id"))?;
+        let serial = wire
+            .serial
+            .map(|serial| serial.parse::<Serial>())
+            .transpose()
+            .map_err(|_| de::Error::custom("serial: not a serial"))?;
         Ok(Filter {
             name: wire.name,
             account,
@@ -241,7 +290,12 @@ mod tests {
             limit: 7,
             ..Filter::default()
         };
-        for query in [Query::Status, Query::ListOrders(filter), Query::Show("x".to_owned()), Query::Backup("/b".into())] {
+        for query in [
+            Query::Status,
+            Query::ListOrders(filter),
+            Query::Show("x".to_owned()),
+            Query::Backup("/b".into()),
+        ] {
             let wire = serde_json::to_string(&query).unwrap();
             let back: Query = serde_json::from_str(&wire).unwrap();
             assert_eq!(format!("{back:?}"), format!("{query:?}"));

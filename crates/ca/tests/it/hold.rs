@@ -13,7 +13,11 @@ async fn order(world: &World, client: &Client, names: &[&str]) -> (String, Vec<S
     let placed = client.new_order(names).await.expect(201);
     let mut challenges = Vec::new();
     for authorization in placed.json()["authorizations"].as_array().unwrap() {
-        let object = client.fetch(authorization.as_str().unwrap()).await.expect(200).json();
+        let object = client
+            .fetch(authorization.as_str().unwrap())
+            .await
+            .expect(200)
+            .json();
         let challenge = &object["challenges"][0];
         let token = challenge["token"].as_str().unwrap();
         world.web.token(token, &client.key.authorization(token));
@@ -28,9 +32,20 @@ async fn only_the_last_challenge_of_an_order_is_held() {
     let client = world.subscriber().await;
     let (_, challenges) = order(&world, &client, &["a.hold.test", "b.hold.test"]).await;
     world.web.otherwise(Reply::Status(404, String::new()));
-    let first = client.post(&challenges[0], &json!({})).await.expect(200).json();
-    assert!(first["status"] == "processing" || first["status"] == "valid", "durable before it is shown: {first}");
-    let last = client.post(&challenges[1], &json!({})).await.expect(200).json();
+    let first = client
+        .post(&challenges[0], &json!({}))
+        .await
+        .expect(200)
+        .json();
+    assert!(
+        first["status"] == "processing" || first["status"] == "valid",
+        "durable before it is shown: {first}"
+    );
+    let last = client
+        .post(&challenges[1], &json!({}))
+        .await
+        .expect(200)
+        .json();
     assert_eq!(last["status"], "valid", "{last}");
 }
 
@@ -38,9 +53,17 @@ async fn only_the_last_challenge_of_an_order_is_held() {
 async fn a_pending_authorization_is_never_held() {
     let world = World::start().await;
     let client = world.subscriber().await;
-    let placed = client.new_order(&["never.hold.test"]).await.expect(201).json();
+    let placed = client
+        .new_order(&["never.hold.test"])
+        .await
+        .expect(201)
+        .json();
     let began = Instant::now();
-    let object = client.fetch(placed["authorizations"][0].as_str().unwrap()).await.expect(200).json();
+    let object = client
+        .fetch(placed["authorizations"][0].as_str().unwrap())
+        .await
+        .expect(200)
+        .json();
     assert_eq!(object["status"], "pending");
     assert!(began.elapsed() < Duration::from_secs(1));
 }
@@ -51,12 +74,20 @@ async fn a_hold_ends_in_time_with_processing_and_retry_after() {
     let world = World::with(|config| config.limits.hold = Span::from_millis(400)).await;
     let client = world.subscriber().await;
     let (_, challenges) = order(&world, &client, &["slow.hold.test"]).await;
-    world.web.on_host("slow.hold.test", &path_of(&client, &challenges[0]).await, Reply::Hang);
+    world.web.on_host(
+        "slow.hold.test",
+        &path_of(&client, &challenges[0]).await,
+        Reply::Hang,
+    );
     let began = Instant::now();
     let answer = client.post(&challenges[0], &json!({})).await.expect(200);
     assert_eq!(answer.json()["status"], "processing");
     assert!(answer.header("retry-after").is_some());
-    assert!(began.elapsed() >= Duration::from_millis(350), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() >= Duration::from_millis(350),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(world.ca().limits.held(), 0);
 }
 
@@ -65,8 +96,16 @@ async fn clients_that_hang_up_free_their_holds() {
     let world = World::with(|config| config.limits.hold = Span::from_secs(60)).await;
     let client = world.subscriber().await;
     let (_, challenges) = order(&world, &client, &["gone.hold.test"]).await;
-    world.web.on_host("gone.hold.test", &path_of(&client, &challenges[0]).await, Reply::Hang);
-    let held = tokio::time::timeout(Duration::from_millis(700), client.post(&challenges[0], &json!({}))).await;
+    world.web.on_host(
+        "gone.hold.test",
+        &path_of(&client, &challenges[0]).await,
+        Reply::Hang,
+    );
+    let held = tokio::time::timeout(
+        Duration::from_millis(700),
+        client.post(&challenges[0], &json!({})),
+    )
+    .await;
     assert!(held.is_err(), "it should be held");
     drop(client);
     let end = Instant::now() + Duration::from_secs(5);
@@ -78,5 +117,8 @@ async fn clients_that_hang_up_free_their_holds() {
 
 async fn path_of(client: &Client, challenge: &str) -> String {
     let object: Value = client.fetch(challenge).await.expect(200).json();
-    format!("/.well-known/acme-challenge/{}", object["token"].as_str().unwrap())
+    format!(
+        "/.well-known/acme-challenge/{}",
+        object["token"].as_str().unwrap()
+    )
 }

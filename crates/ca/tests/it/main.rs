@@ -1,6 +1,10 @@
 //! The CA in this process, asked over real sockets.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
 
 mod admission;
 mod hold;

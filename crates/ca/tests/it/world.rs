@@ -57,7 +57,10 @@ impl World {
             now: SystemClock::default().wall(),
         };
         setup::init(&request).unwrap();
-        let loaded = setup::load(&request.dir, &mut |_| panic!("the passphrase lies in a file")).unwrap();
+        let loaded = setup::load(&request.dir, &mut |_| {
+            panic!("the passphrase lies in a file")
+        })
+        .unwrap();
         let mut config = loaded.config;
         config.listen.subscribers = vec![subscribers];
         config.listen.publication = vec![publication];
@@ -81,7 +84,13 @@ impl World {
         })
         .await
         .unwrap();
-        Self { node, web, dns, url, dir }
+        Self {
+            node,
+            web,
+            dns,
+            url,
+            dir,
+        }
     }
 
     pub(crate) fn ca(&self) -> &Arc<Ca> {
@@ -107,10 +116,14 @@ impl World {
     /// The listener's own certificate, for a second listener.
     pub(crate) fn certificate(&self) -> Arc<dyn ResolvesServerCert> {
         let pair = std::fs::read(self.dir().join("keys/listener.pem")).unwrap();
-        let chain = CertificateDer::pem_slice_iter(&pair).map(Result::unwrap).collect();
+        let chain = CertificateDer::pem_slice_iter(&pair)
+            .map(Result::unwrap)
+            .collect();
         let key = PrivateKeyDer::from_pem_slice(&pair).unwrap();
         let provider = rustls::crypto::aws_lc_rs::default_provider();
-        Arc::new(SingleCertAndKey::from(CertifiedKey::from_der(chain, key, &provider).unwrap()))
+        Arc::new(SingleCertAndKey::from(
+            CertifiedKey::from_der(chain, key, &provider).unwrap(),
+        ))
     }
 
     pub(crate) async fn shutdown(self) {
@@ -132,7 +145,10 @@ impl World {
 
 /// An address that nobody has at this moment.
 fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 fn read(path: &Path) -> String {

@@ -55,14 +55,25 @@ impl Store {
     ///
     /// # Errors
     /// When nothing was written.
-    pub async fn sweep(&self, now: Timestamp, policy: &SweepPolicy, limit: usize) -> Result<SweepReport, StoreError> {
+    pub async fn sweep(
+        &self,
+        now: Timestamp,
+        policy: &SweepPolicy,
+        limit: usize,
+    ) -> Result<SweepReport, StoreError> {
         let policy = *policy;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX).max(1);
-        self.at_writer(move |w| w.transaction("sweep", |w| sweep(w, now, policy, limit))).await
+        self.at_writer(move |w| w.transaction("sweep", |w| sweep(w, now, policy, limit)))
+            .await
     }
 }
 
-fn sweep(writer: &Writer, now: Timestamp, policy: SweepPolicy, limit: i64) -> Result<(SweepReport, Effects), Fault> {
+fn sweep(
+    writer: &Writer,
+    now: Timestamp,
+    policy: SweepPolicy,
+    limit: i64,
+) -> Result<(SweepReport, Effects), Fault> {
     let mut effects = Effects::default();
     let mut report = SweepReport::default();
     let conn = writer.conn();
@@ -126,7 +137,9 @@ fn advance(cursor: &Cell<i64>, looked: i64, limit: i64, last: Option<i64>) -> bo
 
 fn ended(mut order: Order) -> Order {
     order.state = OrderState::Invalid;
-    order.error = Some(Problem::malformed("the order expired before it was finalized; place a new order"));
+    order.error = Some(Problem::malformed(
+        "the order expired before it was finalized; place a new order",
+    ));
     order
 }
 
