@@ -1,5 +1,10 @@
 //! Accounts (RFC 8555 §7.3): find or create, update, deactivate.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use cairn_acme::{
     contact::Contact,
     key::PublicKey,

@@ -1,5 +1,10 @@
 //! Authorizations (RFC 8555 §7.1.4, §7.1.6): how they look from outside, what may be reused, deactivation.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::time::Duration;
 
 use cairn_acme::{

@@ -1,6 +1,11 @@
 //! Issuance (RFC 8555 §7.4, design.md §2.6): the proof objects are judged and the one-time permission to sign is given in
 //! one transaction; whoever takes the row over never signs the same bytes again.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::{collections::BTreeSet, time::Duration};
 
 use cairn_acme::{

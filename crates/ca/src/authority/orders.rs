@@ -1,5 +1,10 @@
 //! Orders (RFC 8555 §7.1.3, §7.4): how they look from outside, creation, reuse.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::time::Duration;
 
 use aws_lc_rs::digest;

@@ -2,6 +2,11 @@
 //! conclusion is conditional on the generation of its work row, and on an authorization that is still pending: a late
 //! result never revives a deactivated, expired or invalid one (T-CA-43).
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::time::Duration;
 
 use cairn_acme::{

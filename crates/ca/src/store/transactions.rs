@@ -1,5 +1,10 @@
 //! The named transactions: what each loads; the decision is `authority`'s.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::{sync::Arc, time::Duration};
 
 use cairn_acme::{

@@ -349,7 +349,7 @@ impl Store {
         directory: DirectoryId,
         key: &Thumbprint,
     ) -> Result<Option<Arc<Account>>, StoreError> {
-        let key = key.clone();
+        let key = *key;
         Ok(self
             .read(move |conn| accounts::by_key(conn, directory, &key))
             .await?
