@@ -9,20 +9,26 @@ page_port=8443
 http_port=14480
 tls_port=14441
 
+# cmdline PID: as typed; empty if it is gone.
+cmdline() {
+  cat "/proc/$1/cmdline" 2>/dev/null | tr '\0' ' '
+}
+
 # running NAME: the pid of what was started under that name, if it still is that.
 running() {
   local pid line
   [[ -f $up/$1.pid ]] || return 1
   { read -r pid && IFS= read -r line; } <"$up/$1.pid" || return 1
   # A pid is used again; the command line and its directory of state tell whose it is.
-  [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == "$line" ]] && echo "$pid"
+  [[ $(cmdline "$pid") == "$line" ]] && echo "$pid"
 }
 
 # start NAME WORDS COMMAND…: in the background, until its log has the words.
 start() {
   local name=$1 words=$2 log=$up/$1.log pid n
   shift 2
-  setsid "$@" >"$log" 2>&1 </dev/null &
+  : >"$log"
+  RUST_BACKTRACE=0 setsid "$@" >"$log" 2>&1 </dev/null &
   pid=$!
   printf '%s\n%s \n' "$pid" "$*" >"$up/$name.pid"
   for ((n = 0; n < 300; n++)); do
@@ -64,7 +70,7 @@ free() {
     [[ $(readlink "$fd" 2>/dev/null) == "socket:[$inode]" ]] || continue
     pid=${fd#/proc/}
     pid=${pid%%/*}
-    echo "error: port $port is taken by pid $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline")" >&2
+    echo "error: port $port is taken by pid $pid: $(cmdline "$pid")" >&2
     echo >&2
     echo "hint: stop that program, then: make up" >&2
     exit 1
