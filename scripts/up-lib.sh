@@ -59,24 +59,26 @@ stop() {
   rm -f "$up/$1.pid"
 }
 
-# free PORT: or say who has it.
+# free PORT…: or say who has it.
 free() {
-  local port=$1 inode uid fd pid hex
-  hex=$(printf '%04X' "$port")
-  # local address, state 0A (listening), owner, inode
-  read -r inode uid < <(awk -v p=":$hex\$" '$2 ~ p && $4 == "0A" { print $10, $8; exit }' \
-    /proc/net/tcp /proc/net/tcp6 2>/dev/null) || return 0
-  for fd in /proc/[0-9]*/fd/*; do
-    [[ $(readlink "$fd" 2>/dev/null) == "socket:[$inode]" ]] || continue
-    pid=${fd#/proc/}
-    pid=${pid%%/*}
-    echo "error: port $port is taken by pid $pid: $(cmdline "$pid")" >&2
+  local port hex inode uid fd pid
+  for port; do
+    hex=$(printf '%04X' "$port")
+    # local address, state 0A (listening), owner, inode
+    read -r inode uid < <(awk -v p=":$hex\$" '$2 ~ p && $4 == "0A" { print $10, $8; exit }' \
+      /proc/net/tcp /proc/net/tcp6 2>/dev/null) || continue
+    for fd in /proc/[0-9]*/fd/*; do
+      [[ $(readlink "$fd" 2>/dev/null) == "socket:[$inode]" ]] || continue
+      pid=${fd#/proc/}
+      pid=${pid%%/*}
+      echo "error: port $port is taken by pid $pid: $(cmdline "$pid")" >&2
+      echo >&2
+      echo "hint: stop that program, then: make up" >&2
+      exit 1
+    done
+    echo "error: port $port is taken by a program of user $(id -nu "$uid" 2>/dev/null || echo "$uid")" >&2
     echo >&2
-    echo "hint: stop that program, then: make up" >&2
+    echo "hint: sudo ss -ltnp 'sport = :$port' names it; stop it, then: make up" >&2
     exit 1
   done
-  echo "error: port $port is taken by a program of user $(id -nu "$uid" 2>/dev/null || echo "$uid")" >&2
-  echo >&2
-  echo "hint: sudo ss -ltnp 'sport = :$port' names it; stop it, then: make up" >&2
-  exit 1
 }
