@@ -19,7 +19,7 @@ const COME_AGAIN: Duration = Duration::from_secs(2);
 
 /// Lets a request in, or tells it to come again.
 pub(crate) fn judge(in_work: usize, queue_age: Duration, bounds: &config::Limits) -> Result<(), Problem> {
-    if in_work < bounds.requests_in_flight && queue_age <= bounds.queue_age.into() {
+    if in_work < bounds.requests_in_flight && queue_age <= Duration::from(bounds.queue_age) {
         return Ok(());
     }
     Err(Problem::new(

@@ -67,7 +67,7 @@ pub(crate) async fn await_validation(
     id: AuthorizationId,
     what: &str,
 ) -> Result<Arc<Authorization>, Problem> {
-    hold::until_done(context, held, id.as_bytes(), async || {
+    hold::until_done(context, held, id.as_bytes(), || async move {
         let found = load(context, account, id, what).await?;
         let running = is_running(context, &found);
         Ok((found, running))

@@ -21,8 +21,6 @@ use crate::{
 /// is slow.
 const PROCESSING: Duration = Duration::from_secs(1);
 
-/// An order with its authorizations.
-pub(crate) type Whole = (Arc<Order>, Vec<Arc<Authorization>>);
 
 pub(crate) async fn fetch(context: &Context, id: OrderId, request: Verified<Raw>) -> Result<Answer, Problem> {
     let request = request.fetch()?;
@@ -33,7 +31,7 @@ pub(crate) async fn fetch(context: &Context, id: OrderId, request: Verified<Raw>
 pub(crate) async fn await_issuance(context: &Context, account: AccountId, id: OrderId) -> Result<Answer, Problem> {
     let order = load(context, account, id).await?;
     let held = if order.state == OrderState::Processing { hold::place(context, account) } else { None };
-    let order = hold::until_done(context, held, id.as_bytes(), async || {
+    let order = hold::until_done(context, held, id.as_bytes(), || async move {
         let order = load(context, account, id).await?;
         let running = order.state == OrderState::Processing;
         Ok((order, running))
