@@ -34,7 +34,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
     /// Print nothing but results and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Everywhere")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Everywhere"
+    )]
     pub(crate) quiet: bool,
     /// Print reasons; -vv: also every exchange, without secrets
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Everywhere")]

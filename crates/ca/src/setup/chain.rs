@@ -108,10 +108,17 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Result<Chain, SetupFault> {
         spki_der: root_key.spki_der(),
         signature_algorithm: root_key.signature_algorithm(),
     };
-    let root = signed(&root.build().map_err(|e| crypto(&e))?, &root_key, &root_name)?;
+    let root = signed(
+        &root.build().map_err(|e| crypto(&e))?,
+        &root_key,
+        &root_name,
+    )?;
     let issuer = Certificate::parse(&root.der).map_err(|e| crypto(&e))?;
-    let permit_ip: Vec<(IpAddr, u8)> =
-        wanted.permitted_ip.iter().map(|net| (net.network(), net.prefix_len())).collect();
+    let permit_ip: Vec<(IpAddr, u8)> = wanted
+        .permitted_ip
+        .iter()
+        .map(|net| (net.network(), net.prefix_len()))
+        .collect();
     let issuing = IssuingTemplate {
         serial: serial(wanted.now)?,
         issuer_subject_der: issuer.subject_der(),
@@ -124,14 +131,22 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Result<Chain, SetupFault> {
         permit_ip: &permit_ip,
         signature_algorithm: root_key.signature_algorithm(),
     };
-    let issuing = signed(&issuing.build().map_err(|e| crypto(&e))?, &root_key, &issuing_name)?;
+    let issuing = signed(
+        &issuing.build().map_err(|e| crypto(&e))?,
+        &root_key,
+        &issuing_name,
+    )?;
     // What was signed is what checks: a key that signs wrongly is noticed before anybody trusts it.
     let parsed = Certificate::parse(&issuing.der).map_err(|e| crypto(&e))?;
     parsed.verify_issued_by(&issuer).map_err(|e| crypto(&e))?;
     issuer.verify_issued_by(&issuer).map_err(|e| crypto(&e))?;
     Ok(Chain {
-        root_key_pem: root_key.to_encrypted_pem(wanted.passphrase).map_err(|e| crypto(&e))?,
-        issuing_key_pem: issuing_key.to_encrypted_pem(wanted.passphrase).map_err(|e| crypto(&e))?,
+        root_key_pem: root_key
+            .to_encrypted_pem(wanted.passphrase)
+            .map_err(|e| crypto(&e))?,
+        issuing_key_pem: issuing_key
+            .to_encrypted_pem(wanted.passphrase)
+            .map_err(|e| crypto(&e))?,
         root,
         issuing,
     })
@@ -141,7 +156,11 @@ fn serial(now: Timestamp) -> Result<Serial, SetupFault> {
     let mut random = [0; 16];
     rand::fill(&mut random).map_err(|_| SetupFault::Random)?;
     // Unique under the root; leaves are counted under the issuer.
-    Ok(Serial::new(1, u16::try_from(now.as_seconds() / 86_400).unwrap_or(0), random))
+    Ok(Serial::new(
+        1,
+        u16::try_from(now.as_seconds() / 86_400).unwrap_or(0),
+        random,
+    ))
 }
 
 fn signed(tbs: &[u8], key: &PrivateKey, name: &Name) -> Result<Made, SetupFault> {
@@ -159,9 +178,14 @@ fn signed(tbs: &[u8], key: &PrivateKey, name: &Name) -> Result<Made, SetupFault>
 
 /// The one certificate of a PEM file, as DER.
 pub(super) fn from_pem(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, SetupFault> {
-    let content = |reason: &str| SetupFault::Content { path: path.to_owned(), reason: reason.to_owned() };
+    let content = |reason: &str| SetupFault::Content {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
     let mut found = CertificateDer::pem_slice_iter(bytes);
-    let first = found.next().ok_or_else(|| content("holds no certificate (PEM, CERTIFICATE)"))?;
+    let first = found
+        .next()
+        .ok_or_else(|| content("holds no certificate (PEM, CERTIFICATE)"))?;
     let first = first.map_err(|_| content("is no PEM file"))?;
     match found.next() {
         None => Ok(first.to_vec()),
@@ -177,18 +201,30 @@ pub(super) fn fits(
     for (certificate, path) in [(issuing, issuing_path), (root, root_path)] {
         if !certificate.is_ca() {
             let reason = "is no certificate of a CA (basicConstraints, keyUsage)".to_owned();
-            return Err(SetupFault::Content { path: path.to_owned(), reason });
+            return Err(SetupFault::Content {
+                path: path.to_owned(),
+                reason,
+            });
         }
     }
-    issuing.verify_issued_by(root).map_err(|_| SetupFault::Content {
-        path: issuing_path.to_owned(),
-        reason: format!("was not issued by {}", root_path.display()),
-    })
+    issuing
+        .verify_issued_by(root)
+        .map_err(|_| SetupFault::Content {
+            path: issuing_path.to_owned(),
+            reason: format!("was not issued by {}", root_path.display()),
+        })
 }
 
 /// Opens a sealed key.
-pub(super) fn unlock(path: &Path, sealed: &[u8], passphrase: &[u8]) -> Result<PrivateKey, SetupFault> {
-    let content = |reason: String| SetupFault::Content { path: path.to_owned(), reason };
+pub(super) fn unlock(
+    path: &Path,
+    sealed: &[u8],
+    passphrase: &[u8],
+) -> Result<PrivateKey, SetupFault> {
+    let content = |reason: String| SetupFault::Content {
+        path: path.to_owned(),
+        reason,
+    };
     let text = std::str::from_utf8(sealed).map_err(|_| content("is no PEM file".to_owned()))?;
     PrivateKey::from_encrypted_pem(text, passphrase).map_err(|fault| match fault {
         PrivateKeyFault::Passphrase => SetupFault::WrongPassphrase(path.to_owned()),
@@ -198,26 +234,46 @@ pub(super) fn unlock(path: &Path, sealed: &[u8], passphrase: &[u8]) -> Result<Pr
 
 /// A list of keys that are never certified.
 pub(super) fn blocked(path: &Path, bytes: &[u8]) -> Result<BlockedKeys, SetupFault> {
-    let content = |reason: String| SetupFault::Content { path: path.to_owned(), reason };
+    let content = |reason: String| SetupFault::Content {
+        path: path.to_owned(),
+        reason,
+    };
     let text = std::str::from_utf8(bytes).map_err(|_| content("not UTF-8".to_owned()))?;
     BlockedKeys::parse(text).map_err(|fault| content(fault.to_string()))
 }
 
 /// Makes the store and tells it its issuer, the number of shards and the URL: what never changes.
-pub(super) fn found_store(dir: &Path, issuing_der: &[u8], request: &InitRequest) -> Result<(), SetupFault> {
+pub(super) fn found_store(
+    dir: &Path,
+    issuing_der: &[u8],
+    request: &InitRequest,
+) -> Result<(), SetupFault> {
     let store_fault = |e: &dyn std::fmt::Display| SetupFault::Store(e.to_string());
     let certificate = Certificate::parse(issuing_der).map_err(|e| crypto(&e))?;
     let issuer = Issuer::record(&certificate, issuing_der, request.crl_shards, request.now);
     let mut seed = [0; 10];
     rand::fill(&mut seed).map_err(|_| SetupFault::Random)?;
-    let options = OpenOptions::new(BootId::new(request.now, seed), Arc::new(Nobody), request.now).create();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let options = OpenOptions::new(
+        BootId::new(request.now, seed),
+        Arc::new(Nobody),
+        request.now,
+    )
+    .create();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|e| store_fault(&e))?;
     runtime.block_on(async {
         let store = Store::open(&node::location(dir), options).map_err(|e| store_fault(&e))?;
-        store.transact(RegisterIssuer { issuer, add: true }).await.map_err(|e| store_fault(&e))?;
+        store
+            .transact(RegisterIssuer { issuer, add: true })
+            .await
+            .map_err(|e| store_fault(&e))?;
         let url = request.url.to_string();
-        store.set_base_url(&url, request.now).await.map_err(|e| store_fault(&e))?;
+        store
+            .set_base_url(&url, request.now)
+            .await
+            .map_err(|e| store_fault(&e))?;
         store.close().await;
         Ok(())
     })

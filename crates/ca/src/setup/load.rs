@@ -117,5 +117,9 @@ fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
 pub fn root(dir: &Path) -> Result<(PathBuf, String, String), SetupFault> {
     let path = dir.join(read_config(dir)?.keys.root_certificate);
     let (der, _) = certificate(&path)?;
-    Ok((path, cairn_x509::certificate::pem("CERTIFICATE", &der), cairn_x509::certificate::fingerprint(&der)))
+    Ok((
+        path,
+        cairn_x509::certificate::pem("CERTIFICATE", &der),
+        cairn_x509::certificate::fingerprint(&der),
+    ))
 }
