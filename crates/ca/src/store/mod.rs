@@ -6,6 +6,8 @@
 //! transaction; only after COMMIT does anybody hear of it. A transaction may run more than once, so it must be
 //! repeatable: ids and random values come in with it.
 
+#[cfg(test)]
+mod conformance;
 pub mod sqlite;
 mod transactions;
 
