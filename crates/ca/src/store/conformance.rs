@@ -84,7 +84,7 @@ pub(super) fn create_account(n: u8) -> CreateAccount {
         id: account_id(n),
         directory: DirectoryId::FIRST,
         url: format!("https://ca.test/acme/account/{}", account_id(n)),
-        spki_sha256: [1; 32],
+        spki_sha256: [0xfd; 32],
         key,
         contacts: Vec::new(),
         terms_agreed: true,
@@ -287,10 +287,11 @@ impl Transaction for Broken {
         let mut changes = Changes::default();
         if let Some(mut account) = rows.account(account_id(1)).await? {
             account.terms_agreed = false;
-            changes.update_accounts.push(account.clone());
-            account.id = account_id(99);
             changes.update_accounts.push(account);
         }
+        let mut missing = begin_issuance(10, 77).certificate;
+        missing.state = CertificateState::Unconfirmed;
+        changes.update_certificates.push(missing);
         Ok(Decision { changes, answer: Ok(()) })
     }
 }
@@ -489,8 +490,7 @@ async fn meet(factory: &impl Factory, setup: &[Step], (a, b): (Step, Step), how:
         }
         held.release().await;
         if let Some(broken) = broken {
-            let failed = broken.await.unwrap();
-            assert!(failed.is_err() || store.account(account_id(1)).await.unwrap().is_none());
+            assert!(broken.await.unwrap().is_err());
         }
         (first.await.unwrap(), second.await.unwrap())
     };
@@ -520,9 +520,20 @@ async fn all_pairs(
     steps: &[Step],
     failures: &mut Vec<String>,
 ) -> usize {
+    let untouched = {
+        let store = factory.fresh(Arc::new(Watcher::default()), None);
+        for (_, run) in setup {
+            run(store.clone()).await;
+        }
+        state(&store).await
+    };
     for a in steps {
         for b in steps {
             let measure = meet(factory, setup, (*a, *b), Meeting::OneAfterTheOther).await;
+            // Two that write nothing at this stage cannot come into each other's way.
+            if measure.2 == untouched {
+                continue;
+            }
             for how in [Meeting::Together, Meeting::AroundAFailingOne, Meeting::CommitDies] {
                 let met = meet(factory, setup, (*a, *b), how).await;
                 if met != measure {
