@@ -272,6 +272,8 @@ impl Writer {
         *self.desk.overlay.borrow_mut() = rows::Overlay::default();
         if attempted.is_err() {
             self.roll_back();
+            // After a COMMIT that failed it is not certain what the tables hold.
+            self.desk.cache.clear();
         }
         attempted
     }
