@@ -6,6 +6,11 @@
 //! transaction; only after COMMIT does anybody hear of it. A transaction may run more than once, so it must be
 //! repeatable: ids and random values come in with it.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 #[cfg(test)]
 mod conformance;
 pub mod sqlite;
