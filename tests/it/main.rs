@@ -10,6 +10,7 @@
 
 mod acme_py;
 mod certbot;
+mod conformance;
 mod crash;
 mod envelope;
 mod instant_acme;
