@@ -181,6 +181,7 @@ fn only_key_and_names_of_a_csr_reach_the_certificate() {
     // 8555-7.4-13
     // 8555-7.4-2
     // T-CA-53
+    // T-CA-108
     inside(test_path!(), |world| {
         let web = Responder::start((HOST, 80));
         let chain = block_on(async {
@@ -221,6 +222,7 @@ fn only_key_and_names_of_a_csr_reach_the_certificate() {
             "Certificate Sign",
             "Code Signing",
             "Any Extended",
+            "OCSP",
         ] {
             assert!(!text.contains(foreign), "{foreign} was copied into\n{text}");
         }

@@ -12,6 +12,7 @@ mod acme_py;
 mod certbot;
 mod conformance;
 mod crash;
+mod doors;
 mod envelope;
 mod instant_acme;
 mod raw;
