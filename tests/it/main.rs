@@ -10,7 +10,9 @@
 
 mod acme_py;
 mod certbot;
+mod conformance;
 mod crash;
+mod doors;
 mod envelope;
 mod instant_acme;
 mod raw;

@@ -4,14 +4,16 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
 use crate::{
     limits::Limits,
+    metrics::Metrics,
     model::{Account, Authorization, Order},
-    store::Observer,
+    store::{Observer, TransactionOutcome},
 };
 
 const SHARDS: usize = 16;
@@ -23,6 +25,7 @@ type Shard = Mutex<HashMap<[u8; 16], Weak<Notify>>>;
 pub struct Holds {
     shards: [Shard; SHARDS],
     limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
 }
 
 /// Interest in one aggregate. Take it before looking at the state: a change after that wakes it.
@@ -36,8 +39,12 @@ pub struct Watch<'a> {
 impl Holds {
     /// No one waits yet.
     #[must_use]
-    pub fn new(limits: Arc<Limits>) -> Self {
-        Self { shards: Default::default(), limits }
+    pub fn new(limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
+        Self {
+            shards: Default::default(),
+            limits,
+            metrics,
+        }
     }
 
     fn shard(&self, id: &[u8; 16]) -> &Shard {
@@ -48,7 +55,10 @@ impl Holds {
     /// Starts to watch the aggregate with this id.
     #[must_use]
     pub fn watch(&self, id: &[u8; 16]) -> Watch<'_> {
-        let mut shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let notify = match shard.get(id).and_then(Weak::upgrade) {
             Some(notify) => notify,
             None => {
@@ -57,12 +67,19 @@ impl Holds {
                 notify
             }
         };
-        Watch { holds: self, id: *id, notify }
+        Watch {
+            holds: self,
+            id: *id,
+            notify,
+        }
     }
 
     fn wake(&self, id: &[u8; 16]) {
         let waiting = {
-            let shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = self
+                .shard(id)
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             shard.get(id).and_then(Weak::upgrade)
         };
         if let Some(notify) = waiting {
@@ -73,7 +90,10 @@ impl Holds {
     /// How many aggregates are being waited for.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.shards
+            .iter()
+            .map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .sum()
     }
 
     /// Whether nobody waits.
@@ -92,7 +112,11 @@ impl Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let mut shard = self.holds.shard(&self.id).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .holds
+            .shard(&self.id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // This watch holds one reference itself; the entry goes with the last watcher.
         if Arc::strong_count(&self.notify) == 1 {
             shard.remove(&self.id);
@@ -102,6 +126,10 @@ impl Drop for Watch<'_> {
 
 impl Observer for Holds {
     fn account(&self, _account: &Arc<Account>) {}
+
+    fn transaction(&self, name: &'static str, outcome: TransactionOutcome, took: Duration) {
+        self.metrics.transaction(name, outcome, took);
+    }
 
     fn order(&self, order: &Arc<Order>) {
         self.limits.on_order(order);

@@ -40,6 +40,12 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
+    /// Every `Link`, as written.
+    pub fn links(&self) -> Vec<&str> {
+        let all = self.headers.get_all("link").iter();
+        all.filter_map(|link| link.to_str().ok()).collect()
+    }
+
     /// The `Location`.
     ///
     /// # Panics

@@ -313,6 +313,16 @@ impl Certificate {
         &self.body.extensions
     }
 
+    /// How many certificates of CAs may follow below it, if that is bounded.
+    #[must_use]
+    pub fn path_length(&self) -> Option<u64> {
+        let basic = self.body.extension(oid::BASIC_CONSTRAINTS)?;
+        let mut inner = Reader::new(only(&basic.value, tag::SEQUENCE).ok()?.contents);
+        inner.boolean().ok()?;
+        let digits = inner.unsigned().ok()?;
+        (digits.len() <= 8).then(|| digits.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
+    }
+
     /// Whether it may sign certificates and CRLs.
     #[must_use]
     pub fn is_ca(&self) -> bool {

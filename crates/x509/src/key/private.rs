@@ -231,8 +231,8 @@ impl PrivateKey {
         Self::from_pkcs8_der(clear.as_bytes())
     }
 
-    /// The key as encrypted PKCS#8 PEM: PBES2 with scrypt (N 2^15, r 8, p 1: about 32 MiB and under a tenth of a second)
-    /// and AES-256-CBC, which openssl reads.
+    /// The key as encrypted PKCS#8 PEM: PBES2 with scrypt (N 2^14, r 8, p 1: 16 MiB and under a tenth of a second) and
+    /// AES-256-CBC. OpenSSL refuses to read anything that takes it more than 32 MiB, which N 2^15 does.
     ///
     /// # Errors
     /// When the library does not encrypt.
@@ -244,7 +244,7 @@ impl PrivateKey {
         let (mut salt, mut iv) = ([0; 16], [0; 16]);
         aws_lc_rs::rand::fill(&mut salt).map_err(|_| PrivateKeyFault::Encrypt)?;
         aws_lc_rs::rand::fill(&mut iv).map_err(|_| PrivateKeyFault::Encrypt)?;
-        let cost = scrypt::Params::new(15, 8, 1).map_err(|_| PrivateKeyFault::Encrypt)?;
+        let cost = scrypt::Params::new(14, 8, 1).map_err(|_| PrivateKeyFault::Encrypt)?;
         let parameters = pbes2::Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
             .map_err(|_| PrivateKeyFault::Encrypt)?;
         let key = PrivateKeyInfoRef::from_der(&clear).map_err(|_| PrivateKeyFault::Encrypt)?;
@@ -321,4 +321,24 @@ fn rsa_spki(rsa_public_key: &[u8]) -> Vec<u8> {
         w.bit_string(rsa_public_key);
     });
     w.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_key_costs_no_more_memory_than_openssl_spends() {
+        let key = PrivateKey::generate(KeyKind::P256).unwrap();
+        let pem = key.to_encrypted_pem(b"passphrase").unwrap();
+        let (_, document) = Document::from_pem(&pem).unwrap();
+        let sealed = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes()).unwrap();
+        let parameters = sealed.encryption_algorithm.pbes2().unwrap();
+        let scrypt = parameters.kdf.scrypt().unwrap();
+        // EVP_PBE_scrypt counts 128 r (N + 2) and bounds the whole by SCRYPT_MAX_MEM, 32 MiB.
+        let octets = 128 * u64::from(scrypt.block_size) * (scrypt.cost_parameter + 2);
+        assert!(octets < 32 << 20, "{octets}");
+        let again = PrivateKey::from_encrypted_pem(&pem, b"passphrase").unwrap();
+        assert_eq!(again.spki_der(), key.spki_der());
+    }
 }
