@@ -11,7 +11,10 @@
 mod acme_py;
 mod certbot;
 mod crash;
+mod disk;
 mod envelope;
 mod instant_acme;
+mod limits;
 mod raw;
+mod validation_faults;
 mod world;
