@@ -63,7 +63,11 @@ impl Client {
 
     /// The same with connections from this address of the host.
     pub async fn connect_from(directory: &str, root_pem: &str, from: impl Into<IpAddr>) -> Self {
-        Self::over(Transport::from_address(root_pem, Some(from.into())), directory).await
+        Self::over(
+            Transport::from_address(root_pem, Some(from.into())),
+            directory,
+        )
+        .await
     }
 
     async fn over(transport: Transport, directory: &str) -> Self {

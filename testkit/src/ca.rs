@@ -126,7 +126,9 @@ impl Builder {
             .args(["ca", "init"])
             .arg(ca.dir())
             .args(["--name", "Test", "--url", URL]);
-        command.args(["--unlock", self.unlock]).args(&self.arguments);
+        command
+            .args(["--unlock", self.unlock])
+            .args(&self.arguments);
         let output = with_passphrase(&mut command);
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(

@@ -146,8 +146,13 @@ impl Namespace {
 pub fn small_disk(folder: &Path, bytes: u64) {
     let size = format!("size={bytes},mode=700");
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder);
-    assert!(mount.status().expect("mount").success(), "cannot mount a disk");
+    mount
+        .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+        .arg(folder);
+    assert!(
+        mount.status().expect("mount").success(),
+        "cannot mount a disk"
+    );
 }
 
 /// Lets this process and its children have as many open files as the system allows.
@@ -157,7 +162,13 @@ pub fn small_disk(folder: &Path, bytes: u64) {
 pub fn many_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
     raised.expect("more descriptors");
 }
 
