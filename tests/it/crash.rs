@@ -301,7 +301,7 @@ async fn fetch(clients: &[Client], url: &str) -> Option<cairn_testkit::acme::Res
 
 /// The operator's view at the end: every certificate told of is listed, no serial twice, no order left processing.
 fn audit(ca: &cairn_testkit::ca::TestCa, told: &Told) {
-    let (status, out, err) = ca.command(&["ca", "list", "certificates", "--json"]);
+    let (status, out, err) = ca.command(&["list", "certificates", "--json"]);
     assert!(status.success(), "{err}");
     let listed: Value = serde_json::from_str(&out).unwrap();
     let rows = listed["certificates"].as_array().unwrap();
@@ -320,7 +320,7 @@ fn audit(ca: &cairn_testkit::ca::TestCa, told: &Told) {
         let state = row["state"].as_str().unwrap();
         assert!(matches!(state, "issued" | "unconfirmed"), "{row}");
     }
-    let (status, out, _) = ca.command(&["ca", "list", "certificates", "--unconfirmed", "--json"]);
+    let (status, out, _) = ca.command(&["list", "certificates", "--unconfirmed", "--json"]);
     assert!(status.success());
     let unconfirmed: Value = serde_json::from_str(&out).unwrap();
     let counted = rows.iter().filter(|r| r["state"] == "unconfirmed").count();

@@ -12,7 +12,7 @@ use cairn_acme::time::Timestamp;
 pub const MAX_DISAGREEMENT: Duration = Duration::from_secs(60);
 
 /// Where readings come from.
-pub trait Clock: Send + Sync {
+pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Civil time.
     fn wall(&self) -> Timestamp;
     /// Time since an arbitrary moment of this process; never steps.
@@ -26,16 +26,26 @@ pub struct SystemClock {
 }
 
 impl Default for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clocks are read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the machine's clocks are read"
+    )]
     fn default() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place where the machine's clocks are read")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the machine's clocks are read"
+    )]
     fn wall(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -54,7 +64,9 @@ impl TestClock {
     /// Starts at that civil time.
     #[must_use]
     pub fn at(wall: Timestamp) -> Self {
-        Self { readings: Mutex::new((wall, Duration::ZERO)) }
+        Self {
+            readings: Mutex::new((wall, Duration::ZERO)),
+        }
     }
 
     /// Lets time pass on both clocks.
@@ -65,17 +77,26 @@ impl TestClock {
 
     /// Steps civil time alone, as a wrong NTP server would.
     pub fn step_wall(&self, to: Timestamp) {
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner).0 = to;
+        self.readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0 = to;
     }
 }
 
 impl Clock for TestClock {
     fn wall(&self) -> Timestamp {
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
     }
 
     fn monotonic(&self) -> Duration {
-        self.readings.lock().unwrap_or_else(PoisonError::into_inner).1
+        self.readings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
     }
 }
 
@@ -94,7 +115,9 @@ pub struct Readings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClockFault {
     /// The wall clock stepped while the process ran.
-    #[error("the wall clock says {wall}, but {expected} follows from the time since start: it stepped; signing stops until it is right or the server is restarted")]
+    #[error(
+        "the wall clock says {wall}, but {expected} follows from the time since start: it stepped; signing stops until it is right or the server is restarted"
+    )]
     Stepped {
         /// What it says.
         wall: Timestamp,
@@ -102,7 +125,9 @@ pub enum ClockFault {
         expected: Timestamp,
     },
     /// The wall clock is before something that the store already holds.
-    #[error("the wall clock says {wall}, but the store holds rows of {database}: the clock is behind; signing stops until it is right")]
+    #[error(
+        "the wall clock says {wall}, but the store holds rows of {database}: the clock is behind; signing stops until it is right"
+    )]
     BehindStore {
         /// What it says.
         wall: Timestamp,
@@ -116,12 +141,20 @@ pub enum ClockFault {
 /// # Errors
 /// Says which two clocks disagree by more than [`MAX_DISAGREEMENT`].
 pub fn agree(start: &Readings, now: &Readings) -> Result<(), ClockFault> {
-    let expected = start.wall.plus(now.monotonic.saturating_sub(start.monotonic));
+    let expected = start
+        .wall
+        .plus(now.monotonic.saturating_sub(start.monotonic));
     if now.wall.since(expected) > MAX_DISAGREEMENT || expected.since(now.wall) > MAX_DISAGREEMENT {
-        return Err(ClockFault::Stepped { wall: now.wall, expected });
+        return Err(ClockFault::Stepped {
+            wall: now.wall,
+            expected,
+        });
     }
     if now.database.since(now.wall) > MAX_DISAGREEMENT {
-        return Err(ClockFault::BehindStore { wall: now.wall, database: now.database });
+        return Err(ClockFault::BehindStore {
+            wall: now.wall,
+            database: now.database,
+        });
     }
     Ok(())
 }
@@ -134,16 +167,39 @@ mod tests {
     fn signing_stops_when_the_clocks_disagree_by_more_than_a_minute() {
         // T-CA-96
         let t0 = Timestamp::from_seconds(1_800_000_000);
-        let start = Readings { wall: t0, database: t0, monotonic: Duration::ZERO };
+        let start = Readings {
+            wall: t0,
+            database: t0,
+            monotonic: Duration::ZERO,
+        };
         let hour = Duration::from_secs(3600);
-        let at = |wall, database| Readings { wall, database, monotonic: hour };
+        let at = |wall, database| Readings {
+            wall,
+            database,
+            monotonic: hour,
+        };
         let due = t0.plus(hour);
         assert_eq!(agree(&start, &at(due, due)), Ok(()));
-        assert_eq!(agree(&start, &at(due.plus(Duration::from_secs(60)), due)), Ok(()));
-        assert!(matches!(agree(&start, &at(due.plus(Duration::from_secs(61)), due)), Err(ClockFault::Stepped { .. })));
-        assert!(matches!(agree(&start, &at(t0.minus(24 * hour), t0)), Err(ClockFault::Stepped { .. })));
-        assert!(matches!(agree(&start, &at(due.plus(365 * 24 * hour), due)), Err(ClockFault::Stepped { .. })));
+        assert_eq!(
+            agree(&start, &at(due.plus(Duration::from_secs(60)), due)),
+            Ok(())
+        );
+        assert!(matches!(
+            agree(&start, &at(due.plus(Duration::from_secs(61)), due)),
+            Err(ClockFault::Stepped { .. })
+        ));
+        assert!(matches!(
+            agree(&start, &at(t0.minus(24 * hour), t0)),
+            Err(ClockFault::Stepped { .. })
+        ));
+        assert!(matches!(
+            agree(&start, &at(due.plus(365 * 24 * hour), due)),
+            Err(ClockFault::Stepped { .. })
+        ));
         let ahead = due.plus(Duration::from_secs(61));
-        assert!(matches!(agree(&start, &at(due, ahead)), Err(ClockFault::BehindStore { .. })));
+        assert!(matches!(
+            agree(&start, &at(due, ahead)),
+            Err(ClockFault::BehindStore { .. })
+        ));
     }
 }

@@ -37,7 +37,10 @@ impl Holds {
     /// No one waits yet.
     #[must_use]
     pub fn new(limits: Arc<Limits>) -> Self {
-        Self { shards: Default::default(), limits }
+        Self {
+            shards: Default::default(),
+            limits,
+        }
     }
 
     fn shard(&self, id: &[u8; 16]) -> &Shard {
@@ -48,7 +51,10 @@ impl Holds {
     /// Starts to watch the aggregate with this id.
     #[must_use]
     pub fn watch(&self, id: &[u8; 16]) -> Watch<'_> {
-        let mut shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .shard(id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let notify = match shard.get(id).and_then(Weak::upgrade) {
             Some(notify) => notify,
             None => {
@@ -57,12 +63,19 @@ impl Holds {
                 notify
             }
         };
-        Watch { holds: self, id: *id, notify }
+        Watch {
+            holds: self,
+            id: *id,
+            notify,
+        }
     }
 
     fn wake(&self, id: &[u8; 16]) {
         let waiting = {
-            let shard = self.shard(id).lock().unwrap_or_else(PoisonError::into_inner);
+            let shard = self
+                .shard(id)
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             shard.get(id).and_then(Weak::upgrade)
         };
         if let Some(notify) = waiting {
@@ -73,7 +86,10 @@ impl Holds {
     /// How many aggregates are being waited for.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.shards
+            .iter()
+            .map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .sum()
     }
 
     /// Whether nobody waits.
@@ -92,7 +108,11 @@ impl Watch<'_> {
 
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
-        let mut shard = self.holds.shard(&self.id).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = self
+            .holds
+            .shard(&self.id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         // This watch holds one reference itself; the entry goes with the last watcher.
         if Arc::strong_count(&self.notify) == 1 {
             shard.remove(&self.id);

@@ -73,7 +73,12 @@ impl Limits {
     ///
     /// # Errors
     /// `rateLimited` with the time after which enough of them will have expired.
-    pub fn reserve_order(&self, account: AccountId, authorizations: usize, now: Timestamp) -> Result<Reservation, Problem> {
+    pub fn reserve_order(
+        &self,
+        account: AccountId,
+        authorizations: usize,
+        now: Timestamp,
+    ) -> Result<Reservation, Problem> {
         let bounds = self.bounds.load();
         let (orders, pending) = (bounds.pending_orders, bounds.pending_authorizations);
         pending::reserve(&self.pending, account, authorizations, (orders, pending), now).map_err(|refusal| match refusal {

@@ -2,10 +2,7 @@
 //! in the hot path is one atomic addition, without a look-up by label.
 
 use std::{
-    sync::{
-        Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{OnceLock, PoisonError, RwLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -16,7 +13,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::frontend::{admission::Progress, urls::Route};
+use crate::frontend::urls::Route;
 
 /// What one node counts.
 #[derive(Debug)]
@@ -30,11 +27,10 @@ pub struct Metrics {
     issuances: Issuances,
     crl_failures: Counter,
     shed: Counter,
-    /// Requests in work, held ones not counted.
-    pub in_flight: Arc<Progress>,
     /// Open connections of the subscribers' listener.
     pub connections: Gauge,
-    requests_in_flight: Gauge,
+    /// Requests in work, held ones not counted.
+    pub requests_in_flight: Gauge,
     /// Answers that are held.
     pub held: Gauge,
     /// Transactions that wait for the writer.
@@ -122,47 +118,108 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("cairn");
         let requests = Requests::default();
-        registry.register("requests", "Answers of the subscribers' listener", requests.family.clone());
+        registry.register(
+            "requests",
+            "Answers of the subscribers' listener",
+            requests.family.clone(),
+        );
         let problems = Family::default();
         registry.register("problems", "Refusals by problem type", problems.clone());
-        let took = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
-        registry.register_with_unit("request_duration", "From a request's head to its answer, holds included", Unit::Seconds, took.clone());
+        let took = Histogram::new([
+            0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+        ]);
+        registry.register_with_unit(
+            "request_duration",
+            "From a request's head to its answer, holds included",
+            Unit::Seconds,
+            took.clone(),
+        );
         let transactions = Transactions::default();
-        registry.register("transactions", "Transactions by name", transactions.family.clone());
-        registry.register_with_unit("transaction_duration", "From enqueueing to COMMIT", Unit::Seconds, transactions.took.clone());
+        registry.register(
+            "transactions",
+            "Transactions by name",
+            transactions.family.clone(),
+        );
+        registry.register_with_unit(
+            "transaction_duration",
+            "From enqueueing to COMMIT",
+            Unit::Seconds,
+            transactions.took.clone(),
+        );
         let outcomes = Family::<ByOutcome, Counter>::default();
         registry.register("validations", "Concluded validations", outcomes.clone());
-        let [valid, invalid] = ["valid", "invalid"].map(|outcome| outcomes.get_or_create_owned(&ByOutcome { outcome }));
+        let [valid, invalid] = ["valid", "invalid"]
+            .map(|outcome| outcomes.get_or_create_owned(&ByOutcome { outcome }));
         let failed_attempts = Counter::default();
-        registry.register("validation_attempts_failed", "Failed attempts of validations", failed_attempts.clone());
-        let validations = Validations { valid, invalid, failed_attempts };
+        registry.register(
+            "validation_attempts_failed",
+            "Failed attempts of validations",
+            failed_attempts.clone(),
+        );
+        let validations = Validations {
+            valid,
+            invalid,
+            failed_attempts,
+        };
         let outcomes = Family::<ByOutcome, Counter>::default();
         registry.register("issuances", "Concluded issuances", outcomes.clone());
-        let [issued, failed] = ["issued", "failed"].map(|outcome| outcomes.get_or_create_owned(&ByOutcome { outcome }));
+        let [issued, failed] = ["issued", "failed"]
+            .map(|outcome| outcomes.get_or_create_owned(&ByOutcome { outcome }));
         let stopped = Counter::default();
-        registry.register("signing_stopped", "Signatures refused because the clocks disagree", stopped.clone());
-        let issuances = Issuances { issued, failed, stopped };
+        registry.register(
+            "signing_stopped",
+            "Signatures refused because the clocks disagree",
+            stopped.clone(),
+        );
+        let issuances = Issuances {
+            issued,
+            failed,
+            stopped,
+        };
         let crl_failures = Counter::default();
-        registry.register("crl_failures", "CRLs that could not be made", crl_failures.clone());
+        registry.register(
+            "crl_failures",
+            "CRLs that could not be made",
+            crl_failures.clone(),
+        );
         let shed = Counter::default();
-        registry.register("shed", "Requests told to come again before any work", shed.clone());
+        registry.register(
+            "shed",
+            "Requests told to come again before any work",
+            shed.clone(),
+        );
         let mut gauge = |name: &str, help: &str| {
             let gauge = Gauge::default();
             registry.register(name, help, gauge.clone());
             gauge
         };
-        let connections = gauge("connections", "Open connections of the subscribers' listener");
+        let connections = gauge(
+            "connections",
+            "Open connections of the subscribers' listener",
+        );
         let requests_in_flight = gauge("requests_in_flight", "Requests in work");
         let held = gauge("held", "Answers that are held until work ends");
         let queue = gauge("store_queue", "Transactions that wait for the writer");
         let nonces = gauge("nonces_minted", "Nonces made since the window opened");
         let nonce_memory = gauge("nonce_memory_bytes", "Memory of the used nonces");
         let store_size = gauge("store_size_bytes", "Size of the database file");
-        let unconfirmed = gauge("certificates_unconfirmed", "Serials whose signature is not known");
+        let unconfirmed = gauge(
+            "certificates_unconfirmed",
+            "Serials whose signature is not known",
+        );
         let queue_age = Gauge::<f64, AtomicU64>::default();
-        registry.register_with_unit("store_queue_age", "Age of the oldest waiting transaction", Unit::Seconds, queue_age.clone());
+        registry.register_with_unit(
+            "store_queue_age",
+            "Age of the oldest waiting transaction",
+            Unit::Seconds,
+            queue_age.clone(),
+        );
         let crls = Family::default();
-        registry.register("crl_next_update_timestamp_seconds", "When the published CRL of the shard ends", crls.clone());
+        registry.register(
+            "crl_next_update_timestamp_seconds",
+            "When the published CRL of the shard ends",
+            crls.clone(),
+        );
         let rows = Family::default();
         registry.register("store_rows", "Rows by table", rows.clone());
         Self {
@@ -175,7 +232,6 @@ impl Metrics {
             issuances,
             crl_failures,
             shed,
-            in_flight: Arc::default(),
             connections,
             requests_in_flight,
             held,
@@ -192,13 +248,18 @@ impl Metrics {
 
     /// Counts an answer; no route is a path that is none.
     pub fn request(&self, route: Option<Route>, status: u16, took: Duration) {
-        self.requests.count(route.map_or("none", Route::name), status);
+        self.requests
+            .count(route.map_or("none", Route::name), status);
         self.took.observe(took.as_secs_f64());
     }
 
     /// Counts a refusal.
     pub fn problem(&self, problem: &Problem) {
-        self.problems.get_or_create(&ByType { problem: problem.kind.name().to_owned() }).inc();
+        self.problems
+            .get_or_create(&ByType {
+                problem: problem.kind.name().to_owned(),
+            })
+            .inc();
     }
 
     /// Counts a request that admission turned away.
@@ -214,7 +275,12 @@ impl Metrics {
 
     /// Counts a validation that was concluded.
     pub fn validation_concluded(&self, valid: bool) {
-        if valid { &self.validations.valid } else { &self.validations.invalid }.inc();
+        if valid {
+            &self.validations.valid
+        } else {
+            &self.validations.invalid
+        }
+        .inc();
     }
 
     /// Counts one failed attempt of a validation.
@@ -244,7 +310,11 @@ impl Metrics {
 
     /// Notes the end of a published CRL, in seconds since the epoch.
     pub fn crl(&self, path: &str, next_update: i64) {
-        self.crls.get_or_create(&ByCrl { path: path.to_owned() }).set(next_update);
+        self.crls
+            .get_or_create(&ByCrl {
+                path: path.to_owned(),
+            })
+            .set(next_update);
     }
 
     /// Notes how many rows a table has.
@@ -255,7 +325,6 @@ impl Metrics {
     /// All of it as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
-        self.requests_in_flight.set(i64::try_from(self.in_flight.now()).unwrap_or(i64::MAX));
         let mut out = String::with_capacity(8192);
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
@@ -285,21 +354,40 @@ const ROUTES: [&str; 11] = [
 ];
 
 /// The last cell stands for every other.
-const STATUSES: [u16; 14] = [200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 415, 429, 503, 500];
+const STATUSES: [u16; 14] = [
+    200, 201, 204, 400, 401, 403, 404, 405, 409, 413, 415, 429, 503, 500,
+];
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { family: Family::default(), cells: ROUTES.iter().map(|_| std::array::from_fn(|_| OnceLock::new())).collect() }
+        Self {
+            family: Family::default(),
+            cells: ROUTES
+                .iter()
+                .map(|_| std::array::from_fn(|_| OnceLock::new()))
+                .collect(),
+        }
     }
 }
 
 impl Requests {
     fn count(&self, route: &'static str, status: u16) {
-        let row = ROUTES.iter().position(|known| *known == route).unwrap_or(ROUTES.len() - 1);
-        let column = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len() - 1);
-        let Some(cell) = self.cells.get(row).and_then(|row| row.get(column)) else { return };
+        let row = ROUTES
+            .iter()
+            .position(|known| *known == route)
+            .unwrap_or(ROUTES.len() - 1);
+        let column = STATUSES
+            .iter()
+            .position(|known| *known == status)
+            .unwrap_or(STATUSES.len() - 1);
+        let Some(cell) = self.cells.get(row).and_then(|row| row.get(column)) else {
+            return;
+        };
         cell.get_or_init(|| {
-            let (route, status) = (ROUTES.get(row).copied().unwrap_or("none"), STATUSES.get(column).copied().unwrap_or(500));
+            let (route, status) = (
+                ROUTES.get(row).copied().unwrap_or("none"),
+                STATUSES.get(column).copied().unwrap_or(500),
+            );
             self.family.get_or_create_owned(&ByRoute { route, status })
         })
         .inc();
@@ -317,15 +405,23 @@ struct Transactions {
 impl Default for Transactions {
     fn default() -> Self {
         let took = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0]);
-        Self { family: Family::default(), known: RwLock::default(), took }
+        Self {
+            family: Family::default(),
+            known: RwLock::default(),
+            took,
+        }
     }
 }
 
 impl Transactions {
     fn count(&self, name: &'static str, ended: Ended) {
         if !self.count_known(name, ended) {
-            let cells = ["committed", "refused", "failed"]
-                .map(|outcome| self.family.get_or_create_owned(&ByTransaction { transaction: name, outcome }));
+            let cells = ["committed", "refused", "failed"].map(|outcome| {
+                self.family.get_or_create_owned(&ByTransaction {
+                    transaction: name,
+                    outcome,
+                })
+            });
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
             if !known.iter().any(|(other, _)| *other == name) {
                 known.push((name, cells));
@@ -337,7 +433,9 @@ impl Transactions {
 
     fn count_known(&self, name: &'static str, ended: Ended) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, [committed, refused, failed])) = known.iter().find(|(other, _)| *other == name) else {
+        let Some((_, [committed, refused, failed])) =
+            known.iter().find(|(other, _)| *other == name)
+        else {
             return false;
         };
         match ended {
@@ -386,7 +484,13 @@ mod tests {
 
     #[test]
     fn every_route_has_its_own_row() {
-        for route in [Route::Directory, Route::NewNonce, Route::NewAccount, Route::NewOrder, Route::NoAccount] {
+        for route in [
+            Route::Directory,
+            Route::NewNonce,
+            Route::NewAccount,
+            Route::NewOrder,
+            Route::NoAccount,
+        ] {
             assert!(ROUTES.contains(&route.name()), "{}", route.name());
         }
     }

@@ -1,6 +1,11 @@
 //! What the store keeps and the rules decide on: the domain's own types, apart from the wire's (`cairn_acme::object`)
 //! and from the tables' (`store/sqlite`).
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::net::IpAddr;
 
 use cairn_acme::{

@@ -9,8 +9,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
-use cairn_acme::{identifier::DnsName, time::Timestamp};
-use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
+use cairn_acme::{identifier::parse_suffix, time::Timestamp};
+use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
 use tokio::{sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
@@ -21,13 +21,19 @@ use crate::{
     frontend::{self, Urls},
     holds::Holds,
     id::{BootId, IdSeed},
-    issuance::{CrlPublisher, Issuance, IssuanceParts, Issuer, OwnCertificate, OwnCertificateFault, Profile, signer::Signer},
+    issuance::{
+        CrlPublisher, Issuance, IssuanceParts, Issuer, OwnCertificate, OwnCertificateFault,
+        Profile, signer::Signer,
+    },
     limits::Limits,
     metrics::Metrics,
     nonce::Nonces,
     operator,
     publication::{self, File, Readiness, Shelf},
-    store::{self, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy, TakeOver, TxError},
+    store::{
+        self, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy, TakeOver,
+        TxError,
+    },
     validation::{NameRules, Resolver, ValidationDriver, Validator},
 };
 
@@ -166,7 +172,9 @@ pub struct Node {
 
 impl std::fmt::Debug for Node {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Node").field("subscribers", &self.subscribers).finish_non_exhaustive()
+        f.debug_struct("Node")
+            .field("subscribers", &self.subscribers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -176,13 +184,19 @@ impl Snapshot {
     /// # Errors
     /// In words for the operator.
     pub fn build(config: Config, blocked: BlockedKeys, issuer: &Issuer) -> Result<Self, String> {
-        let publication_port = config.listen.publication.first().map_or(80, SocketAddr::port);
-        let urls = Urls::new(&config.url.to_string(), publication_port, issuer.id).map_err(|e| e.to_string())?;
+        let publication_port = config
+            .listen
+            .publication
+            .first()
+            .map_or(80, SocketAddr::port);
+        let urls = Urls::new(&config.url.to_string(), publication_port, issuer.id)
+            .map_err(|e| e.to_string())?;
         let profile = Profile::new("default", &config.profile.default);
         let mut rules = Vec::new();
         let mut known_suffixes = Vec::new();
         for rule in &config.names {
-            let suffix = DnsName::parse_suffix(&rule.suffix).map_err(|_| format!("[[names]] suffix = \"{}\" is no DNS name", rule.suffix))?;
+            let suffix = parse_suffix(&rule.suffix)
+                .map_err(|_| format!("[[names]] suffix = \"{}\" is no DNS name", rule.suffix))?;
             known_suffixes.push(suffix.clone());
             rules.push(crate::validation::NameRule {
                 suffix,
@@ -191,9 +205,18 @@ impl Snapshot {
                 tls_port: rule.tls_port,
             });
         }
-        let own: Vec<SocketAddr> = config.listen.subscribers.iter().chain(&config.listen.publication).copied().collect();
+        let own: Vec<SocketAddr> = config
+            .listen
+            .subscribers
+            .iter()
+            .chain(&config.listen.publication)
+            .copied()
+            .collect();
         Ok(Self {
-            names: NamePolicy { permitted_dns: issuer.permitted_dns(), known_suffixes },
+            names: NamePolicy {
+                permitted_dns: issuer.permitted_dns(),
+                known_suffixes,
+            },
             rules: NameRules::new(rules, own),
             retries: config.preset != Preset::Public,
             urls,
@@ -210,16 +233,32 @@ impl Node {
     /// # Errors
     /// Says what is missing; nothing is left running.
     pub async fn start(parts: NodeParts) -> Result<Self, StartFault> {
-        let NodeParts { dir, config, signer, issuing_certificate, root_certificate, blocked, clock, location } = parts;
+        let NodeParts {
+            dir,
+            config,
+            signer,
+            issuing_certificate,
+            root_certificate,
+            blocked,
+            clock,
+            location,
+        } = parts;
         let now = clock.wall();
         let boot = BootId::new(now, seed()?);
         let limits = Arc::new(Limits::new(config.limits.clone()));
         let holds = Arc::new(Holds::new(Arc::clone(&limits)));
         let metrics = Arc::new(Metrics::new());
-        let store = Store::open(&location, store::OpenOptions::new(boot, Arc::<Holds>::clone(&holds), now))?;
-        let certificate = Certificate::parse(&issuing_certificate).map_err(|e| StartFault::Issuer(e.to_string()))?;
+        let store = Store::open(
+            &location,
+            store::OpenOptions::new(boot, Arc::<Holds>::clone(&holds), now),
+        )?;
+        let certificate = Certificate::parse(&issuing_certificate)
+            .map_err(|e| StartFault::Issuer(e.to_string()))?;
         let known = store
-            .transact(RegisterIssuer { issuer: Issuer::record(&certificate, &issuing_certificate, 1, now), add: false })
+            .transact(RegisterIssuer {
+                issuer: Issuer::record(&certificate, &issuing_certificate, 1, now),
+                add: false,
+            })
             .await?;
         let mut issuer = Issuer {
             id: known.id,
@@ -231,19 +270,44 @@ impl Node {
             url: String::new(),
         };
         let snapshot = Snapshot::build(config, blocked, &issuer).map_err(StartFault::Config)?;
-        store.check_base_url(snapshot.urls.base()).await.map_err(StartFault::Config)?;
+        store
+            .check_base_url(snapshot.urls.base())
+            .await
+            .map_err(StartFault::Config)?;
         issuer.url = snapshot.urls.issuer();
-        store.transact(RegisterProfile { hash: snapshot.profile.hash, text: snapshot.profile.text.clone() }).await?;
+        store
+            .transact(RegisterProfile {
+                hash: snapshot.profile.hash,
+                text: snapshot.profile.text.clone(),
+            })
+            .await?;
         let nonces = open_nonces(&store, &*clock).await?;
-        let start = Readings { wall: now, database: store.latest_time(), monotonic: clock.monotonic() };
-        let resolver = Resolver::new(&snapshot.config.dns.servers, snapshot.config.dns.timeout.into())
-            .map_err(|e| StartFault::System(e.to_string()))?;
+        let start = Readings {
+            wall: now,
+            database: store.latest_time(),
+            monotonic: clock.monotonic(),
+        };
+        let resolver = Resolver::new(
+            &snapshot.config.dns.servers,
+            snapshot.config.dns.timeout.into(),
+        )
+        .map_err(|e| StartFault::System(e.to_string()))?;
         let shelf = Shelf::default();
-        shelf.put(publication::issuer_path(issuer.id), File::certificate(issuer.der.clone(), now));
-        shelf.put(publication::ROOT_PATH.to_owned(), File::certificate(root_certificate.clone(), now));
+        shelf.put(
+            publication::issuer_path(issuer.id),
+            File::certificate(issuer.der.clone(), now),
+        );
+        shelf.put(
+            publication::ROOT_PATH.to_owned(),
+            File::certificate(root_certificate.clone(), now),
+        );
         let ca = Arc::new(Ca {
             validation: ValidationDriver::new(Validator::new(resolver)),
-            issuance: Issuance::new(IssuanceParts { issuer: Arc::new(issuer), signer, start }),
+            issuance: Issuance::new(IssuanceParts {
+                issuer: Arc::new(issuer),
+                signer,
+                start,
+            }),
             snapshot: ArcSwap::from_pointee(snapshot),
             store,
             nonces,
@@ -258,16 +322,24 @@ impl Node {
         Self::listen(ca, dir, root_certificate).await
     }
 
-    async fn listen(ca: Arc<Ca>, dir: PathBuf, root_certificate: Vec<u8>) -> Result<Self, StartFault> {
+    async fn listen(
+        ca: Arc<Ca>,
+        dir: PathBuf,
+        root_certificate: Vec<u8>,
+    ) -> Result<Self, StartFault> {
         let snapshot = ca.snapshot.load_full();
         let config = &snapshot.config;
         let own = Arc::new(OwnCertificate::default());
         let mut schedules = Vec::new();
         match (&config.tls.certificate, &config.tls.key) {
-            (Some(certificate), Some(key)) => own.from_files(&dir.join(certificate), &dir.join(key))?,
+            (Some(certificate), Some(key)) => {
+                own.from_files(&dir.join(certificate), &dir.join(key))?
+            }
             _ => {
                 own.start(&ca, &dir).await?;
-                schedules.push(tokio::spawn(Arc::clone(&own).run(Arc::clone(&ca), dir.clone())));
+                schedules.push(tokio::spawn(
+                    Arc::clone(&own).run(Arc::clone(&ca), dir.clone()),
+                ));
             }
         }
         CrlPublisher::start(&ca).await;
@@ -275,26 +347,53 @@ impl Node {
         let mut listeners = Vec::new();
         let mut subscribers = Vec::new();
         for address in &config.listen.subscribers {
-            let (bound, task) = frontend::listen(Arc::clone(&ca), *address, Arc::<OwnCertificate>::clone(&own), stopped.clone())
-                .map_err(|source| StartFault::Listen { what: "subscribers", address: address.to_string(), source })?;
+            let (bound, task) = frontend::listen(
+                Arc::clone(&ca),
+                *address,
+                Arc::<OwnCertificate>::clone(&own),
+                stopped.clone(),
+            )
+            .map_err(|source| StartFault::Listen {
+                what: "subscribers",
+                address: address.to_string(),
+                source,
+            })?;
             subscribers.push(bound);
             listeners.push(task);
         }
         let mut published = Vec::new();
         for address in &config.listen.publication {
             let (bound, task) = publication::listen(Arc::clone(&ca), *address, stopped.clone())
-                .map_err(|source| StartFault::Listen { what: "publication", address: address.to_string(), source })?;
+                .map_err(|source| StartFault::Listen {
+                    what: "publication",
+                    address: address.to_string(),
+                    source,
+                })?;
             published.push(bound);
             listeners.push(task);
         }
         let socket = dir.join(operator::SOCKET);
-        let task = operator::listen(Arc::clone(&ca), &socket, stopped)
-            .map_err(|source| StartFault::Listen { what: "operator", address: socket.display().to_string(), source })?;
+        let task = operator::listen(Arc::clone(&ca), &socket, stopped).map_err(|source| {
+            StartFault::Listen {
+                what: "operator",
+                address: socket.display().to_string(),
+                source,
+            }
+        })?;
         listeners.push(task);
         schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
         schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
         let own = config.tls.certificate.is_none().then_some(own);
-        Ok(Self { ca, stop, listeners, schedules, own, root_certificate, subscribers, publication: published })
+        Ok(Self {
+            ca,
+            stop,
+            listeners,
+            schedules,
+            own,
+            root_certificate,
+            subscribers,
+            publication: published,
+        })
     }
 
     /// The CA behind the listeners, for tests in the same process.
@@ -329,13 +428,27 @@ impl Node {
             ("tls", old.config.tls != config.tls),
             ("dns", old.config.dns != config.dns),
         ];
-        let changed: Vec<&str> = fixed.iter().filter(|(_, c)| *c).map(|(name, _)| *name).collect();
+        let changed: Vec<&str> = fixed
+            .iter()
+            .filter(|(_, c)| *c)
+            .map(|(name, _)| *name)
+            .collect();
         if !changed.is_empty() {
-            return Err(format!("a change of {} takes effect only by a restart; nothing was changed", changed.join(", ")));
+            return Err(format!(
+                "a change of {} takes effect only by a restart; nothing was changed",
+                changed.join(", ")
+            ));
         }
         let snapshot = Snapshot::build(config, blocked, self.ca.issuance.issuer())?;
-        let profile = RegisterProfile { hash: snapshot.profile.hash, text: snapshot.profile.text.clone() };
-        self.ca.store.transact(profile).await.map_err(|e| e.to_string())?;
+        let profile = RegisterProfile {
+            hash: snapshot.profile.hash,
+            text: snapshot.profile.text.clone(),
+        };
+        self.ca
+            .store
+            .transact(profile)
+            .await
+            .map_err(|e| e.to_string())?;
         self.ca.limits.set(snapshot.config.limits.clone());
         self.ca.snapshot.store(Arc::new(snapshot));
         info!("configuration reloaded");
@@ -356,9 +469,15 @@ impl Node {
         })
         .await;
         if drained.is_err() {
-            warn!("stopped with requests still open after {} s", DRAIN.as_secs());
+            warn!(
+                "stopped with requests still open after {} s",
+                DRAIN.as_secs()
+            );
         }
-        let window = self.ca.nonces.save(self.ca.clock.monotonic(), self.ca.clock.wall());
+        let window = self
+            .ca
+            .nonces
+            .save(self.ca.clock.monotonic(), self.ca.clock.wall());
         if let Err(error) = self.ca.store.save_nonce_window(&window).await {
             warn!(%error, "the nonce window was not saved; clients will be told badNonce once");
         }
@@ -388,7 +507,12 @@ fn seed() -> Result<IdSeed, StartFault> {
 /// Goes on with what another incarnation began, or ends it with a reason.
 async fn take_over(ca: &Arc<Ca>) {
     loop {
-        let take = TakeOver { boot: ca.boot, lease: LEASE, limit: CHUNK, now: ca.clock.wall() };
+        let take = TakeOver {
+            boot: ca.boot,
+            lease: LEASE,
+            limit: CHUNK,
+            now: ca.clock.wall(),
+        };
         let (resumed, more) = match ca.store.transact(take).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -398,7 +522,10 @@ async fn take_over(ca: &Arc<Ca>) {
         };
         for work in resumed {
             match work {
-                Resumed::Validation { work, authorization } => {
+                Resumed::Validation {
+                    work,
+                    authorization,
+                } => {
                     info!(name = %authorization.identifier, attempt = work.attempts, "validation taken over");
                     ca.validation.resume(ca, &work, &authorization);
                 }
@@ -420,7 +547,10 @@ async fn housekeeping(ca: Arc<Ca>) {
         tokio::time::sleep(SWEEP_TICK).await;
         take_over(&ca).await;
         let config = &ca.snapshot.load_full().config;
-        let policy = SweepPolicy { orders_after: config.sweep.orders_after.into(), audit_after: config.sweep.audit_after.into() };
+        let policy = SweepPolicy {
+            orders_after: config.sweep.orders_after.into(),
+            audit_after: config.sweep.audit_after.into(),
+        };
         loop {
             match ca.store.sweep(ca.clock.wall(), &policy, CHUNK).await {
                 Ok(report) if report.more => {}

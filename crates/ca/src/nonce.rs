@@ -63,7 +63,9 @@ pub struct Nonces {
 
 impl std::fmt::Debug for Nonces {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Nonces").field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Nonces")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,9 +82,22 @@ impl Nonces {
         Ok(Self::from_parts(window, secret, 0, 0, Used::default()))
     }
 
-    fn from_parts(window: [u8; WINDOW], secret: Zeroizing<[u8; SECRET]>, base: u32, next: u64, used: Used) -> Self {
+    fn from_parts(
+        window: [u8; WINDOW],
+        secret: Zeroizing<[u8; SECRET]>,
+        base: u32,
+        next: u64,
+        used: Used,
+    ) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref());
-        Self { window, secret, key, base, next: AtomicU64::new(next), used: Mutex::new(used) }
+        Self {
+            window,
+            secret,
+            key,
+            base,
+            next: AtomicU64::new(next),
+            used: Mutex::new(used),
+        }
     }
 
     /// Makes a nonce. `now` is monotonic.
@@ -126,7 +141,11 @@ impl Nonces {
             return Err(NonceRefusal::Expired);
         }
         let minted = self.next.load(Ordering::Relaxed);
-        if self.used().spend(counter, minted, today) { Ok(()) } else { Err(NonceRefusal::Used) }
+        if self.used().spend(counter, minted, today) {
+            Ok(())
+        } else {
+            Err(NonceRefusal::Used)
+        }
     }
 
     /// Octets that the used ones occupy.
@@ -146,7 +165,9 @@ impl Nonces {
     #[must_use]
     pub fn save(&self, now: Duration, wall: Timestamp) -> Zeroizing<Vec<u8>> {
         let used = self.used();
-        let mut out = Zeroizing::new(Vec::with_capacity(128 + used.pages.len() * (PAGE_WORDS * 8 + 8)));
+        let mut out = Zeroizing::new(Vec::with_capacity(
+            128 + used.pages.len() * (PAGE_WORDS * 8 + 8),
+        ));
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.window);
         out.extend_from_slice(self.secret.as_ref());
@@ -161,7 +182,8 @@ impl Nonces {
         }
         for (number, page) in &used.pages {
             out.extend_from_slice(&number.to_be_bytes());
-            page.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+            page.iter()
+                .for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
         }
         let tag = hmac::sign(&self.key, &out);
         out.extend_from_slice(tag.as_ref());
@@ -174,7 +196,9 @@ impl Nonces {
     /// # Errors
     /// If the bytes are not a whole saved window.
     pub fn load(saved: &[u8], now: Duration, wall: Timestamp) -> Result<Self, NonceFault> {
-        let (body, tag) = saved.split_last_chunk::<32>().ok_or(NonceFault::Unreadable)?;
+        let (body, tag) = saved
+            .split_last_chunk::<32>()
+            .ok_or(NonceFault::Unreadable)?;
         let mut rest = Reader(body);
         if rest.take::<8>()? != *MAGIC {
             return Err(NonceFault::Unreadable);
@@ -188,7 +212,10 @@ impl Nonces {
         let stopped_at = Timestamp::from_millis(i64::from_be_bytes(rest.take()?));
         let mut used = Used::default();
         for _ in 0..u32::from_be_bytes(rest.take()?) {
-            used.marks.push_back((u32::from_be_bytes(rest.take()?), u64::from_be_bytes(rest.take()?)));
+            used.marks.push_back((
+                u32::from_be_bytes(rest.take()?),
+                u64::from_be_bytes(rest.take()?),
+            ));
         }
         while !rest.0.is_empty() {
             let number = u64::from_be_bytes(rest.take()?);
@@ -199,7 +226,9 @@ impl Nonces {
             used.pages.insert(number, page);
         }
         let down = minutes(wall.since(stopped_at));
-        let base = stopped_minute.saturating_add(down).saturating_sub(minutes(now));
+        let base = stopped_minute
+            .saturating_add(down)
+            .saturating_sub(minutes(now));
         Ok(Self::from_parts(window, secret, base, next, used))
     }
 
@@ -229,11 +258,16 @@ impl Used {
             self.marks.push_back((minute, minted));
             self.retire(minute);
         }
-        let page = self.pages.entry(counter / PAGE_BITS).or_insert_with(|| Box::new([0; PAGE_WORDS]));
+        let page = self
+            .pages
+            .entry(counter / PAGE_BITS)
+            .or_insert_with(|| Box::new([0; PAGE_WORDS]));
         let bit = counter % PAGE_BITS;
         // In range: bit / 64 < PAGE_WORDS by the modulus above.
         #[expect(clippy::cast_possible_truncation, reason = "below PAGE_BITS")]
-        let Some(word) = page.get_mut((bit / 64) as usize) else { return false };
+        let Some(word) = page.get_mut((bit / 64) as usize) else {
+            return false;
+        };
         let mask = 1 << (bit % 64);
         let fresh = *word & mask == 0;
         *word |= mask;
@@ -261,7 +295,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], NonceFault> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(NonceFault::Unreadable)?;
+        let (head, rest) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or(NonceFault::Unreadable)?;
         self.0 = rest;
         Ok(*head)
     }

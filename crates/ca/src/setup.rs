@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub use files::{FileFault, read_public, read_secret};
 pub use host::full_name;
 pub use init::{CertificateReport, InitReport, InitRequest, init};
-pub use load::{Loaded, load, read_blocked, read_config};
+pub use load::{Loaded, load, read_blocked, read_config, root};
 pub use passphrase::{Ask, Passphrase};
 
 use crate::config::ConfigFault;
@@ -56,7 +56,9 @@ pub enum SetupFault {
     #[error("{} has no passphrase in its first line", .0.display())]
     EmptyPassphrase(PathBuf),
     /// Not started by systemd with the credential.
-    #[error("unlock = \"systemd-creds\", but systemd gave no credentials (CREDENTIALS_DIRECTORY is not set)")]
+    #[error(
+        "unlock = \"systemd-creds\", but systemd gave no credentials (CREDENTIALS_DIRECTORY is not set)"
+    )]
     NoCredentials(String),
     /// The key does not open.
     #[error("{} does not open with this passphrase", .0.display())]
@@ -99,14 +101,21 @@ impl SetupFault {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotEmpty { .. } => Some("choose a directory that is empty or not there; nothing is overwritten".to_owned()),
+            Self::NotEmpty { .. } => Some(
+                "choose a directory that is empty or not there; nothing is overwritten".to_owned(),
+            ),
             Self::File(fault) => fault.hint(),
             Self::Preset(_) => Some("preset = \"private\" works today".to_owned()),
-            Self::NoCredentials(name) => {
-                Some(format!("start it as a systemd unit with LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}"))
+            Self::NoCredentials(name) => Some(format!(
+                "start it as a systemd unit with LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}"
+            )),
+            Self::WrongPassphrase(_) => {
+                Some("the passphrase is the one chosen at `cairn ca init`".to_owned())
             }
-            Self::WrongPassphrase(_) => Some("the passphrase is the one chosen at `cairn ca init`".to_owned()),
-            Self::Mismatch { .. } => Some("put back the pair that `cairn ca init` made, or restore both from one backup".to_owned()),
+            Self::Mismatch { .. } => Some(
+                "put back the pair that `cairn ca init` made, or restore both from one backup"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }
@@ -116,7 +125,11 @@ impl SetupFault {
     pub fn is_configuration(&self) -> bool {
         matches!(
             self,
-            Self::Config(_) | Self::Preset(_) | Self::Request(_) | Self::NotEmpty { .. } | Self::File(FileFault::Exposed { .. })
+            Self::Config(_)
+                | Self::Preset(_)
+                | Self::Request(_)
+                | Self::NotEmpty { .. }
+                | Self::File(FileFault::Exposed { .. })
         )
     }
 }

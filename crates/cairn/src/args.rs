@@ -232,8 +232,11 @@ pub(crate) struct Backup {
 pub(crate) struct Restore {
     /// What `cairn ca backup` made
     pub(crate) backup: PathBuf,
-    /// A CA's directory with its keys and cairn.toml, and without a store
+    /// A CA's directory with its keys and cairn.toml, whose server does not run
     pub(crate) dir: PathBuf,
+    /// Restore over a store that is there, and keep that under another name
+    #[arg(long)]
+    pub(crate) replace: bool,
 }
 
 #[cfg(test)]

@@ -1,11 +1,6 @@
 //! Log lines on standard error: one line an event, `key=value` or JSON, whatever requesters put into their names and
 //! headers (T-CA-119).
 
-#![expect(
-    clippy::print_stderr,
-    reason = "log lines are this file's work, as talk is ui.rs's"
-)]
-
 use std::{fmt, io::Write};
 
 use cairn_ca::{

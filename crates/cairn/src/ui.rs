@@ -1,11 +1,5 @@
 //! The only printer: data on standard output, talk on standard error. Colour never carries meaning alone.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "the one place that prints"
-)]
-
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
@@ -120,7 +114,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         text.to_string()
     };
     if error.use_stderr() {
-        eprint!("{text}");
+        written(write!(io::stderr(), "{text}"));
         return ExitCode::from(2);
     }
     written(write!(io::stdout(), "{text}"));

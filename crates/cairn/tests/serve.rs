@@ -33,7 +33,11 @@ impl Drop for Server {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn made() -> (tempfile::TempDir, PathBuf) {
@@ -44,12 +48,27 @@ fn made() -> (tempfile::TempDir, PathBuf) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .args(["ca", "init"])
         .arg(&dir)
-        .args(["--name", "Test", "--url", &url, "--permit-dns", "localhost", "--set", &publication, "--quiet"])
+        .args([
+            "--name",
+            "Test",
+            "--url",
+            &url,
+            "--permit-dns",
+            "localhost",
+            "--set",
+            &publication,
+            "--quiet",
+        ])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(CANARY.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(CANARY.as_bytes())
+        .unwrap();
     assert!(child.wait().unwrap().success());
     (folder, dir)
 }
@@ -58,7 +77,13 @@ fn serve() -> Server {
     let (folder, dir) = made();
     let mut child = spawn(&dir);
     let lines = lines(&mut child);
-    let mut server = Server { _folder: folder, dir, child, lines, said: Vec::new() };
+    let mut server = Server {
+        _folder: folder,
+        dir,
+        child,
+        lines,
+        said: Vec::new(),
+    };
     server.wait_for("cairn ca: serving https://localhost:");
     server
 }
@@ -72,7 +97,12 @@ fn spawn(dir: &Path) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(CANARY.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(CANARY.as_bytes())
+        .unwrap();
     child
 }
 
@@ -90,7 +120,10 @@ fn lines(child: &mut Child) -> Receiver<String> {
 impl Server {
     fn wait_for(&mut self, words: &str) -> String {
         let end = Instant::now() + PATIENCE;
-        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
             self.said.push(line.clone());
             if line.contains(words) {
                 return line;
@@ -109,7 +142,9 @@ impl Server {
 }
 
 fn contains(haystack: &[u8], needle: &str) -> bool {
-    haystack.windows(needle.len()).any(|w| w == needle.as_bytes())
+    haystack
+        .windows(needle.len())
+        .any(|w| w == needle.as_bytes())
 }
 
 #[test]
@@ -120,8 +155,15 @@ fn a_server_keeps_its_passphrase_to_itself_and_leaves_no_core() {
         assert!(!contains(&server.proc(file), CANARY), "{file}");
     }
     let limits = String::from_utf8(server.proc("limits")).unwrap();
-    let core = limits.lines().find(|l| l.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().filter(|w| *w == "0").count(), 2, "{core}");
+    let core = limits
+        .lines()
+        .find(|l| l.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(
+        core.split_whitespace().filter(|w| *w == "0").count(),
+        2,
+        "{core}"
+    );
     // Files of /proc/PID belong to root once the process is not dumpable; for root itself the flag cannot be seen so.
     server.signal(Signal::ABORT);
     let status = server.child.wait().unwrap();
@@ -130,7 +172,11 @@ fn a_server_keeps_its_passphrase_to_itself_and_leaves_no_core() {
     while let Ok(line) = server.lines.recv_timeout(Duration::from_secs(5)) {
         server.said.push(line);
     }
-    assert!(!server.said.join("\n").contains(CANARY), "{}", server.said.join("\n"));
+    assert!(
+        !server.said.join("\n").contains(CANARY),
+        "{}",
+        server.said.join("\n")
+    );
 }
 
 #[test]
@@ -141,7 +187,11 @@ fn a_wrong_configuration_leaves_the_old_one_in_force() {
     std::fs::write(&path, good.replace("names_max = 100", "names_maxx = 100")).unwrap();
     server.signal(Signal::HUP);
     let line = server.wait_for("configuration not reloaded");
-    for part in ["cairn.toml:", "orders.names_maxx", "did you mean orders.names_max?"] {
+    for part in [
+        "cairn.toml:",
+        "orders.names_maxx",
+        "did you mean orders.names_max?",
+    ] {
         assert!(line.contains(part), "{part:?} is not in {line}");
     }
     std::fs::write(&path, good.replace("names_max = 100", "names_max = 10")).unwrap();
@@ -175,11 +225,26 @@ fn status_and_lists_come_from_the_server_and_from_the_store_alone() {
     let mut server = serve();
     let dir = server.dir.to_str().unwrap().to_owned();
     let ask = |words: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_cairn")).arg("ca").args(words).args(["--dir", &dir, "--json"]).output().unwrap();
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(env!("CARGO_BIN_EXE_cairn"))
+            .arg("ca")
+            .args(words)
+            .args(["--dir", &dir, "--json"])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
     };
-    let all: &[&[&str]] = &[&["status"], &["list"], &["list", "orders"], &["list", "accounts"], &["list", "--unconfirmed"]];
+    let all: &[&[&str]] = &[
+        &["status"],
+        &["list"],
+        &["list", "orders"],
+        &["list", "accounts"],
+        &["list", "--unconfirmed"],
+    ];
     let running: Vec<_> = all.iter().map(|words| ask(words)).collect();
     // The listener's own certificate is a certificate like any other.
     let certificates = running[1]["certificates"].as_array().unwrap();
@@ -197,11 +262,21 @@ fn status_and_lists_come_from_the_server_and_from_the_store_alone() {
 fn a_backup_restored_elsewhere_serves_under_a_new_epoch() {
     let mut server = serve();
     let backup = server.dir.with_file_name("backup.db");
-    let cairn = |words: &[&str]| Command::new(env!("CARGO_BIN_EXE_cairn")).arg("ca").args(words).output().unwrap();
+    let cairn = |words: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_cairn"))
+            .arg("ca")
+            .args(words)
+            .output()
+            .unwrap()
+    };
     let dir = server.dir.to_str().unwrap().to_owned();
     let file = backup.to_str().unwrap();
     let output = cairn(&["backup", "--dir", &dir, file]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let again = cairn(&["backup", "--dir", &dir, file]);
     assert_eq!(again.status.code(), Some(1), "a backup was overwritten");
     server.signal(Signal::TERM);
@@ -209,14 +284,28 @@ fn a_backup_restored_elsewhere_serves_under_a_new_epoch() {
     // Another place with the keys and the configuration, without the store.
     let elsewhere = server.dir.with_file_name("elsewhere");
     std::fs::create_dir_all(elsewhere.join("keys")).unwrap();
-    for name in ["cairn.toml", "root.pem", "issuing.pem", "keys/issuing.key.pem"] {
+    for name in [
+        "cairn.toml",
+        "root.pem",
+        "issuing.pem",
+        "keys/issuing.key.pem",
+    ] {
         std::fs::copy(server.dir.join(name), elsewhere.join(name)).unwrap();
     }
     let output = cairn(&["restore", file, elsewhere.to_str().unwrap(), "--json"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let restored: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(restored["epoch"].as_u64().unwrap() >= 2, "{restored}");
-    assert!(!cairn(&["restore", file, elsewhere.to_str().unwrap()]).status.success(), "a store was overwritten");
+    assert!(
+        !cairn(&["restore", file, elsewhere.to_str().unwrap()])
+            .status
+            .success(),
+        "a store was overwritten"
+    );
     server.child = spawn(&elsewhere);
     server.lines = lines(&mut server.child);
     server.wait_for("cairn ca: serving https://localhost:");

@@ -23,9 +23,10 @@ use crate::{
 };
 
 /// The kinds of keys that Cairn makes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum KeyKind {
     /// ECDSA over P-256, signing with SHA-256.
+    #[default]
     P256,
     /// ECDSA over P-384, signing with SHA-384.
     P384,

@@ -54,7 +54,7 @@ pub fn check_key(key: &PublicKey, blocked: &BlockedKeys) -> Result<(), KeyFault>
 
 fn check_rsa(n: &BigUint, e: &BigUint) -> Result<(), KeyFault> {
     let bits = n.bits();
-    if !(2048..=4096).contains(&bits) || bits % 8 != 0 {
+    if !(2048..=4096).contains(&bits) || !bits.is_multiple_of(8) {
         return Err(KeyFault::Size(bits));
     }
     if !n.bit(0) {

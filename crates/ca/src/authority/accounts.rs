@@ -1,5 +1,10 @@
 //! Accounts (RFC 8555 §7.3): find or create, update, deactivate.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use cairn_acme::{
     contact::Contact,
     key::PublicKey,
@@ -48,15 +53,26 @@ pub fn not_valid(status: AccountStatus) -> Problem {
         AccountStatus::Deactivated => "deactivated by its owner",
         _ => "revoked by this server",
     };
-    Problem::new(ProblemType::Unauthorized, format!("the account was {state}; it stays so: register a new key")).status(401)
+    Problem::new(
+        ProblemType::Unauthorized,
+        format!("the account was {state}; it stays so: register a new key"),
+    )
+    .status(401)
 }
 
 /// Finds the key's account or makes one (RFC 8555 §7.3, §7.3.1).
 #[must_use]
-pub fn create(input: &CreateAccount, existing: Option<Account>, is_certificate_key: bool) -> Decision<AccountFound> {
+pub fn create(
+    input: &CreateAccount,
+    existing: Option<Account>,
+    is_certificate_key: bool,
+) -> Decision<AccountFound> {
     if let Some(account) = existing {
         return if account.status == AccountStatus::Valid {
-            Decision::unchanged(AccountFound { account, created: false })
+            Decision::unchanged(AccountFound {
+                account,
+                created: false,
+            })
         } else {
             refuse(input, not_valid(account.status))
         };
@@ -70,10 +86,14 @@ pub fn create(input: &CreateAccount, existing: Option<Account>, is_certificate_k
     if let (Some(terms), false) = (&input.terms_required, input.terms_agreed) {
         let mut problem = Problem::new(
             ProblemType::UserActionRequired,
-            format!("an account needs consent to the terms of service at {terms}: read them, then send termsOfServiceAgreed: true"),
+            format!(
+                "an account needs consent to the terms of service at {terms}: read them, then send termsOfServiceAgreed: true"
+            ),
         );
         problem.instance = Some(terms.clone());
-        problem.links.push(("terms-of-service".to_owned(), terms.clone()));
+        problem
+            .links
+            .push(("terms-of-service".to_owned(), terms.clone()));
         return refuse(input, problem);
     }
     if is_certificate_key {
@@ -100,10 +120,22 @@ pub fn create(input: &CreateAccount, existing: Option<Account>, is_certificate_k
     };
     let changes = Changes {
         insert_accounts: vec![account.clone()],
-        audit: vec![audit(input.now, "account-created", Some(account.id), None, &[("address", &address(&input.requester))])],
+        audit: vec![audit(
+            input.now,
+            "account-created",
+            Some(account.id),
+            None,
+            &[("address", &address(&input.requester))],
+        )],
         ..Changes::default()
     };
-    Decision { changes, answer: Ok(AccountFound { account, created: true }) }
+    Decision {
+        changes,
+        answer: Ok(AccountFound {
+            account,
+            created: true,
+        }),
+    }
 }
 
 fn refuse(input: &CreateAccount, problem: Problem) -> Decision<AccountFound> {
@@ -112,13 +144,25 @@ fn refuse(input: &CreateAccount, problem: Problem) -> Decision<AccountFound> {
         "account-refused",
         None,
         None,
-        &[("address", &address(&input.requester)), ("problem", problem.kind.urn()), ("detail", &problem.detail)],
+        &[
+            ("address", &address(&input.requester)),
+            ("problem", problem.kind.urn()),
+            ("detail", &problem.detail),
+        ],
     );
-    Decision { changes: Changes { audit: vec![row], ..Changes::default() }, answer: Err(problem) }
+    Decision {
+        changes: Changes {
+            audit: vec![row],
+            ..Changes::default()
+        },
+        answer: Err(problem),
+    }
 }
 
 fn address(requester: &Requester) -> String {
-    requester.address.map_or_else(|| "none".to_owned(), |a| a.to_string())
+    requester
+        .address
+        .map_or_else(|| "none".to_owned(), |a| a.to_string())
 }
 
 /// What a POST to the account URL asks for.
@@ -134,31 +178,59 @@ pub struct UpdateAccount {
 /// Changes contacts or deactivates; with the account go its open orders (8555-7.3.6-1). What is being signed is
 /// concluded: the permission was given before.
 #[must_use]
-pub fn update(input: &UpdateAccount, account: Option<Account>, unfinished: Vec<Order>) -> Decision<Account> {
+pub fn update(
+    input: &UpdateAccount,
+    account: Option<Account>,
+    unfinished: Vec<Order>,
+) -> Decision<Account> {
     let Some(mut account) = account else {
-        return Decision::refuse(Problem::new(ProblemType::Unauthorized, "the account is not there"));
+        return Decision::refuse(Problem::new(
+            ProblemType::Unauthorized,
+            "the account is not there",
+        ));
     };
     if account.status != AccountStatus::Valid {
         return Decision::refuse(not_valid(account.status));
     }
     let mut changes = Changes::default();
-    let contacts_change = input.contacts.as_ref().is_some_and(|c| *c != account.contacts);
+    let contacts_change = input
+        .contacts
+        .as_ref()
+        .is_some_and(|c| *c != account.contacts);
     if let Some(contacts) = &input.contacts {
         account.contacts.clone_from(contacts);
     }
     if input.deactivate {
         account.status = AccountStatus::Deactivated;
-        for mut order in unfinished.into_iter().filter(|o| o.state == OrderState::Open) {
+        for mut order in unfinished
+            .into_iter()
+            .filter(|o| o.state == OrderState::Open)
+        {
             order.state = OrderState::Invalid;
             order.error = Some(Problem::unauthorized("the account was deactivated"));
             changes.update_orders.push(order);
         }
-        changes.audit.push(audit(input.now, "account-deactivated", Some(account.id), None, &[("address", &address(&input.requester))]));
+        changes.audit.push(audit(
+            input.now,
+            "account-deactivated",
+            Some(account.id),
+            None,
+            &[("address", &address(&input.requester))],
+        ));
     } else if contacts_change {
-        changes.audit.push(audit(input.now, "account-updated", Some(account.id), None, &[("address", &address(&input.requester))]));
+        changes.audit.push(audit(
+            input.now,
+            "account-updated",
+            Some(account.id),
+            None,
+            &[("address", &address(&input.requester))],
+        ));
     }
     if input.deactivate || contacts_change {
         changes.update_accounts.push(account.clone());
     }
-    Decision { changes, answer: Ok(account) }
+    Decision {
+        changes,
+        answer: Ok(account),
+    }
 }

@@ -1,5 +1,10 @@
 //! Authorizations (RFC 8555 §7.1.4, §7.1.6): how they look from outside, what may be reused, deactivation.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::time::Duration;
 
 use cairn_acme::{
@@ -21,7 +26,11 @@ use crate::{
 #[must_use]
 pub fn view(authorization: &Authorization, now: Timestamp) -> AuthorizationStatus {
     match authorization.status {
-        AuthorizationStatus::Pending | AuthorizationStatus::Valid if authorization.expires <= now => AuthorizationStatus::Expired,
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid
+            if authorization.expires <= now =>
+        {
+            AuthorizationStatus::Expired
+        }
         status => status,
     }
 }
@@ -49,7 +58,13 @@ pub fn pending(
     let challenges = offered
         .iter()
         .filter(|kind| !wildcard || **kind == ChallengeType::Dns01)
-        .map(|kind| Challenge { kind: *kind, status: ChallengeStatus::Pending, validated: None, error: None, key_authorization: None })
+        .map(|kind| Challenge {
+            kind: *kind,
+            status: ChallengeStatus::Pending,
+            validated: None,
+            error: None,
+            key_authorization: None,
+        })
         .collect();
     Authorization {
         id: seed.id,
@@ -71,7 +86,12 @@ pub fn pending(
 /// Whether a valid authorization may stand in for a new one: same method still offered, and living past the order it
 /// joins. Its age counts from the validation, not from the last use (T-CA-46): `expires` was set then.
 #[must_use]
-pub fn reusable(authorization: &Authorization, offered: &[ChallengeType], needed_until: Timestamp, now: Timestamp) -> bool {
+pub fn reusable(
+    authorization: &Authorization,
+    offered: &[ChallengeType],
+    needed_until: Timestamp,
+    now: Timestamp,
+) -> bool {
     view(authorization, now) == AuthorizationStatus::Valid
         && authorization.expires >= needed_until
         && authorization
@@ -120,7 +140,10 @@ pub fn deactivate(
     for mut order in unfinished {
         if order.state == OrderState::Open && order.authorizations.contains(&authorization.id) {
             order.state = OrderState::Invalid;
-            order.error = Some(Problem::unauthorized(format!("the authorization of {} was deactivated", authorization.identifier)));
+            order.error = Some(Problem::unauthorized(format!(
+                "the authorization of {} was deactivated",
+                authorization.identifier
+            )));
             changes.update_orders.push(order);
         }
     }
@@ -132,5 +155,8 @@ pub fn deactivate(
         &[("identifier", &authorization.identifier.to_string())],
     ));
     changes.update_authorizations.push(authorization.clone());
-    Decision { changes, answer: Ok(authorization) }
+    Decision {
+        changes,
+        answer: Ok(authorization),
+    }
 }

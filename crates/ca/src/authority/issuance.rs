@@ -1,6 +1,11 @@
 //! Issuance (RFC 8555 §7.4, design.md §2.6): the proof objects are judged and the one-time permission to sign is given in
 //! one transaction; whoever takes the row over never signs the same bytes again.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::{collections::BTreeSet, time::Duration};
 
 use cairn_acme::{
@@ -14,7 +19,10 @@ use cairn_x509::csr::Csr;
 use super::{accounts, audit, authorizations, no_such_object, orders};
 use crate::{
     id::{AccountId, BootId, OrderId},
-    model::{Account, AuditEvent, Authorization, Certificate, CertificateKey, CertificateState, Order, OrderState, Work, WorkSubject},
+    model::{
+        Account, AuditEvent, Authorization, Certificate, CertificateKey, CertificateState, Order,
+        OrderState, Work, WorkSubject,
+    },
     store::{Changes, Decision},
 };
 
@@ -26,9 +34,15 @@ pub const SERIALS_MAX: u8 = 3;
 pub fn not_ready(status: OrderStatus) -> Problem {
     let why = match status {
         OrderStatus::Pending => "the order is pending: its authorizations are not all valid yet",
-        OrderStatus::Processing => "the order is processing: its certificate is being issued, fetch the order again",
-        OrderStatus::Valid => "the order is valid: its certificate was issued, fetch it from the order's certificate URL",
-        OrderStatus::Invalid => "the order is invalid (see its error and expires members): place a new one",
+        OrderStatus::Processing => {
+            "the order is processing: its certificate is being issued, fetch the order again"
+        }
+        OrderStatus::Valid => {
+            "the order is valid: its certificate was issued, fetch it from the order's certificate URL"
+        }
+        OrderStatus::Invalid => {
+            "the order is invalid (see its error and expires members): place a new one"
+        }
         _ => "the order is not ready",
     };
     Problem::new(ProblemType::OrderNotReady, why)
@@ -45,7 +59,9 @@ pub fn judge_csr(csr: &Csr, identifiers: &[Identifier]) -> Result<(), Problem> {
         return Err(bad("the CSR asks for the TLS feature extension (must-staple), which this profile does not carry".to_owned()));
     }
     if !csr.ip_addresses().is_empty() {
-        return Err(bad("the CSR names IP addresses that the order does not".to_owned()));
+        return Err(bad(
+            "the CSR names IP addresses that the order does not".to_owned()
+        ));
     }
     let ordered: BTreeSet<&Identifier> = identifiers.iter().collect();
     let mut asked = BTreeSet::new();
@@ -58,13 +74,25 @@ pub fn judge_csr(csr: &Csr, identifiers: &[Identifier]) -> Result<(), Problem> {
             Ok(identifier) => {
                 asked.insert(identifier);
             }
-            Err(IdentifierFault::Unsupported(text) | IdentifierFault::Rejected(text) | IdentifierFault::Malformed(text)) => {
+            Err(
+                IdentifierFault::Unsupported(text)
+                | IdentifierFault::Rejected(text)
+                | IdentifierFault::Malformed(text),
+            ) => {
                 return Err(bad(format!("the CSR names what is no DNS name: {text}")));
             }
         }
     }
-    let missing: Vec<String> = ordered.iter().filter(|i| !asked.contains(**i)).map(ToString::to_string).collect();
-    let extra: Vec<String> = asked.iter().filter(|i| !ordered.contains(i)).map(ToString::to_string).collect();
+    let missing: Vec<String> = ordered
+        .iter()
+        .filter(|i| !asked.contains(**i))
+        .map(ToString::to_string)
+        .collect();
+    let extra: Vec<String> = asked
+        .iter()
+        .filter(|i| !ordered.contains(i))
+        .map(ToString::to_string)
+        .collect();
     if missing.is_empty() && extra.is_empty() {
         return Ok(());
     }
@@ -75,12 +103,20 @@ pub fn judge_csr(csr: &Csr, identifiers: &[Identifier]) -> Result<(), Problem> {
     if !extra.is_empty() {
         parts.push(format!("it has {} beside the order", listed(&extra)));
     }
-    Err(bad(format!("the CSR's names are not the order's: {}; make the CSR anew with exactly the order's names", parts.join(", "))))
+    Err(bad(format!(
+        "the CSR's names are not the order's: {}; make the CSR anew with exactly the order's names",
+        parts.join(", ")
+    )))
 }
 
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 5;
-    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }
@@ -133,7 +169,13 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
             Some(input.order),
             &[("problem", problem.kind.urn()), ("detail", &problem.detail)],
         );
-        Decision { changes: Changes { audit: vec![row], ..Changes::default() }, answer: Err(problem) }
+        Decision {
+            changes: Changes {
+                audit: vec![row],
+                ..Changes::default()
+            },
+            answer: Err(problem),
+        }
     };
     match proof.account {
         Some(account) if account.status == AccountStatus::Valid => {}
@@ -152,7 +194,9 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
             1
         }
         Some(generation) => {
-            let ours = proof.work.is_some_and(|w| w.generation == generation && w.boot == input.boot);
+            let ours = proof
+                .work
+                .is_some_and(|w| w.generation == generation && w.boot == input.boot);
             if !ours || order.state != OrderState::Processing {
                 return Decision::refuse(not_ready(OrderStatus::Processing));
             }
@@ -175,20 +219,32 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
     // 8555-7.4-12: by the authorizations as they are now, each of the order's, each for its identifier.
     let proven = order.authorizations.len() == proof.authorizations.len()
         && order.identifiers.len() == proof.authorizations.len()
-        && order.identifiers.iter().zip(&proof.authorizations).all(|(identifier, a)| {
-            a.account == input.account
-                && a.identifier == identifier.base()
-                && a.wildcard == identifier.is_wildcard()
-                && authorizations::view(a, input.now) == AuthorizationStatus::Valid
-        });
-    if !proven || input.certificate.names != order.identifiers || input.certificate.profile_hash != order.profile_hash {
-        return refused(Problem::unauthorized("the order's authorizations no longer hold for each of its names; place a new order"));
+        && order
+            .identifiers
+            .iter()
+            .zip(&proof.authorizations)
+            .all(|(identifier, a)| {
+                a.account == input.account
+                    && a.identifier == identifier.base()
+                    && a.wildcard == identifier.is_wildcard()
+                    && authorizations::view(a, input.now) == AuthorizationStatus::Valid
+            });
+    if !proven
+        || input.certificate.names != order.identifiers
+        || input.certificate.profile_hash != order.profile_hash
+    {
+        return refused(Problem::unauthorized(
+            "the order's authorizations no longer hold for each of its names; place a new order",
+        ));
     }
     order.state = OrderState::Processing;
     order.certificate = Some(input.certificate.key);
     order.attempts = order.attempts.saturating_add(1);
     let work = Work {
-        subject: WorkSubject::Issue { account: input.account, order: input.order },
+        subject: WorkSubject::Issue {
+            account: input.account,
+            order: input.order,
+        },
         boot: input.boot,
         generation,
         attempts: u32::from(order.attempts),
@@ -200,7 +256,10 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
         put_work: vec![work],
         ..Changes::default()
     };
-    Decision { changes, answer: Ok(Permission { order, generation }) }
+    Decision {
+        changes,
+        answer: Ok(Permission { order, generation }),
+    }
 }
 
 /// The signature is there and verified.
@@ -217,9 +276,16 @@ pub struct ConcludeIssuance {
 
 /// Stores the signature and ends the order. A late one, whose serial was given up, changes nothing.
 #[must_use]
-pub fn conclude(input: &ConcludeIssuance, order: Option<Order>, certificate: Option<Certificate>, work: Option<Work>) -> Decision<Order> {
+pub fn conclude(
+    input: &ConcludeIssuance,
+    order: Option<Order>,
+    certificate: Option<Certificate>,
+    work: Option<Work>,
+) -> Decision<Order> {
     let (Some(mut order), Some(mut certificate), Some(work)) = (order, certificate, work) else {
-        return Decision::refuse(Problem::server_internal("the issuance is no longer under way"));
+        return Decision::refuse(Problem::server_internal(
+            "the issuance is no longer under way",
+        ));
     };
     let ours = work.generation == input.generation && work.boot == input.boot;
     if !ours
@@ -227,14 +293,27 @@ pub fn conclude(input: &ConcludeIssuance, order: Option<Order>, certificate: Opt
         || order.certificate != Some(certificate.key)
         || certificate.state != CertificateState::Permitted
     {
-        return Decision::refuse(Problem::server_internal("the signature came after its serial was given up"));
+        return Decision::refuse(Problem::server_internal(
+            "the signature came after its serial was given up",
+        ));
     }
     certificate.state = CertificateState::Issued;
     certificate.signature = Some(input.signature.clone());
     certificate.issued_at = Some(input.now);
     order.state = OrderState::Valid;
-    let names = certificate.names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-    let mut row = audit(input.now, "issued", Some(input.account), Some(input.order), &[("names", &names)]);
+    let names = certificate
+        .names
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
+    let mut row = audit(
+        input.now,
+        "issued",
+        Some(input.account),
+        Some(input.order),
+        &[("names", &names)],
+    );
     row.serial = Some(certificate.key.serial);
     let changes = Changes {
         update_orders: vec![order.clone()],
@@ -243,7 +322,10 @@ pub fn conclude(input: &ConcludeIssuance, order: Option<Order>, certificate: Opt
         audit: vec![row],
         ..Changes::default()
     };
-    Decision { changes, answer: Ok(order) }
+    Decision {
+        changes,
+        answer: Ok(order),
+    }
 }
 
 /// Signing failed, or nobody knows whether it did.
@@ -264,16 +346,33 @@ pub struct FailIssuance {
 /// Gives the serial up: it stays as `unconfirmed`, and the order gets another one or ends. The answer is the work row to
 /// go on with.
 #[must_use]
-pub fn fail(input: &FailIssuance, order: Option<Order>, certificate: Option<Certificate>, work: Option<Work>) -> Decision<Option<Work>> {
+pub fn fail(
+    input: &FailIssuance,
+    order: Option<Order>,
+    certificate: Option<Certificate>,
+    work: Option<Work>,
+) -> Decision<Option<Work>> {
     let (Some(order), Some(work)) = (order, work) else {
         return Decision::unchanged(None);
     };
-    if work.generation != input.generation || work.boot != input.boot || order.state != OrderState::Processing {
+    if work.generation != input.generation
+        || work.boot != input.boot
+        || order.state != OrderState::Processing
+    {
         return Decision::unchanged(None);
     }
-    let (changes, next) =
-        give_up_serial(order, certificate, work, &input.problem, input.try_again, (input.boot, input.lease, input.now));
-    Decision { changes, answer: Ok(next) }
+    let (changes, next) = give_up_serial(
+        order,
+        certificate,
+        work,
+        &input.problem,
+        input.try_again,
+        (input.boot, input.lease, input.now),
+    );
+    Decision {
+        changes,
+        answer: Ok(next),
+    }
 }
 
 /// Takes over an issuance that another process incarnation began: those bytes are never signed again.
@@ -285,7 +384,13 @@ pub fn take_over(
     (boot, lease, now): (BootId, Duration, Timestamp),
 ) -> (Changes, Option<Work>) {
     let Some(order) = order.filter(|o| o.state == OrderState::Processing) else {
-        return (Changes { delete_work: vec![work.subject], ..Changes::default() }, None);
+        return (
+            Changes {
+                delete_work: vec![work.subject],
+                ..Changes::default()
+            },
+            None,
+        );
     };
     let problem = Problem::server_internal(format!(
         "the server was interrupted {SERIALS_MAX} times while it issued this certificate; place a new order"
@@ -306,7 +411,13 @@ fn give_up_serial(
         certificate.state = CertificateState::Unconfirmed;
         let row = AuditEvent {
             serial: Some(certificate.key.serial),
-            ..audit(now, "unconfirmed", Some(order.account), Some(order.id), &[("detail", &problem.detail)])
+            ..audit(
+                now,
+                "unconfirmed",
+                Some(order.account),
+                Some(order.id),
+                &[("detail", &problem.detail)],
+            )
         };
         changes.audit.push(row);
         changes.update_certificates.push(certificate);
@@ -321,7 +432,13 @@ fn give_up_serial(
     order.state = OrderState::Invalid;
     order.certificate = None;
     order.error = Some(problem.clone());
-    changes.audit.push(audit(now, "issuance-failed", Some(order.account), Some(order.id), &[("detail", &problem.detail)]));
+    changes.audit.push(audit(
+        now,
+        "issuance-failed",
+        Some(order.account),
+        Some(order.id),
+        &[("detail", &problem.detail)],
+    ));
     changes.update_orders.push(order);
     changes.delete_work.push(work.subject);
     (changes, None)

@@ -11,7 +11,12 @@ use cairn_x509::{key as x509, weak};
 /// # Errors
 /// `badPublicKey` that says what is wrong with it.
 pub fn judge_account_key(key: &PublicKey, blocked: &weak::BlockedKeys) -> Result<(), Problem> {
-    judge_spki(&key.to_spki_der(), blocked).map_err(|why| Problem::new(ProblemType::BadPublicKey, format!("the account key is refused: {why}")))
+    judge_spki(&key.to_spki_der(), blocked).map_err(|why| {
+        Problem::new(
+            ProblemType::BadPublicKey,
+            format!("the account key is refused: {why}"),
+        )
+    })
 }
 
 /// Judges a certificate's key.
@@ -19,7 +24,12 @@ pub fn judge_account_key(key: &PublicKey, blocked: &weak::BlockedKeys) -> Result
 /// # Errors
 /// `badCSR` that says what is wrong with it.
 pub fn judge_certificate_key(spki_der: &[u8], blocked: &weak::BlockedKeys) -> Result<(), Problem> {
-    judge_spki(spki_der, blocked).map_err(|why| Problem::new(ProblemType::BadCsr, format!("the certificate's key is refused: {why}")))
+    judge_spki(spki_der, blocked).map_err(|why| {
+        Problem::new(
+            ProblemType::BadCsr,
+            format!("the certificate's key is refused: {why}"),
+        )
+    })
 }
 
 fn judge_spki(spki_der: &[u8], blocked: &weak::BlockedKeys) -> Result<(), String> {

@@ -32,6 +32,16 @@ pub fn audit(
     order: Option<OrderId>,
     detail: &[(&str, &str)],
 ) -> AuditEvent {
-    let members = detail.iter().map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v))).collect();
-    AuditEvent { at, event, account, order, serial: None, detail: serde_json::Value::Object(members).to_string() }
+    let members = detail
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), serde_json::Value::from(*v)))
+        .collect();
+    AuditEvent {
+        at,
+        event,
+        account,
+        order,
+        serial: None,
+        detail: serde_json::Value::Object(members).to_string(),
+    }
 }

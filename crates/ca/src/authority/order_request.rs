@@ -66,26 +66,44 @@ pub fn parse(request: &NewOrder, now: Timestamp, bounds: &Bounds) -> Result<Pars
         }
     }
     if !faults.is_empty() {
-        return Err(identifiers_refused(faults.into_iter().map(|(kind, detail)| Subproblem { kind, detail, identifier: None }).collect()));
+        return Err(identifiers_refused(
+            faults
+                .into_iter()
+                .map(|(kind, detail)| Subproblem {
+                    kind,
+                    detail,
+                    identifier: None,
+                })
+                .collect(),
+        ));
     }
     if identifiers.len() > bounds.names_max {
         return Err(too_many(identifiers.len(), bounds.names_max));
     }
     dates(request.not_before, request.not_after, now, bounds)?;
-    Ok(ParsedOrder { identifiers: identifiers.into_iter().collect(), not_before: request.not_before, not_after: request.not_after })
+    Ok(ParsedOrder {
+        identifiers: identifiers.into_iter().collect(),
+        not_before: request.not_before,
+        not_after: request.not_after,
+    })
 }
 
 fn too_many(asked: usize, allowed: usize) -> Problem {
     Problem::new(
         ProblemType::RejectedIdentifier,
-        format!("the order names {asked} identifiers; one certificate carries {allowed} at most: split the order"),
+        format!(
+            "the order names {asked} identifiers; one certificate carries {allowed} at most: split the order"
+        ),
     )
 }
 
 /// One problem for several identifiers; a single fault is told plainly, more become subproblems (RFC 8555 §6.7.1).
 #[must_use]
 pub fn identifiers_refused(mut faults: Vec<Subproblem>) -> Problem {
-    let kind = if faults.iter().all(|f| f.kind == ProblemType::UnsupportedIdentifier) {
+    let kind = if faults
+        .iter()
+        .all(|f| f.kind == ProblemType::UnsupportedIdentifier)
+    {
         ProblemType::UnsupportedIdentifier
     } else {
         ProblemType::RejectedIdentifier
@@ -98,24 +116,42 @@ pub fn identifiers_refused(mut faults: Vec<Subproblem>) -> Problem {
         }
         return problem;
     }
-    let mut problem = Problem::new(kind, format!("{} identifiers were refused; each is named below", faults.len()));
+    let mut problem = Problem::new(
+        kind,
+        format!(
+            "{} identifiers were refused; each is named below",
+            faults.len()
+        ),
+    );
     problem.subproblems = faults;
     problem
 }
 
-fn dates(not_before: Option<Timestamp>, not_after: Option<Timestamp>, now: Timestamp, bounds: &Bounds) -> Result<(), Problem> {
+fn dates(
+    not_before: Option<Timestamp>,
+    not_after: Option<Timestamp>,
+    now: Timestamp,
+    bounds: &Bounds,
+) -> Result<(), Problem> {
     if let Some(start) = not_before {
         if now.since(start) > NOT_BEFORE_SLACK {
-            return Err(Problem::malformed(format!("notBefore {start} lies more than an hour in the past; now is {now}")));
+            return Err(Problem::malformed(format!(
+                "notBefore {start} lies more than an hour in the past; now is {now}"
+            )));
         }
         if start.since(now) > bounds.life {
-            return Err(Problem::malformed(format!("notBefore {start} lies further ahead than a certificate's life")));
+            return Err(Problem::malformed(format!(
+                "notBefore {start} lies further ahead than a certificate's life"
+            )));
         }
     }
     let Some(end) = not_after else { return Ok(()) };
     let start = not_before.unwrap_or(now);
     if end <= start || end <= now {
-        return Err(Problem::malformed(format!("notAfter {end} is not after {}", start.max(now))));
+        return Err(Problem::malformed(format!(
+            "notAfter {end} is not after {}",
+            start.max(now)
+        )));
     }
     if end.since(start) >= bounds.life {
         return Err(Problem::malformed(format!(
@@ -124,7 +160,10 @@ fn dates(not_before: Option<Timestamp>, not_after: Option<Timestamp>, now: Times
         )));
     }
     if end > bounds.issuer_until {
-        return Err(Problem::malformed(format!("notAfter {end} is after the issuer's own end, {}", bounds.issuer_until)));
+        return Err(Problem::malformed(format!(
+            "notAfter {end} is after the issuer's own end, {}",
+            bounds.issuer_until
+        )));
     }
     Ok(())
 }

@@ -1,5 +1,10 @@
 //! Orders (RFC 8555 §7.1.3, §7.4): how they look from outside, creation, reuse.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -21,7 +26,11 @@ use crate::{
 
 /// The status as seen from outside. A stored open order is pending, ready or, once an authorization or its own time
 /// has ended, invalid.
-pub fn view<'a>(order: &Order, authorizations: impl IntoIterator<Item = &'a Authorization>, now: Timestamp) -> OrderStatus {
+pub fn view<'a>(
+    order: &Order,
+    authorizations: impl IntoIterator<Item = &'a Authorization>,
+    now: Timestamp,
+) -> OrderStatus {
     match order.state {
         OrderState::Valid => return OrderStatus::Valid,
         OrderState::Invalid => return OrderStatus::Invalid,
@@ -42,7 +51,10 @@ pub fn view<'a>(order: &Order, authorizations: impl IntoIterator<Item = &'a Auth
 
 /// The wire's word for a status.
 pub(crate) fn word(status: &impl Serialize) -> String {
-    serde_json::to_value(status).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(status)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 /// Equal for two requests that ask for the same thing; orders with equal fingerprints are still compared member by
@@ -141,8 +153,14 @@ pub fn create(
         None => return Decision::refuse(no_such_object("account")),
     }
     for (order, authorizations) in candidates {
-        if same_request(input, &order) && view(&order, &authorizations, input.now) != OrderStatus::Invalid {
-            return Decision::unchanged(OrderPlaced { order, authorizations, created: false });
+        if same_request(input, &order)
+            && view(&order, &authorizations, input.now) != OrderStatus::Invalid
+        {
+            return Decision::unchanged(OrderPlaced {
+                order,
+                authorizations,
+                created: false,
+            });
         }
     }
     if input.authorization_seeds.len() != input.identifiers.len() {
@@ -152,11 +170,21 @@ pub fn create(
     let mut changes = Changes::default();
     let mut authorizations = Vec::with_capacity(input.identifiers.len());
     let mut order_expires = expires;
-    for ((identifier, seed), valid) in input.identifiers.iter().zip(&input.authorization_seeds).zip(valid) {
+    for ((identifier, seed), valid) in input
+        .identifiers
+        .iter()
+        .zip(&input.authorization_seeds)
+        .zip(valid)
+    {
         // A reused authorization must live past the order; a quarter of the order's life is enough, for the order then
         // ends with it.
         let reused = valid.filter(|a| {
-            authorizations::reusable(a, &input.policy.challenges, input.now.plus(input.policy.order_life / 4), input.now)
+            authorizations::reusable(
+                a,
+                &input.policy.challenges,
+                input.now.plus(input.policy.order_life / 4),
+                input.now,
+            )
         });
         let authorization = match reused {
             Some(authorization) => {
@@ -170,7 +198,10 @@ pub fn create(
                     identifier,
                     &input.policy.challenges,
                     input.now,
-                    input.policy.pending_authorization_life.min(input.policy.order_life),
+                    input
+                        .policy
+                        .pending_authorization_life
+                        .min(input.policy.order_life),
                 );
                 changes.insert_authorizations.push(made.clone());
                 made
@@ -198,7 +229,14 @@ pub fn create(
         created_at: input.now,
     };
     changes.insert_orders.push(order.clone());
-    Decision { changes, answer: Ok(OrderPlaced { order, authorizations, created: true }) }
+    Decision {
+        changes,
+        answer: Ok(OrderPlaced {
+            order,
+            authorizations,
+            created: true,
+        }),
+    }
 }
 
 /// Marks an open order whose time has passed, for the sweeper; one row and its audit.
@@ -208,7 +246,19 @@ pub fn expire(mut order: Order, now: Timestamp) -> Option<Changes> {
         return None;
     }
     order.state = OrderState::Invalid;
-    order.error = Some(Problem::malformed("the order expired before it was finalized"));
-    let row = audit(now, "order-expired", Some(order.account), Some(order.id), &[]);
-    Some(Changes { update_orders: vec![order], audit: vec![row], ..Changes::default() })
+    order.error = Some(Problem::malformed(
+        "the order expired before it was finalized",
+    ));
+    let row = audit(
+        now,
+        "order-expired",
+        Some(order.account),
+        Some(order.id),
+        &[],
+    );
+    Some(Changes {
+        update_orders: vec![order],
+        audit: vec![row],
+        ..Changes::default()
+    })
 }

@@ -29,11 +29,15 @@ impl NamePolicy {
                 self.fault(identifier).map(|detail| Subproblem {
                     kind: ProblemType::RejectedIdentifier,
                     detail,
-                    identifier: Some(identifier.clone()),
+                    identifier: Some(identifier.clone().into()),
                 })
             })
             .collect();
-        if faults.is_empty() { Ok(()) } else { Err(identifiers_refused(faults)) }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(identifiers_refused(faults))
+        }
     }
 
     fn fault(&self, identifier: &Identifier) -> Option<String> {
@@ -42,15 +46,20 @@ impl NamePolicy {
             _ => return Some(format!("{identifier}: only DNS names are issued for here")),
         };
         // 5280-4.2.1.10-1: outside the constraints no client would accept the certificate.
-        if !self.permitted_dns.is_empty() && !self.permitted_dns.iter().any(|p| name.is_subdomain_of(p)) {
-            let permitted: Vec<String> = self.permitted_dns.iter().map(ToString::to_string).collect();
+        if !self.permitted_dns.is_empty()
+            && !self.permitted_dns.iter().any(|p| name.is_subdomain_of(p))
+        {
+            let permitted: Vec<String> =
+                self.permitted_dns.iter().map(ToString::to_string).collect();
             return Some(format!(
                 "{identifier}: this CA may sign only for {} and below (its certificate's name constraints); order such a name or use another CA",
                 permitted.join(", ")
             ));
         }
         if name.label_count() < 2 && !self.known_suffixes.iter().any(|s| name.is_subdomain_of(s)) {
-            return Some(format!("{identifier}: a name of one label belongs to nobody; use a full domain name, or let the operator add a [[names]] rule for it"));
+            return Some(format!(
+                "{identifier}: a name of one label belongs to nobody; use a full domain name, or let the operator add a [[names]] rule for it"
+            ));
         }
         None
     }

@@ -2,6 +2,11 @@
 //! conclusion is conditional on the generation of its work row, and on an authorization that is still pending: a late
 //! result never revives a deactivated, expired or invalid one (T-CA-43).
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::time::Duration;
 
 use cairn_acme::{
@@ -33,7 +38,11 @@ impl Target {
     /// The subject of its work row.
     #[must_use]
     pub fn subject(&self) -> WorkSubject {
-        WorkSubject::Validate { account: self.account, authorization: self.authorization, challenge: self.challenge }
+        WorkSubject::Validate {
+            account: self.account,
+            authorization: self.authorization,
+            challenge: self.challenge,
+        }
     }
 }
 
@@ -72,11 +81,22 @@ pub fn begin(
     let Some(mut authorization) = authorization else {
         return Decision::refuse(no_such_object("challenge"));
     };
-    let running = work.is_some() || authorization.challenges.iter().any(|c| c.status == ChallengeStatus::Processing);
+    let running = work.is_some()
+        || authorization
+            .challenges
+            .iter()
+            .any(|c| c.status == ChallengeStatus::Processing);
     if running || authorizations::view(&authorization, input.now) != AuthorizationStatus::Pending {
-        return Decision::unchanged(ValidationBegun { authorization, generation: None });
+        return Decision::unchanged(ValidationBegun {
+            authorization,
+            generation: None,
+        });
     }
-    let Some(challenge) = authorization.challenges.iter_mut().find(|c| c.kind == input.target.challenge) else {
+    let Some(challenge) = authorization
+        .challenges
+        .iter_mut()
+        .find(|c| c.kind == input.target.challenge)
+    else {
         return Decision::refuse(no_such_object("challenge"));
     };
     challenge.status = ChallengeStatus::Processing;
@@ -88,9 +108,18 @@ pub fn begin(
         attempts: 1,
         until: input.now.plus(input.lease),
     };
-    let changes =
-        Changes { update_authorizations: vec![authorization.clone()], put_work: vec![work], ..Changes::default() };
-    Decision { changes, answer: Ok(ValidationBegun { authorization, generation: Some(1) }) }
+    let changes = Changes {
+        update_authorizations: vec![authorization.clone()],
+        put_work: vec![work],
+        ..Changes::default()
+    };
+    Decision {
+        changes,
+        answer: Ok(ValidationBegun {
+            authorization,
+            generation: Some(1),
+        }),
+    }
 }
 
 /// One attempt failed and another follows: its error is shown while the challenge is `processing` (8555-8.2-2).
@@ -121,16 +150,26 @@ pub fn note_attempt(
     let mut changes = Changes::default();
     if authorizations::view(&authorization, input.now) != AuthorizationStatus::Pending {
         changes.delete_work.push(work.subject);
-        return Decision { changes, answer: Ok(None) };
+        return Decision {
+            changes,
+            answer: Ok(None),
+        };
     }
-    if let Some(challenge) = authorization.challenges.iter_mut().find(|c| c.kind == input.target.challenge) {
+    if let Some(challenge) = authorization
+        .challenges
+        .iter_mut()
+        .find(|c| c.kind == input.target.challenge)
+    {
         challenge.error = Some(input.error.clone());
     }
     authorization.trace = Some(input.trace.clone());
     work.until = input.now.plus(input.lease);
     changes.put_work.push(work);
     changes.update_authorizations.push(authorization.clone());
-    Decision { changes, answer: Ok(Some(authorization)) }
+    Decision {
+        changes,
+        answer: Ok(Some(authorization)),
+    }
 }
 
 /// The end of a validation.
@@ -168,17 +207,34 @@ pub fn conclude(
     if !ours {
         return Decision::unchanged(authorization);
     }
-    let mut changes = Changes { delete_work: work.into_iter().map(|w| w.subject).collect(), ..Changes::default() };
+    let mut changes = Changes {
+        delete_work: work.into_iter().map(|w| w.subject).collect(),
+        ..Changes::default()
+    };
     let account_valid = account.is_some_and(|a| a.status == AccountStatus::Valid);
-    if !account_valid || authorizations::view(&authorization, input.now) != AuthorizationStatus::Pending {
-        return Decision { changes, answer: Ok(authorization) };
+    if !account_valid
+        || authorizations::view(&authorization, input.now) != AuthorizationStatus::Pending
+    {
+        return Decision {
+            changes,
+            answer: Ok(authorization),
+        };
     }
-    let Some(position) = authorization.challenges.iter().position(|c| c.kind == input.target.challenge) else {
-        return Decision { changes, answer: Ok(authorization) };
+    let Some(position) = authorization
+        .challenges
+        .iter()
+        .position(|c| c.kind == input.target.challenge)
+    else {
+        return Decision {
+            changes,
+            answer: Ok(authorization),
+        };
     };
     // A decided authorization lists the challenge that decided it (8555-7.1.4-1).
     let mut challenge = authorization.challenges.swap_remove(position);
-    challenge.key_authorization.get_or_insert_with(|| input.key_authorization.clone());
+    challenge
+        .key_authorization
+        .get_or_insert_with(|| input.key_authorization.clone());
     authorization.trace = Some(input.trace.clone());
     match &input.outcome {
         Ok(evidence) => {
@@ -205,17 +261,26 @@ pub fn conclude(
                 ],
             ));
             if let Some(order) = order {
-                changes.update_orders.extend(invalidated(order, &authorization, problem));
+                changes
+                    .update_orders
+                    .extend(invalidated(order, &authorization, problem));
             }
         }
     }
     authorization.challenges = vec![challenge];
     changes.update_authorizations.push(authorization.clone());
-    Decision { changes, answer: Ok(authorization) }
+    Decision {
+        changes,
+        answer: Ok(authorization),
+    }
 }
 
 /// The order that an invalid authorization takes with it.
-fn invalidated(mut order: Order, authorization: &Authorization, problem: &Problem) -> Option<Order> {
+fn invalidated(
+    mut order: Order,
+    authorization: &Authorization,
+    problem: &Problem,
+) -> Option<Order> {
     if order.state != OrderState::Open {
         return None;
     }
@@ -237,10 +302,14 @@ pub fn take_over(
     (boot, lease, now): (BootId, Duration, Timestamp),
 ) -> (Changes, Option<(Work, Authorization)>) {
     let mut changes = Changes::default();
-    let WorkSubject::Validate { challenge: kind, .. } = work.subject else {
+    let WorkSubject::Validate {
+        challenge: kind, ..
+    } = work.subject
+    else {
         return (changes, None);
     };
-    let pending = authorization.filter(|a| authorizations::view(a, now) == AuthorizationStatus::Pending);
+    let pending =
+        authorization.filter(|a| authorizations::view(a, now) == AuthorizationStatus::Pending);
     let Some(mut authorization) = pending else {
         changes.delete_work.push(work.subject);
         return (changes, None);
@@ -265,7 +334,9 @@ pub fn take_over(
             &[("identifier", &authorization.identifier.to_string())],
         ));
         if let Some(order) = order {
-            changes.update_orders.extend(invalidated(order, &authorization, &problem));
+            changes
+                .update_orders
+                .extend(invalidated(order, &authorization, &problem));
         }
         changes.update_authorizations.push(authorization);
         changes.delete_work.push(work.subject);

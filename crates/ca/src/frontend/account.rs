@@ -24,7 +24,10 @@ use crate::{
 };
 
 /// newAccount: makes or finds the account of the key that signed (RFC 8555 §7.3, §7.3.1).
-pub(crate) async fn create(context: &Context, request: Verified<Raw, PublicKey>) -> Result<Answer, Problem> {
+pub(crate) async fn create(
+    context: &Context,
+    request: Verified<Raw, PublicKey>,
+) -> Result<Answer, Problem> {
     let request = request.object::<NewAccount>()?;
     let (wanted, key) = (request.payload(), request.signer());
     keys::judge_account_key(key, &context.snapshot.blocked)?;
@@ -45,10 +48,16 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw, PublicKey>)
         requester: context.requester(),
         now: context.now,
     };
-    let found = context.ca.store.transact(create).await.map_err(problem::of_transaction);
+    let found = context
+        .ca
+        .store
+        .transact(create)
+        .await
+        .map_err(problem::of_transaction);
     let found = match (found, contacts) {
         (Err(refusal), Err(fault))
-            if refusal.kind == ProblemType::AccountDoesNotExist && !wanted.only_return_existing.unwrap_or(false) =>
+            if refusal.kind == ProblemType::AccountDoesNotExist
+                && !wanted.only_return_existing.unwrap_or(false) =>
         {
             return Err(fault);
         }
@@ -57,7 +66,11 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw, PublicKey>)
     if found.created {
         tracing::info!(target: "cairn", account = %found.account.id, address = %context.address, "account created");
     }
-    let status = if found.created { StatusCode::CREATED } else { StatusCode::OK };
+    let status = if found.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok(show(&found.account, status).location(&found.account.url))
 }
 
@@ -65,7 +78,9 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw, PublicKey>)
 pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<Answer, Problem> {
     // 8555-7.3.2-2: the same for another's account and for one that does not exist.
     if context.route != Route::Account(request.signer().id) {
-        return Err(Problem::unauthorized("an account is shown to its own key alone"));
+        return Err(Problem::unauthorized(
+            "an account is shown to its own key alone",
+        ));
     }
     if request.is_fetch() {
         return Ok(show(request.signer(), StatusCode::OK));
@@ -73,7 +88,11 @@ pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<An
     let request = request.object::<AccountUpdate>()?;
     let wanted = request.payload();
     let deactivate = wanted.status.as_deref() == Some("deactivated");
-    let contacts = wanted.contact.as_deref().map(|given| contacts(context, given)).transpose()?;
+    let contacts = wanted
+        .contact
+        .as_deref()
+        .map(|given| contacts(context, given))
+        .transpose()?;
     let update = UpdateAccount {
         account: request.signer().id,
         contacts,
@@ -81,7 +100,12 @@ pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<An
         requester: context.requester(),
         now: context.now,
     };
-    let account = context.ca.store.transact(update).await.map_err(problem::of_transaction)?;
+    let account = context
+        .ca
+        .store
+        .transact(update)
+        .await
+        .map_err(problem::of_transaction)?;
     if deactivate {
         tracing::info!(target: "cairn", account = %account.id, address = %context.address, "account deactivated");
     }
@@ -89,7 +113,10 @@ pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<An
 }
 
 fn contacts(context: &Context, given: &[String]) -> Result<Vec<Contact>, Problem> {
-    Ok(Contact::parse_all(given, context.snapshot.config.accounts.contacts_max)?)
+    Ok(Contact::parse_all(
+        given,
+        context.snapshot.config.accounts.contacts_max,
+    )?)
 }
 
 fn spki_sha256(key: &PublicKey) -> [u8; 32] {

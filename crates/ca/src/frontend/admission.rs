@@ -3,55 +3,62 @@
 //! directory, CRLs and health, is not asked.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use cairn_acme::problem::{Problem, ProblemType};
 
-use crate::config;
+use crate::{
+    config,
+    store::{RequestInProgress, Store},
+};
 
 /// When an overloaded server may be asked again.
 const COME_AGAIN: Duration = Duration::from_secs(2);
 
-/// How many requests are in work.
-#[derive(Debug, Default)]
-pub struct Progress(AtomicUsize);
-
-impl Progress {
-    /// How many there are.
-    #[must_use]
-    pub fn now(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+/// Lets a request in, or tells it to come again.
+pub(crate) fn judge(
+    in_work: usize,
+    queue_age: Duration,
+    bounds: &config::Limits,
+) -> Result<(), Problem> {
+    if in_work < bounds.requests_in_flight && queue_age <= Duration::from(bounds.queue_age) {
+        return Ok(());
     }
-
-    fn enter(&self) -> usize {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn leave(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+    Err(Problem::new(
+        ProblemType::ServerInternal,
+        "the server has more requests than it can finish soon; nothing was done, come again",
+    )
+    .status(503)
+    .retry_after(COME_AGAIN))
 }
 
-/// A request's place among those in work; given back when dropped.
+/// A request's place among those in work; given back when dropped. Taken once the body is there: a client that sends
+/// slowly holds a connection, and nothing that others wait for.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Progress>);
+pub(crate) struct Place {
+    store: Store,
+    /// None while the request is held.
+    counted: Mutex<Option<RequestInProgress>>,
+}
 
 impl Place {
-    /// While an answer is held it is no work; the guard takes the place again.
+    pub(crate) fn enter(store: &Store) -> Self {
+        Self {
+            store: store.clone(),
+            counted: Mutex::new(Some(store.request())),
+        }
+    }
+
+    /// While an answer is held it is no work, and no company for a batch of the writer; the guard takes the place again.
     pub(crate) fn pause(&self) -> Paused<'_> {
-        self.0.leave();
+        self.set(None);
         Paused(self)
     }
-}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.leave();
+    fn set(&self, counted: Option<RequestInProgress>) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = counted;
     }
 }
 
@@ -61,23 +68,8 @@ pub(crate) struct Paused<'a>(&'a Place);
 
 impl Drop for Paused<'_> {
     fn drop(&mut self) {
-        self.0.0.enter();
+        self.0.set(Some(self.0.store.request()));
     }
-}
-
-/// Lets a request in, or tells it to come again.
-pub(crate) fn admit(progress: &Arc<Progress>, bounds: &config::Limits, queue_age: Duration) -> Result<Place, Problem> {
-    let before = progress.enter();
-    let place = Place(Arc::clone(progress));
-    if before >= bounds.requests_in_flight || queue_age > bounds.queue_age.into() {
-        return Err(Problem::new(
-            ProblemType::ServerInternal,
-            "the server has more requests than it can finish soon; nothing was done, come again",
-        )
-        .status(503)
-        .retry_after(COME_AGAIN));
-    }
-    Ok(place)
 }
 
 #[cfg(test)]
@@ -86,22 +78,19 @@ mod tests {
     use crate::config::Span;
 
     #[test]
-    fn requests_over_the_bound_are_told_to_come_again_and_leave_no_count() {
-        let progress = Arc::new(Progress::default());
-        let bounds = config::Limits { requests_in_flight: 2, queue_age: Span::from_millis(100), ..Default::default() };
-        let first = admit(&progress, &bounds, Duration::ZERO).unwrap();
-        let _second = admit(&progress, &bounds, Duration::ZERO).unwrap();
-        let refused = admit(&progress, &bounds, Duration::ZERO).unwrap_err();
-        assert_eq!((refused.status, refused.retry_after), (503, Some(COME_AGAIN)));
-        assert_eq!(progress.now(), 2);
-        {
-            let _held = first.pause();
-            assert_eq!(progress.now(), 1, "a held answer is no work");
-            assert!(admit(&progress, &bounds, Duration::ZERO).is_ok());
+    fn requests_over_a_bound_are_told_to_come_again() {
+        let bounds = config::Limits {
+            requests_in_flight: 2,
+            queue_age: Span::from_millis(100),
+            ..Default::default()
+        };
+        assert!(judge(1, Duration::from_millis(100), &bounds).is_ok());
+        for (in_work, queue_age) in [(2, Duration::ZERO), (0, Duration::from_millis(101))] {
+            let refused = judge(in_work, queue_age, &bounds).unwrap_err();
+            assert_eq!(
+                (refused.status, refused.retry_after),
+                (503, Some(COME_AGAIN))
+            );
         }
-        assert_eq!(progress.now(), 2);
-        drop(first);
-        assert!(admit(&progress, &bounds, Duration::from_millis(101)).is_err(), "an old queue");
-        assert_eq!(progress.now(), 1);
     }
 }

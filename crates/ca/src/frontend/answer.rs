@@ -48,7 +48,8 @@ impl Answer {
 
     /// A problem document (RFC 8555 §6.7) with the headers that it asks for.
     pub(crate) fn problem(problem: &Problem) -> Self {
-        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = Self::with(status, PROBLEM, problem.to_json());
         if let Some(wait) = problem.retry_after {
             answer = answer.retry_after(wait);
@@ -60,7 +61,10 @@ impl Answer {
             answer = answer.link(url, relation);
         }
         if let Some(methods) = problem.allow {
-            answer.response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+            answer
+                .response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         answer
     }
@@ -82,7 +86,9 @@ impl Answer {
     /// Adds Retry-After in whole seconds, rounded up and one at the least.
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         let seconds = (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1);
-        self.response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        self.response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         self
     }
 
@@ -93,14 +99,20 @@ impl Answer {
 
     /// The whole response: with a fresh nonce if there is one, a link to the directory unless it is the directory, and
     /// nothing of it for caches (T-CA-26).
-    pub(crate) fn finish(mut self, nonce: Option<&str>, directory: Option<&str>) -> Response<Full<Bytes>> {
+    pub(crate) fn finish(
+        mut self,
+        nonce: Option<&str>,
+        directory: Option<&str>,
+    ) -> Response<Full<Bytes>> {
         if let Some(nonce) = nonce {
             self.insert(REPLAY_NONCE, nonce);
         }
         if let Some(directory) = directory {
             self = self.link(directory, "index");
         }
-        self.response.headers_mut().insert(header::CACHE_CONTROL, NO_STORE);
+        self.response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, NO_STORE);
         self.response
     }
 
@@ -119,21 +131,40 @@ mod tests {
     #[test]
     fn a_problem_carries_its_headers_and_the_urn() {
         // 8555-6.7-1 T-CA-26
-        let problem = Problem::rate_limited("slow down").retry_after(Duration::from_millis(1500)).link("help", "https://ca.test/help");
-        let response = Answer::problem(&problem).finish(Some("abc"), Some("https://ca.test/directory"));
+        let problem = Problem::rate_limited("slow down")
+            .retry_after(Duration::from_millis(1500))
+            .link("help", "https://ca.test/help");
+        let response =
+            Answer::problem(&problem).finish(Some("abc"), Some("https://ca.test/directory"));
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         let header = |name: &str| response.headers().get(name).unwrap().to_str().unwrap();
         assert_eq!(header("content-type"), "application/problem+json");
         assert_eq!(header("retry-after"), "2");
         assert_eq!(header("replay-nonce"), "abc");
         assert_eq!(header("cache-control"), "no-store");
-        let links: Vec<_> = response.headers().get_all("link").iter().map(|l| l.to_str().unwrap()).collect();
-        assert_eq!(links, ["<https://ca.test/help>;rel=\"help\"", "<https://ca.test/directory>;rel=\"index\""]);
+        let links: Vec<_> = response
+            .headers()
+            .get_all("link")
+            .iter()
+            .map(|l| l.to_str().unwrap())
+            .collect();
+        assert_eq!(
+            links,
+            [
+                "<https://ca.test/help>;rel=\"help\"",
+                "<https://ca.test/directory>;rel=\"index\""
+            ]
+        );
     }
 
     #[test]
     fn header_values_with_line_breaks_are_left_out() {
-        let response = Answer::empty(StatusCode::OK).location("https://x/\r\nSet-Cookie: a").finish(None, None);
-        assert!(response.headers().get("location").is_none() && response.headers().get("set-cookie").is_none());
+        let response = Answer::empty(StatusCode::OK)
+            .location("https://x/\r\nSet-Cookie: a")
+            .finish(None, None);
+        assert!(
+            response.headers().get("location").is_none()
+                && response.headers().get("set-cookie").is_none()
+        );
     }
 }

@@ -28,21 +28,35 @@ const FIRST_ATTEMPT: Duration = Duration::from_secs(1);
 /// When to ask again after an attempt failed: the next starts within five seconds (8555-8.2-2).
 const NEXT_ATTEMPT: Duration = Duration::from_secs(5);
 
-pub(crate) async fn post(context: &Context, id: AuthorizationId, request: Verified<Raw>) -> Result<Answer, Problem> {
+pub(crate) async fn post(
+    context: &Context,
+    id: AuthorizationId,
+    request: Verified<Raw>,
+) -> Result<Answer, Problem> {
     let account = request.signer().id;
     if !request.is_fetch() {
         return deactivate(context, id, &request.object()?).await;
     }
     let found = load(context, account, id, "authorization").await?;
-    let held = if is_running(context, &found) { hold::place(context, account) } else { None };
+    let held = if is_running(context, &found) {
+        hold::place(context, account)
+    } else {
+        None
+    };
     let found = await_validation(context, held, account, id, "authorization").await?;
     Ok(show(context, &found))
 }
 
 /// 8555-7.5.2-1.
-async fn deactivate(context: &Context, id: AuthorizationId, request: &Verified<object::Deactivation>) -> Result<Answer, Problem> {
+async fn deactivate(
+    context: &Context,
+    id: AuthorizationId,
+    request: &Verified<object::Deactivation>,
+) -> Result<Answer, Problem> {
     if !request.payload().is_deactivation() {
-        return Err(Problem::malformed("an authorization's status can only be set to \"deactivated\""));
+        return Err(Problem::malformed(
+            "an authorization's status can only be set to \"deactivated\"",
+        ));
     }
     let deactivate = DeactivateAuthorization {
         account: request.signer().id,
@@ -50,13 +64,29 @@ async fn deactivate(context: &Context, id: AuthorizationId, request: &Verified<o
         requester: context.requester(),
         now: context.now,
     };
-    let authorization = context.ca.store.transact(deactivate).await.map_err(problem::of_transaction)?;
+    let authorization = context
+        .ca
+        .store
+        .transact(deactivate)
+        .await
+        .map_err(problem::of_transaction)?;
     Ok(show(context, &authorization))
 }
 
 /// The account's authorization; 404 for one that is absent or another's (T-CA-28).
-pub(crate) async fn load(context: &Context, account: AccountId, id: AuthorizationId, what: &str) -> Result<Arc<Authorization>, Problem> {
-    context.ca.store.authorization(account, id).await.map_err(problem::of_store)?.ok_or_else(|| no_such_object(what))
+pub(crate) async fn load(
+    context: &Context,
+    account: AccountId,
+    id: AuthorizationId,
+    what: &str,
+) -> Result<Arc<Authorization>, Problem> {
+    context
+        .ca
+        .store
+        .authorization(account, id)
+        .await
+        .map_err(problem::of_store)?
+        .ok_or_else(|| no_such_object(what))
 }
 
 /// Looks at the authorization until its validation has ended, as long as the answer may be held.
@@ -67,7 +97,7 @@ pub(crate) async fn await_validation(
     id: AuthorizationId,
     what: &str,
 ) -> Result<Arc<Authorization>, Problem> {
-    hold::until_done(context, held, id.as_bytes(), async || {
+    hold::until_done(context, held, id.as_bytes(), || async move {
         let found = load(context, account, id, what).await?;
         let running = is_running(context, &found);
         Ok((found, running))
@@ -78,7 +108,10 @@ pub(crate) async fn await_validation(
 /// Whether a validation of it is under way: in this process, or by its row in some process.
 pub(crate) fn is_running(context: &Context, authorization: &Authorization) -> bool {
     view(context, authorization) == AuthorizationStatus::Pending
-        && (authorization.challenges.iter().any(|challenge| challenge.status == ChallengeStatus::Processing)
+        && (authorization
+            .challenges
+            .iter()
+            .any(|challenge| challenge.status == ChallengeStatus::Processing)
             || context.ca.validation.is_running(authorization.id))
 }
 
@@ -99,7 +132,12 @@ fn show(context: &Context, authorization: &Authorization) -> Answer {
         identifier: authorization.identifier.clone(),
         status,
         expires: Some(authorization.expires),
-        challenges: authorization.challenges.iter().filter(shown).map(|c| challenge_object(context, authorization, c)).collect(),
+        challenges: authorization
+            .challenges
+            .iter()
+            .filter(shown)
+            .map(|c| challenge_object(context, authorization, c))
+            .collect(),
         wildcard: authorization.wildcard,
     };
     let answer = Answer::json(StatusCode::OK, &body);
@@ -111,15 +149,26 @@ fn show(context: &Context, authorization: &Authorization) -> Answer {
 
 /// When a client should ask again, if the challenge is processing.
 pub(crate) fn retry_after(challenge: &Challenge) -> Option<Duration> {
-    let wait = if challenge.error.is_some() { NEXT_ATTEMPT } else { FIRST_ATTEMPT };
+    let wait = if challenge.error.is_some() {
+        NEXT_ATTEMPT
+    } else {
+        FIRST_ATTEMPT
+    };
     (challenge.status == ChallengeStatus::Processing).then_some(wait)
 }
 
 /// The wire's challenge (RFC 8555 §8).
-pub(crate) fn challenge_object(context: &Context, authorization: &Authorization, challenge: &Challenge) -> object::Challenge {
+pub(crate) fn challenge_object(
+    context: &Context,
+    authorization: &Authorization,
+    challenge: &Challenge,
+) -> object::Challenge {
     object::Challenge {
         kind: challenge.kind.to_string(),
-        url: context.snapshot.urls.challenge(authorization.id, challenge.kind),
+        url: context
+            .snapshot
+            .urls
+            .challenge(authorization.id, challenge.kind),
         status: challenge.status,
         validated: challenge.validated,
         error: challenge.error.clone(),

@@ -15,7 +15,11 @@ use crate::authority::no_such_object;
 /// RFC 8555 §9.1.
 const CHAIN: HeaderValue = HeaderValue::from_static("application/pem-certificate-chain");
 
-pub(crate) async fn fetch(context: &Context, serial: Serial, request: Verified<Raw>) -> Result<Answer, Problem> {
+pub(crate) async fn fetch(
+    context: &Context,
+    serial: Serial,
+    request: Verified<Raw>,
+) -> Result<Answer, Problem> {
     let request = request.fetch()?;
     let ca = &context.ca;
     let certificate = ca
@@ -26,6 +30,10 @@ pub(crate) async fn fetch(context: &Context, serial: Serial, request: Verified<R
         // Another account's certificate is answered as one that does not exist (8555-7.4.2-7).
         .filter(|certificate| certificate.account == request.signer().id)
         .ok_or_else(|| no_such_object("certificate"))?;
-    let chain = ca.issuance.issuer().chain_of(&certificate).ok_or_else(|| no_such_object("certificate"))?;
+    let chain = ca
+        .issuance
+        .issuer()
+        .chain_of(&certificate)
+        .ok_or_else(|| no_such_object("certificate"))?;
     Ok(Answer::with(StatusCode::OK, CHAIN, chain))
 }

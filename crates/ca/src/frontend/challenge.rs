@@ -26,14 +26,27 @@ const SHORTEST_HOLD: Duration = Duration::from_millis(250);
 #[derive(Debug, serde::Deserialize)]
 struct Response {}
 
-pub(crate) async fn post(context: &Context, id: AuthorizationId, kind: ChallengeType, request: Verified<Raw>) -> Result<Answer, Problem> {
+pub(crate) async fn post(
+    context: &Context,
+    id: AuthorizationId,
+    kind: ChallengeType,
+    request: Verified<Raw>,
+) -> Result<Answer, Problem> {
     let account = request.signer().id;
     let found = authorization::load(context, account, id, "challenge").await?;
-    if !found.challenges.iter().any(|challenge| challenge.kind == kind) {
+    if !found
+        .challenges
+        .iter()
+        .any(|challenge| challenge.kind == kind)
+    {
         return Err(no_such_object("challenge"));
     }
     if request.is_fetch() {
-        let held = if is_running(context, &found) { hold::place(context, account) } else { None };
+        let held = if is_running(context, &found) {
+            hold::place(context, account)
+        } else {
+            None
+        };
         let found = await_validation(context, held, account, id, "challenge").await?;
         return show(context, &found, kind);
     }
@@ -66,21 +79,31 @@ async fn place(context: &Context, authorization: &Authorization) -> Result<Optio
     }
     let order = order::load(context, authorization.account, authorization.order).await?;
     for other in order::authorizations_of(context, &order).await? {
-        if other.id != authorization.id && view(context, &other) == AuthorizationStatus::Pending && !is_running(context, &other) {
+        if other.id != authorization.id
+            && view(context, &other) == AuthorizationStatus::Pending
+            && !is_running(context, &other)
+        {
             return Ok(None);
         }
     }
     Ok(hold::place(context, authorization.account))
 }
 
-fn show(context: &Context, authorization: &Authorization, kind: ChallengeType) -> Result<Answer, Problem> {
+fn show(
+    context: &Context,
+    authorization: &Authorization,
+    kind: ChallengeType,
+) -> Result<Answer, Problem> {
     let challenge = authorization
         .challenges
         .iter()
         .find(|challenge| challenge.kind == kind)
         .ok_or_else(|| no_such_object("challenge"))?;
-    let answer = Answer::json(StatusCode::OK, &challenge_object(context, authorization, challenge))
-        .link(&context.snapshot.urls.authorization(authorization.id), "up");
+    let answer = Answer::json(
+        StatusCode::OK,
+        &challenge_object(context, authorization, challenge),
+    )
+    .link(&context.snapshot.urls.authorization(authorization.id), "up");
     Ok(match retry_after(challenge) {
         Some(wait) if challenge.status == ChallengeStatus::Processing => answer.retry_after(wait),
         _ => answer,

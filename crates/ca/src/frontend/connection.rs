@@ -74,7 +74,11 @@ const BACKLOG: i32 = 1024;
 /// # Errors
 /// As the system says: in use, not permitted, no such address.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -86,8 +90,12 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts until `stop` turns true, then waits for the open connections, [`Bounds::drain`] at most.
-pub(crate) async fn accept<F, Fut>(listener: TcpListener, bounds: Bounds, mut stop: watch::Receiver<bool>, serve: F)
-where
+pub(crate) async fn accept<F, Fut>(
+    listener: TcpListener,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+    serve: F,
+) where
     F: Fn(TcpStream, SocketAddr) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
@@ -103,7 +111,9 @@ where
         while open.try_join_next().is_some() {}
         match accepted {
             Ok((stream, peer, place)) => {
-                let Some(counted) = Networks::enter(&networks, Network::of(peer.ip()), bounds.per_network) else {
+                let Some(counted) =
+                    Networks::enter(&networks, Network::of(peer.ip()), bounds.per_network)
+                else {
                     continue;
                 };
                 // Answers are one write each; waiting to gather more only delays them.
@@ -122,7 +132,10 @@ where
         }
     }
     drop(listener);
-    let _ = time::timeout(bounds.drain, async { while open.join_next().await.is_some() {} }).await;
+    let _ = time::timeout(bounds.drain, async {
+        while open.join_next().await.is_some() {}
+    })
+    .await;
     open.shutdown().await;
 }
 
@@ -130,7 +143,10 @@ async fn next(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, place))
 }
@@ -172,20 +188,27 @@ impl Drop for Entered {
 
 /// Answers the requests of one connection, one after the other, until the peer, a bound or `stop` ends it. A peer that
 /// hangs up ends the handler that works for it.
-pub(crate) async fn run<S, H, Fut>(stream: S, bounds: Bounds, mut stop: watch::Receiver<bool>, handle: H)
-where
+pub(crate) async fn run<S, H, Fut>(
+    stream: S,
+    bounds: Bounds,
+    mut stop: watch::Receiver<bool>,
+    handle: H,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
     H: Fn(Request<Incoming>) -> Fut,
     Fut: Future<Output = Response<Full<Bytes>>>,
 {
     let service = service_fn(|request: Request<Incoming>| {
         // After a chunked request the framing is no longer watched (`framing`), so it is the connection's last.
-        let last = request.version() != Version::HTTP_11 || request.headers().contains_key(header::TRANSFER_ENCODING);
+        let last = request.version() != Version::HTTP_11
+            || request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = handle(request);
         async move {
             let mut answer = answer.await;
             if last {
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                answer
+                    .headers_mut()
+                    .insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(answer)
         }
@@ -218,16 +241,54 @@ pub(crate) enum BodyFault {
     Broken,
 }
 
-/// Reads a whole body of at most `limit` octets. A length that is announced too large is refused before any is read.
-pub(crate) async fn body(body: Incoming, limit: usize, within: Duration) -> Result<Bytes, BodyFault> {
-    use hyper::body::Body;
-    if body.size_hint().lower() > limit as u64 {
-        return Err(BodyFault::TooLarge);
+/// Octets of a refused body that are read and forgotten. An answer to a client that still sends is lost with the
+/// connection's reset; so much is cheap, and a client that sends more is no client of ours.
+const DISCARD: usize = 1024 * 1024;
+
+/// Reads a whole body of at most `limit` octets. One that is announced larger is not kept.
+pub(crate) async fn body(
+    mut body: Incoming,
+    limit: usize,
+    within: Duration,
+) -> Result<Bytes, BodyFault> {
+    let whole = async {
+        let mut kept = Limited::new(&mut body, limit);
+        let announced = hyper::body::Body::size_hint(&kept).lower();
+        let outcome = if announced > limit as u64 {
+            Err(BodyFault::TooLarge)
+        } else {
+            collect(&mut kept).await
+        };
+        if outcome == Err(BodyFault::TooLarge) {
+            discard(body).await;
+        }
+        outcome
+    };
+    time::timeout(within, whole)
+        .await
+        .unwrap_or(Err(BodyFault::Late))
+}
+
+async fn collect(body: &mut Limited<&mut Incoming>) -> Result<Bytes, BodyFault> {
+    match body.collect().await {
+        Ok(whole) => Ok(whole.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
+        Err(_) => Err(BodyFault::Broken),
     }
-    match time::timeout(within, Limited::new(body, limit).collect()).await {
-        Err(_) => Err(BodyFault::Late),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
-        Ok(Err(_)) => Err(BodyFault::Broken),
-        Ok(Ok(whole)) => Ok(whole.to_bytes()),
+}
+
+/// Reads a refused body and forgets it, within [`DISCARD`].
+async fn discard(mut body: Incoming) {
+    let mut left = DISCARD;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
+            return;
+        };
+        left = less;
     }
+}
+
+/// Forgets the body of a request that is refused for its head.
+pub(crate) async fn refuse(body: Incoming, within: Duration) {
+    let _ = time::timeout(within, discard(body)).await;
 }

@@ -31,7 +31,9 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn requester(&self) -> Requester {
-        Requester { address: Some(self.address) }
+        Requester {
+            address: Some(self.address),
+        }
     }
 }
 

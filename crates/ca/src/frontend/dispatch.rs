@@ -10,25 +10,44 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::{
-    Bounds, Route, account, admission, answer::Answer, authorization, certificate, challenge, context::Context, directory,
-    envelope, finalize, intake, new_nonce, new_order, order,
+    Bounds, Route, account,
+    admission::{self, Place},
+    answer::Answer,
+    authorization, certificate, challenge, connection,
+    context::Context,
+    directory, envelope, finalize, intake, new_nonce, new_order, order,
 };
 use crate::node::Ca;
 
 /// Answers one request. Never fails: what goes wrong is a problem document.
-pub(crate) async fn answer(ca: Arc<Ca>, address: IpAddr, request: Request<Incoming>, bounds: Bounds) -> Response<Full<Bytes>> {
+pub(crate) async fn answer(
+    ca: Arc<Ca>,
+    address: IpAddr,
+    request: Request<Incoming>,
+    bounds: Bounds,
+) -> Response<Full<Bytes>> {
     let arrived = ca.clock.monotonic();
     let snapshot = ca.snapshot.load_full();
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     let route = Route::parse(path);
     let is_post = request.method() == Method::POST;
     let with_nonce = is_post || route == Some(Route::NewNonce);
     let outcome = match route {
-        None => Err(Problem::malformed("there is no such resource; the directory names all").status(404)),
         Some(route) if is_post => post(&ca, route, address, request, bounds).await,
         Some(Route::Directory) if is_get(request.method()) => Ok(directory::show(&snapshot)),
         Some(Route::NewNonce) if is_get(request.method()) => Ok(new_nonce::show(request.method())),
-        Some(route) => Err(not_allowed(route, request.method())),
+        route => {
+            let problem = match route {
+                None => Problem::malformed("there is no such resource; the directory names all")
+                    .status(404),
+                Some(route) => not_allowed(route, request.method()),
+            };
+            connection::refuse(request.into_body(), bounds.body).await;
+            Err(problem)
+        }
     };
     let answer = match outcome {
         Ok(answer) => answer,
@@ -37,30 +56,50 @@ pub(crate) async fn answer(ca: Arc<Ca>, address: IpAddr, request: Request<Incomi
             Answer::problem(&problem)
         }
     };
-    ca.metrics.request(route, answer.status().as_u16(), ca.clock.monotonic().saturating_sub(arrived));
+    ca.metrics.request(
+        route,
+        answer.status().as_u16(),
+        ca.clock.monotonic().saturating_sub(arrived),
+    );
     // The nonce is minted last, so that it is as young as can be.
     let nonce = with_nonce.then(|| ca.nonces.mint(ca.clock.monotonic()));
     let index = (route != Some(Route::Directory)).then(|| snapshot.urls.directory());
     answer.finish(nonce.as_deref(), index.as_deref())
 }
 
-async fn post(ca: &Arc<Ca>, route: Route, address: IpAddr, request: Request<Incoming>, bounds: Bounds) -> Result<Answer, Problem> {
+async fn post(
+    ca: &Arc<Ca>,
+    route: Route,
+    address: IpAddr,
+    request: Request<Incoming>,
+    bounds: Bounds,
+) -> Result<Answer, Problem> {
     let snapshot = ca.snapshot.load_full();
-    let place = admission::admit(&ca.metrics.in_flight, &snapshot.config.limits, ca.store.queue_age())
-        .inspect_err(|_| ca.metrics.shed())?;
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    let (head, body) = request.into_parts();
+    if let Err(problem) = admission::judge(
+        ca.store.requests_in_progress(),
+        ca.store.queue_age(),
+        &snapshot.config.limits,
+    ) {
+        ca.metrics.shed();
+        connection::refuse(body, bounds.body).await;
+        return Err(problem);
+    }
+    let body = intake::read(&head.headers, body, &bounds).await?;
     let context = Context {
         ca: Arc::clone(ca),
         snapshot,
         address,
         route,
-        path,
+        path: head
+            .uri
+            .path_and_query()
+            .map_or("/", |path| path.as_str())
+            .to_owned(),
         now: ca.clock.wall(),
         arrived: ca.clock.monotonic(),
-        place,
+        place: Place::enter(&ca.store),
     };
-    let (head, body) = request.into_parts();
-    let body = intake::read(&head.headers, body, &bounds).await?;
     if route == Route::NewAccount {
         return account::create(&context, envelope::by_key(&context, body)?).await;
     }
@@ -91,12 +130,18 @@ fn not_allowed(route: Route, method: &Method) -> Problem {
     } else {
         "this method has no meaning here"
     };
-    Problem::malformed(detail).status(405).allow(route.methods())
+    Problem::malformed(detail)
+        .status(405)
+        .allow(route.methods())
 }
 
 fn note(ca: &Ca, problem: &Problem, route: Option<Route>, address: IpAddr) {
     ca.metrics.problem(problem);
-    let (kind, status, route) = (problem.kind.name(), problem.status, route.map_or("none", Route::name));
+    let (kind, status, route) = (
+        problem.kind.name(),
+        problem.status,
+        route.map_or("none", Route::name),
+    );
     // A spent nonce is the protocol's daily bread, and shedding must stay cheap: both are counted above. `detail` may
     // repeat what a stranger sent: its Debug form keeps one event one line (T-CA-119).
     if problem.kind == ProblemType::BadNonce || status == 503 {

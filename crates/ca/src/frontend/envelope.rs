@@ -10,8 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cairn_acme::{
     json,
-    jws::{Algorithm, Envelope, KeyRef},
-    key::PublicKey,
+    jws::{Envelope, KeyRef},
+    key::{Algorithm, PublicKey},
     problem::{Problem, ProblemType},
     status::AccountStatus,
 };
@@ -65,7 +65,11 @@ impl<S> Verified<Raw, S> {
                 "this resource is only read: a POST-as-GET has the empty string as payload, not an object (RFC 8555 section 6.3)",
             ));
         }
-        Ok(Verified { payload: (), signer: self.signer, request: self.request })
+        Ok(Verified {
+            payload: (),
+            signer: self.signer,
+            request: self.request,
+        })
     }
 
     /// Takes it as a JSON object.
@@ -74,10 +78,17 @@ impl<S> Verified<Raw, S> {
     /// `malformed` if it is none, or an empty payload (8555-6.3-4).
     pub(crate) fn object<T: DeserializeOwned>(self) -> Result<Verified<T, S>, Problem> {
         if self.is_fetch() {
-            return Err(Problem::malformed("the payload is empty; this request needs a JSON object"));
+            return Err(Problem::malformed(
+                "the payload is empty; this request needs a JSON object",
+            ));
         }
-        let payload = json::parse_object(&self.payload.0).map_err(|error| Problem::malformed(format!("payload: {error}")))?;
-        Ok(Verified { payload, signer: self.signer, request: self.request })
+        let payload = json::parse_object(&self.payload.0)
+            .map_err(|error| Problem::malformed(format!("payload: {error}")))?;
+        Ok(Verified {
+            payload,
+            signer: self.signer,
+            request: self.request,
+        })
     }
 }
 
@@ -92,7 +103,11 @@ pub(crate) async fn by_account(context: &Context, body: Bytes) -> Result<Verifie
     let algorithm = begin(context, &envelope)?;
     let account = account_of(context, kid).await?;
     finish(context, &envelope, algorithm, &account.key)?;
-    Ok(Verified { payload: Raw(envelope.payload), signer: account, request: body })
+    Ok(Verified {
+        payload: Raw(envelope.payload),
+        signer: account,
+        request: body,
+    })
 }
 
 /// Verifies a request that the key in it signs: newAccount.
@@ -106,19 +121,27 @@ pub(crate) fn by_key(context: &Context, body: Bytes) -> Result<Verified<Raw, Pub
     let algorithm = begin(context, &envelope)?;
     let key = PublicKey::from_jwk(jwk.as_bytes())?;
     finish(context, &envelope, algorithm, &key)?;
-    Ok(Verified { payload: Raw(envelope.payload), signer: key, request: body })
+    Ok(Verified {
+        payload: Raw(envelope.payload),
+        signer: key,
+        request: body,
+    })
 }
 
 /// Burns the nonce, then looks at the algorithm.
 fn begin(context: &Context, envelope: &Envelope) -> Result<Algorithm, Problem> {
     let Some(nonce) = &envelope.header.nonce else {
-        return Err(Problem::bad_nonce("the protected header has no nonce; take the Replay-Nonce of this answer"));
+        return Err(Problem::bad_nonce(
+            "the protected header has no nonce; take the Replay-Nonce of this answer",
+        ));
     };
     context
         .ca
         .nonces
         .burn(nonce, context.arrived)
-        .map_err(|why| Problem::bad_nonce(format!("{why}; take the Replay-Nonce of this answer")))?;
+        .map_err(|why| {
+            Problem::bad_nonce(format!("{why}; take the Replay-Nonce of this answer"))
+        })?;
     envelope.algorithm()
 }
 
@@ -128,10 +151,18 @@ async fn account_of(context: &Context, kid: &str) -> Result<Arc<Account>, Proble
         Kid::Account(id) => id,
         Kid::Unknown => return Err(unknown_account()),
         Kid::Foreign => {
-            return Err(Problem::malformed("the kid is not an account URL of this server; use the Location of newAccount's answer"));
+            return Err(Problem::malformed(
+                "the kid is not an account URL of this server; use the Location of newAccount's answer",
+            ));
         }
     };
-    let account = context.ca.store.account(id).await.map_err(problem::of_store)?.ok_or_else(unknown_account)?;
+    let account = context
+        .ca
+        .store
+        .account(id)
+        .await
+        .map_err(problem::of_store)?
+        .ok_or_else(unknown_account)?;
     if account.status != AccountStatus::Valid {
         return Err(accounts::not_valid(account.status));
     }
@@ -143,7 +174,12 @@ fn unknown_account() -> Problem {
 }
 
 /// Checks signature and url.
-fn finish(context: &Context, envelope: &Envelope, algorithm: Algorithm, key: &PublicKey) -> Result<(), Problem> {
+fn finish(
+    context: &Context,
+    envelope: &Envelope,
+    algorithm: Algorithm,
+    key: &PublicKey,
+) -> Result<(), Problem> {
     let limits = &context.ca.limits;
     if key.algorithm() == algorithm {
         limits.may_verify(context.address, context.arrived)?;
@@ -156,7 +192,10 @@ fn finish(context: &Context, envelope: &Envelope, algorithm: Algorithm, key: &Pu
         return Err(problem);
     }
     // Byte for byte, and against the configured base: what the Host header says counts for nothing (T-CA-12).
-    let asked = envelope.header.url.strip_prefix(context.snapshot.urls.base());
+    let asked = envelope
+        .header
+        .url
+        .strip_prefix(context.snapshot.urls.base());
     if asked != Some(context.path.as_str()) {
         return Err(Problem::unauthorized(format!(
             "the signed url is not that of this resource, {}{}: the request was made for another one, or for another server",

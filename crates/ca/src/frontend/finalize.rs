@@ -10,7 +10,11 @@ use super::{
 };
 use crate::id::OrderId;
 
-pub(crate) async fn post(context: &Context, id: OrderId, request: Verified<Raw>) -> Result<Answer, Problem> {
+pub(crate) async fn post(
+    context: &Context,
+    id: OrderId,
+    request: Verified<Raw>,
+) -> Result<Answer, Problem> {
     let request = request.object::<Finalize>()?;
     let account = request.signer();
     let found = order::load(context, account.id, id).await?;
@@ -19,15 +23,25 @@ pub(crate) async fn post(context: &Context, id: OrderId, request: Verified<Raw>)
     let status = order::status(context, &found, &authorizations);
     if status != OrderStatus::Ready {
         return Err(Problem::order_not_ready(match status {
-            OrderStatus::Pending => "the order is pending: some of its authorizations are not valid yet".to_owned(),
+            OrderStatus::Pending => {
+                "the order is pending: some of its authorizations are not valid yet".to_owned()
+            }
             status => format!("the order is {status}: only a ready one can be finalized"),
         }));
     }
-    let csr = base64url::decode(&request.payload().csr)
-        .map_err(|fault| Problem::malformed(format!("csr is not base64url of a DER request: {fault}")))?;
+    let csr = base64url::decode(&request.payload().csr).map_err(|fault| {
+        Problem::malformed(format!("csr is not base64url of a DER request: {fault}"))
+    })?;
     let issuance = &context.ca.issuance;
     issuance
-        .finalize(&context.ca, account, &found, &authorizations, &csr, request.request())
+        .finalize(
+            &context.ca,
+            account,
+            &found,
+            &authorizations,
+            &csr,
+            request.request(),
+        )
         .await
         .map_err(problem::of_transaction)?;
     order::await_issuance(context, account.id, id).await

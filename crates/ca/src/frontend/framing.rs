@@ -24,7 +24,11 @@ pub(crate) struct Strict<S> {
 
 impl<S> Strict<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, gate: Gate::default(), poisoned: 0 }
+        Self {
+            inner,
+            gate: Gate::default(),
+            poisoned: 0,
+        }
     }
 }
 
@@ -32,7 +36,11 @@ impl<S> Strict<S> {
 const POISON: &[u8] = b"\0\r\n\r\n";
 
 impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.gate.is_closed() {
             let before = buf.filled().len();
@@ -58,7 +66,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
     }
 
@@ -70,7 +82,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
         Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
     }
 
@@ -112,7 +128,14 @@ const LINE: usize = 96;
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { at: At::Start, line: [0; LINE], length: 0, after_cr: false, content_length: None, chunked: false }
+        Self {
+            at: At::Start,
+            line: [0; LINE],
+            length: 0,
+            after_cr: false,
+            content_length: None,
+            chunked: false,
+        }
     }
 }
 
@@ -197,7 +220,10 @@ impl Gate {
         let value = value.get(1..).unwrap_or_default().trim_ascii();
         if name.trim_ascii().eq_ignore_ascii_case(b"content-length") {
             // Digits alone, once, and the whole line seen.
-            let plain = length <= LINE && !value.is_empty() && value.len() <= 18 && value.iter().all(u8::is_ascii_digit);
+            let plain = length <= LINE
+                && !value.is_empty()
+                && value.len() <= 18
+                && value.iter().all(u8::is_ascii_digit);
             if !plain || self.content_length.is_some() {
                 return None;
             }
@@ -261,7 +287,11 @@ mod tests {
             ("empty line first", b"\r\nGET / HTTP/1.1\r\n\r\n"),
             ("vertical tab before chunked", b"POST / HTTP/1.1\r\nTransfer-Encoding:\x0bchunked\r\n\r\n"),
         ];
-        let passed: Vec<_> = cases.iter().filter(|(_, octets)| verdict(octets).is_ok()).map(|(name, _)| name).collect();
+        let passed: Vec<_> = cases
+            .iter()
+            .filter(|(_, octets)| verdict(octets).is_ok())
+            .map(|(name, _)| name)
+            .collect();
         assert!(passed.is_empty(), "{passed:?}");
     }
 

@@ -17,12 +17,15 @@ pub(crate) fn place(context: &Context, account: AccountId) -> Option<Held> {
 
 /// Looks at an aggregate until the work that it awaits has ended or the time for holding is over, and returns what was
 /// seen last. `look` says what it sees and whether awaited work runs. Without a place it looks once.
-pub(crate) async fn until_done<T>(
+pub(crate) async fn until_done<T, F>(
     context: &Context,
     held: Option<Held>,
     id: &[u8; 16],
-    mut look: impl AsyncFnMut() -> Result<(T, bool), Problem>,
-) -> Result<T, Problem> {
+    look: impl Fn() -> F,
+) -> Result<T, Problem>
+where
+    F: Future<Output = Result<(T, bool), Problem>>,
+{
     let Some(_held) = held else {
         return Ok(look().await?.0);
     };

@@ -3,12 +3,7 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use rustls::server::ResolvesServerCert;
-use tokio::{
-    net::TcpStream,
-    sync::watch,
-    task::JoinHandle,
-    time,
-};
+use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -46,9 +41,21 @@ pub fn listen_within(
     let listener = connection::bind(address)?;
     let bound = listener.local_addr()?;
     let stopping = stop.clone();
-    let task = tokio::spawn(connection::accept(listener, bounds, stop, move |stream, peer| {
-        serve(Arc::clone(&ca), acceptor.clone(), stream, peer, bounds, stopping.clone())
-    }));
+    let task = tokio::spawn(connection::accept(
+        listener,
+        bounds,
+        stop,
+        move |stream, peer| {
+            serve(
+                Arc::clone(&ca),
+                acceptor.clone(),
+                stream,
+                peer,
+                bounds,
+                stopping.clone(),
+            )
+        },
+    ));
     Ok((bound, task))
 }
 
@@ -62,9 +69,14 @@ async fn serve(
 ) {
     let _open = Open::new(&ca);
     // A handshake that fails or takes too long is the peer's affair; the log would only help it to fill the disk.
-    let Ok(Ok(stream)) = time::timeout(bounds.handshake, acceptor.accept(stream)).await else { return };
+    let Ok(Ok(stream)) = time::timeout(bounds.handshake, acceptor.accept(stream)).await else {
+        return;
+    };
     let address = peer.ip().to_canonical();
-    connection::run(stream, bounds, stop, |request| dispatch::answer(Arc::clone(&ca), address, request, bounds)).await;
+    connection::run(stream, bounds, stop, |request| {
+        dispatch::answer(Arc::clone(&ca), address, request, bounds)
+    })
+    .await;
 }
 
 /// Counts the connection while it is open.

@@ -5,7 +5,7 @@
 //! one place where an internal error becomes a problem document.
 
 mod account;
-pub(crate) mod admission;
+mod admission;
 mod answer;
 mod authorization;
 mod certificate;
@@ -27,7 +27,6 @@ mod problem;
 pub mod tls;
 pub mod urls;
 
-pub use admission::Progress;
 pub use connection::Bounds;
 pub use listener::{listen, listen_within};
 pub use urls::{Kid, Route, Urls};

@@ -6,5 +6,9 @@ use super::answer::Answer;
 
 /// Answers HEAD with 200, GET and POST-as-GET with 204 (8555-7.2-1).
 pub(crate) fn show(method: &Method) -> Answer {
-    Answer::empty(if method == Method::HEAD { StatusCode::OK } else { StatusCode::NO_CONTENT })
+    Answer::empty(if method == Method::HEAD {
+        StatusCode::OK
+    } else {
+        StatusCode::NO_CONTENT
+    })
 }

@@ -37,13 +37,21 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     };
     let parsed = order_request::parse(request.payload(), context.now, &bounds)?;
     snapshot.names.judge(&parsed.identifiers)?;
-    let _room = context.ca.limits.reserve_order(account.id, parsed.identifiers.len(), context.now)?;
+    let _room =
+        context
+            .ca
+            .limits
+            .reserve_order(account.id, parsed.identifiers.len(), context.now)?;
     let authorization_seeds = parsed
         .identifiers
         .iter()
         .map(|_| {
-            let token = Token::from_random(&random::<TOKEN>()?).map_err(|_| Problem::server_internal("no token could be made"))?;
-            Ok(Seed { id: AuthorizationId::new(context.now, seed()?), token })
+            let token = Token::from_random(&random::<TOKEN>()?)
+                .map_err(|_| Problem::server_internal("no token could be made"))?;
+            Ok(Seed {
+                id: AuthorizationId::new(context.now, seed()?),
+                token,
+            })
         })
         .collect::<Result<Vec<_>, Problem>>()?;
     let create = CreateOrder {
@@ -66,11 +74,21 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         requester: context.requester(),
         now: context.now,
     };
-    let placed = context.ca.store.transact(create).await.map_err(problem::of_transaction)?;
+    let placed = context
+        .ca
+        .store
+        .transact(create)
+        .await
+        .map_err(problem::of_transaction)?;
     if placed.created {
         tracing::info!(target: "cairn", order = %placed.order.id, account = %account.id, names = %Names(&placed.order.identifiers), "order created");
     }
-    Ok(order::show(context, &placed.order, &placed.authorizations, StatusCode::CREATED))
+    Ok(order::show(
+        context,
+        &placed.order,
+        &placed.authorizations,
+        StatusCode::CREATED,
+    ))
 }
 
 /// Identifiers of an order in one field of a log line.

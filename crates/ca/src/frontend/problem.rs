@@ -19,7 +19,10 @@ pub(crate) fn of_transaction(error: TxError) -> Problem {
         TxError::Refused(problem) => *problem,
         TxError::Collision => {
             tracing::error!(target: "cairn", "a unique value was drawn twice: the random source is suspect");
-            unavailable("the server could not finish this; nothing was done, come again", Duration::from_secs(1))
+            unavailable(
+                "the server could not finish this; nothing was done, come again",
+                Duration::from_secs(1),
+            )
         }
         TxError::Store(error) => of_store(error),
     }
@@ -28,23 +31,32 @@ pub(crate) fn of_transaction(error: TxError) -> Problem {
 /// The store's failure, as the client is told it.
 pub(crate) fn of_store(error: StoreError) -> Problem {
     match error {
-        StoreError::Overloaded(wait) => {
-            unavailable("the server has more work than it can finish soon; nothing was done, come again", wait)
-        }
+        StoreError::Overloaded(wait) => unavailable(
+            "the server has more work than it can finish soon; nothing was done, come again",
+            wait,
+        ),
         StoreError::ReadOnly(reason) => {
             tracing::error!(target: "cairn", reason = %reason, "a request was refused: the store is read-only");
-            unavailable("the server cannot write at present; nothing was done, come again", AFTER_A_FULL_DISK)
+            unavailable(
+                "the server cannot write at present; nothing was done, come again",
+                AFTER_A_FULL_DISK,
+            )
         }
         StoreError::Failed(reason) => {
             tracing::error!(target: "cairn", reason = %reason, "a request failed in the store");
             Problem::server_internal("the server failed; its operator has been told why")
         }
-        StoreError::Closed => unavailable("the server is stopping; nothing was done, come again", AFTER_A_STOP),
+        StoreError::Closed => unavailable(
+            "the server is stopping; nothing was done, come again",
+            AFTER_A_STOP,
+        ),
     }
 }
 
 fn unavailable(detail: &str, wait: Duration) -> Problem {
-    Problem::new(ProblemType::ServerInternal, detail).status(503).retry_after(wait)
+    Problem::new(ProblemType::ServerInternal, detail)
+        .status(503)
+        .retry_after(wait)
 }
 
 #[cfg(test)]
@@ -55,17 +67,37 @@ mod tests {
     fn each_internal_error_has_its_status_and_leaks_nothing() {
         // 8555-6.7-5
         let cases = [
-            (TxError::Refused(Box::new(Problem::malformed("said"))), 400, false),
+            (
+                TxError::Refused(Box::new(Problem::malformed("said"))),
+                400,
+                false,
+            ),
             (TxError::Collision, 503, true),
-            (TxError::Store(StoreError::Overloaded(Duration::from_secs(3))), 503, true),
-            (TxError::Store(StoreError::ReadOnly("/var/secret is full".to_owned())), 503, true),
-            (TxError::Store(StoreError::Failed("SELECT secret".to_owned())), 500, false),
+            (
+                TxError::Store(StoreError::Overloaded(Duration::from_secs(3))),
+                503,
+                true,
+            ),
+            (
+                TxError::Store(StoreError::ReadOnly("/var/secret is full".to_owned())),
+                503,
+                true,
+            ),
+            (
+                TxError::Store(StoreError::Failed("SELECT secret".to_owned())),
+                500,
+                false,
+            ),
             (TxError::Store(StoreError::Closed), 503, true),
         ];
         for (error, status, again) in cases {
             let name = error.to_string();
             let problem = of_transaction(error);
-            assert_eq!((problem.status, problem.retry_after.is_some()), (status, again), "{name}");
+            assert_eq!(
+                (problem.status, problem.retry_after.is_some()),
+                (status, again),
+                "{name}"
+            );
             assert!(!problem.to_json().contains("secret"), "{name}");
         }
     }

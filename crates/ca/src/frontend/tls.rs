@@ -9,7 +9,9 @@ use rustls::{ServerConfig, crypto::aws_lc_rs, server::ResolvesServerCert};
 ///
 /// # Errors
 /// If the cryptographic provider lacks what TLS 1.2 and 1.3 need.
-pub fn server_config(certificate: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+pub fn server_config(
+    certificate: Arc<dyn ResolvesServerCert>,
+) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()

@@ -30,10 +30,22 @@ impl Urls {
     pub fn new(base: &str, publication_port: u16, issuer: IssuerId) -> Result<Self, BadBaseUrl> {
         let base: BaseUrl = base.parse()?;
         let host = base.host();
-        let publication =
-            if publication_port == 80 { format!("http://{host}") } else { format!("http://{host}:{publication_port}") };
-        let url = if base.port() == 443 { format!("https://{host}") } else { format!("https://{host}:{}", base.port()) };
-        Ok(Self { base: url, host: host.to_owned(), publication, issuer })
+        let publication = if publication_port == 80 {
+            format!("http://{host}")
+        } else {
+            format!("http://{host}:{publication_port}")
+        };
+        let url = if base.port() == 443 {
+            format!("https://{host}")
+        } else {
+            format!("https://{host}:{}", base.port())
+        };
+        Ok(Self {
+            base: url,
+            host: host.to_owned(),
+            publication,
+            issuer,
+        })
     }
 
     /// `https://HOST[:PORT]`.
@@ -140,7 +152,10 @@ impl Urls {
     /// Whose account a kid names, as far as its form tells: nothing is ever fetched (T-CA-06).
     #[must_use]
     pub fn kid(&self, kid: &str) -> Kid {
-        match kid.strip_prefix(self.base.as_str()).and_then(|path| path.strip_prefix(ACCOUNT)) {
+        match kid
+            .strip_prefix(self.base.as_str())
+            .and_then(|path| path.strip_prefix(ACCOUNT))
+        {
             None => Kid::Foreign,
             Some(id) => id.parse().map_or(Kid::Unknown, Kid::Account),
         }
@@ -218,8 +233,14 @@ impl Route {
             ("order", None) => rest.parse().ok().map(Self::Order),
             ("order", Some((id, "finalize"))) => id.parse().ok().map(Self::Finalize),
             ("authorization", None) => rest.parse().ok().map(Self::Authorization),
-            ("challenge", Some((id, kind))) => Some(Self::Challenge(id.parse().ok()?, kind.parse().ok()?)),
-            ("certificate", None) => rest.parse().ok().filter(|serial: &Serial| serial.to_string() == rest).map(Self::Certificate),
+            ("challenge", Some((id, kind))) => {
+                Some(Self::Challenge(id.parse().ok()?, kind.parse().ok()?))
+            }
+            ("certificate", None) => rest
+                .parse()
+                .ok()
+                .filter(|serial: &Serial| serial.to_string() == rest)
+                .map(Self::Certificate),
             _ => None,
         }
     }
@@ -281,7 +302,10 @@ mod tests {
 
     #[test]
     fn routes_round_trip_through_their_paths() {
-        let (order, authorization) = (OrderId::from_bytes([7; 16]), AuthorizationId::from_bytes([9; 16]));
+        let (order, authorization) = (
+            OrderId::from_bytes([7; 16]),
+            AuthorizationId::from_bytes([9; 16]),
+        );
         let routes = [
             Route::Directory,
             Route::NewNonce,
@@ -344,8 +368,12 @@ mod tests {
         ] {
             assert_eq!(urls.kid(&foreign), Kid::Foreign, "{foreign}");
         }
-        for unknown in [format!("{own}/"), format!("{own}?x"), own.replace('A', "%41"), format!("{}/acme/account/18446744073709551616", urls.base())]
-        {
+        for unknown in [
+            format!("{own}/"),
+            format!("{own}?x"),
+            own.replace('A', "%41"),
+            format!("{}/acme/account/18446744073709551616", urls.base()),
+        ] {
             assert_eq!(urls.kid(&unknown), Kid::Unknown, "{unknown}");
         }
     }
@@ -353,10 +381,18 @@ mod tests {
     #[test]
     fn published_urls_are_plain_http_on_the_same_host() {
         let urls = urls();
-        assert_eq!(urls.crl(&IssuerId([0xab; 16]), 0), format!("http://ca.example.test:14480/crl/{}/0.crl", "ab".repeat(16)));
+        assert_eq!(
+            urls.crl(&IssuerId([0xab; 16]), 0),
+            format!("http://ca.example.test:14480/crl/{}/0.crl", "ab".repeat(16))
+        );
         let standard = Urls::new("https://ca.example.test:443/", 80, IssuerId([0; 16])).unwrap();
         assert_eq!(standard.directory(), "https://ca.example.test/directory");
         assert_eq!(standard.root(), "http://ca.example.test/root.crt");
-        assert_eq!(Urls::new("https://[::1]:8443", 80, IssuerId([0; 16])).unwrap().host(), "[::1]");
+        assert_eq!(
+            Urls::new("https://[::1]:8443", 80, IssuerId([0; 16]))
+                .unwrap()
+                .host(),
+            "[::1]"
+        );
     }
 }

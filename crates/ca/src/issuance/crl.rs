@@ -4,7 +4,10 @@
 use std::{sync::Arc, time::Duration};
 
 use cairn_acme::{problem::Problem, time::Timestamp};
-use cairn_x509::crl::{Crl, CrlTemplate, lint_crl};
+use cairn_x509::{
+    crl::{Crl, CrlTemplate},
+    lint::lint_crl,
+};
 use tracing::{error, info};
 
 use super::{
@@ -71,7 +74,10 @@ impl CrlPublisher {
         let every: Duration = ca.snapshot.load().config.crl.every.into();
         for shard in 0..issuer.crl_shards {
             let now = ca.clock.wall();
-            let due = ca.crls.this_update(&issuer.id, shard).is_none_or(|last| now.since(last) >= every);
+            let due = ca
+                .crls
+                .this_update(&issuer.id, shard)
+                .is_none_or(|last| now.since(last) >= every);
             if !due {
                 continue;
             }
@@ -87,11 +93,21 @@ impl CrlPublisher {
 
     async fn publish(ca: &Arc<Ca>, issuer: &Issuer, shard: u32) -> Result<u64, CrlFault> {
         let now = ca.issuance.clocks_agree(ca).map_err(CrlFault::Stopped)?;
-        let number = ca.store.transact(ReserveCrlNumber { issuer: issuer.id, shard, now }).await?;
+        let number = ca
+            .store
+            .transact(ReserveCrlNumber {
+                issuer: issuer.id,
+                shard,
+                now,
+            })
+            .await?;
         let snapshot = ca.snapshot.load_full();
         let life: Duration = snapshot.config.crl.life.into();
         let this_update = now.as_seconds() - BACKDATE;
-        let next_update = now.plus(life).as_seconds().min(issuer.certificate.not_after());
+        let next_update = now
+            .plus(life)
+            .as_seconds()
+            .min(issuer.certificate.not_after());
         let url = snapshot.urls.crl(&issuer.id, shard);
         let template = CrlTemplate {
             issuer_subject_der: issuer.certificate.subject_der(),
@@ -103,10 +119,21 @@ impl CrlPublisher {
             only_user_certs: true,
             signature_algorithm: issuer.certificate.issues_with(),
         };
-        let tbs = template.build([]).map_err(|e| CrlFault::Unfit(e.to_string()))?;
-        lint_crl(&tbs, &template, &issuer.certificate)
-            .map_err(|findings| CrlFault::Unfit(findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-        let signature = ca.issuance.signer().sign(Signable::crl(tbs.clone()), SIGN_DEADLINE).await?;
+        let tbs = template.build([]);
+        lint_crl(&tbs, &template, &issuer.certificate).map_err(|findings| {
+            CrlFault::Unfit(
+                findings
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            )
+        })?;
+        let signature = ca
+            .issuance
+            .signer()
+            .sign(Signable::crl(tbs.clone()), SIGN_DEADLINE)
+            .await?;
         issuer
             .certificate
             .verify_signature(&tbs, &signature)

@@ -28,7 +28,10 @@ use crate::{
     clock::{self, Readings},
     model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
     node::Ca,
-    store::{BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit, StoreError, TxError},
+    store::{
+        BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit,
+        StoreError, TxError,
+    },
 };
 
 /// How long one signature may take.
@@ -60,7 +63,9 @@ pub struct Issuance {
 
 impl std::fmt::Debug for Issuance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Issuance").field("issuer", &self.parts.issuer.id).finish_non_exhaustive()
+        f.debug_struct("Issuance")
+            .field("issuer", &self.parts.issuer.id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,19 +97,29 @@ impl Issuance {
 
     /// Stops signing while the clocks disagree (T-CA-96).
     pub(super) fn clocks_agree(&self, ca: &Ca) -> Result<Timestamp, Problem> {
-        let now = Readings { wall: ca.clock.wall(), database: ca.store.latest_time(), monotonic: ca.clock.monotonic() };
+        let now = Readings {
+            wall: ca.clock.wall(),
+            database: ca.store.latest_time(),
+            monotonic: ca.clock.monotonic(),
+        };
         let issuer = &self.parts.issuer.certificate;
         let fault = match clock::agree(&self.parts.start, &now) {
             Err(fault) => fault.to_string(),
-            Ok(()) if now.wall.as_seconds() < issuer.not_before() => "the clock is before the issuer's certificate begins".to_owned(),
-            Ok(()) if now.wall.as_seconds() > issuer.not_after() => "the issuer's certificate has ended".to_owned(),
+            Ok(()) if now.wall.as_seconds() < issuer.not_before() => {
+                "the clock is before the issuer's certificate begins".to_owned()
+            }
+            Ok(()) if now.wall.as_seconds() > issuer.not_after() => {
+                "the issuer's certificate has ended".to_owned()
+            }
             Ok(()) => return Ok(now.wall),
         };
         error!(%fault, "signing stopped");
         ca.metrics.signing_stopped();
-        Err(Problem::server_internal("this CA has stopped signing for now; its operator has been told why")
-            .status(503)
-            .retry_after(Duration::from_secs(60)))
+        Err(Problem::server_internal(
+            "this CA has stopped signing for now; its operator has been told why",
+        )
+        .status(503)
+        .retry_after(Duration::from_secs(60)))
     }
 
     /// Accepts a finalize: judges the CSR, commits the permission to sign and starts the signature. The order is
@@ -122,18 +137,34 @@ impl Issuance {
         request: &[u8],
     ) -> Result<Order, TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
-        let csr = Csr::parse(csr_der)
-            .map_err(|e| refused(Problem::new(ProblemType::BadCsr, format!("the CSR cannot be used: {e}"))))?;
+        let csr = Csr::parse(csr_der).map_err(|e| {
+            refused(Problem::new(
+                ProblemType::BadCsr,
+                format!("the CSR cannot be used: {e}"),
+            ))
+        })?;
         rules::judge_csr(&csr, &order.identifiers).map_err(refused)?;
         let snapshot = ca.snapshot.load_full();
-        keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked).map_err(refused)?;
+        keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked)
+            .map_err(refused)?;
         if csr.public_key().spki_sha256() == account.spki_sha256 {
             return Err(refused(Problem::new(
                 ProblemType::BadCsr,
                 "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
             )));
         }
-        let begun = self.begin(ca, &Request { order, authorizations, csr: &csr, bytes: request }, None).await?;
+        let begun = self
+            .begin(
+                ca,
+                &Request {
+                    order,
+                    authorizations,
+                    csr: &csr,
+                    bytes: request,
+                },
+                None,
+            )
+            .await?;
         let answer = begun.order.clone();
         tokio::spawn(follow(Arc::clone(ca), begun));
         Ok(answer)
@@ -150,7 +181,12 @@ impl Issuance {
     }
 
     /// Builds, lints, and asks the store for the permission.
-    async fn begin(&self, ca: &Arc<Ca>, request: &Request<'_>, resumes: Option<u32>) -> Result<IssuanceBegun, TxError> {
+    async fn begin(
+        &self,
+        ca: &Arc<Ca>,
+        request: &Request<'_>,
+        resumes: Option<u32>,
+    ) -> Result<IssuanceBegun, TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
         let profile = profile_of(ca, request.order).await?;
         for _ in 0..DRAWS_MAX {
@@ -169,12 +205,18 @@ impl Issuance {
                 now,
             };
             match ca.store.transact(begin).await {
-                Err(TxError::Collision) => warn!(order = %request.order.id, "a serial was drawn twice: look at the random source"),
+                Err(TxError::Collision) => {
+                    warn!(order = %request.order.id, "a serial was drawn twice: look at the random source")
+                }
                 other => return other,
             }
         }
-        error!("three serials in a row were taken: the random source repeats itself; signing stopped for this order");
-        Err(refused(Problem::server_internal("no new serial number could be drawn")))
+        error!(
+            "three serials in a row were taken: the random source repeats itself; signing stopped for this order"
+        );
+        Err(refused(Problem::server_internal(
+            "no new serial number could be drawn",
+        )))
     }
 
     /// A certificate that our own lints refuse is never signed; the operator reads why, the subscriber that it is us.
@@ -195,21 +237,39 @@ impl Issuance {
         )))
     }
 
-    fn build(&self, ca: &Ca, request: &Request<'_>, profile: &Profile, now: Timestamp) -> Result<Certificate, String> {
+    fn build(
+        &self,
+        ca: &Ca,
+        request: &Request<'_>,
+        profile: &Profile,
+        now: Timestamp,
+    ) -> Result<Certificate, String> {
         let issuer = &self.parts.issuer;
         let order = request.order;
         let mut random = [0; 16];
         rand::fill(&mut random).map_err(|_| "the random source failed".to_owned())?;
-        let day = u16::try_from(now.as_seconds().div_euclid(86_400).rem_euclid(65_536)).unwrap_or_default();
+        let day = u16::try_from(now.as_seconds().div_euclid(86_400).rem_euclid(65_536))
+            .unwrap_or_default();
         let serial = Serial::new(issuer.epoch, day, random);
         let crl_shard = u32::from(random[15]) % issuer.crl_shards.max(1);
-        let Validity { not_before, not_after } = profile
-            .validity(now, (order.not_before, order.not_after), issuer.certificate.not_after())
+        let Validity {
+            not_before,
+            not_after,
+        } = profile
+            .validity(
+                now,
+                (order.not_before, order.not_after),
+                issuer.certificate.not_after(),
+            )
             .ok_or("no validity fits the order, the profile and the issuer")?;
         let snapshot = ca.snapshot.load();
         let dns_names: Vec<String> = order.identifiers.iter().map(ToString::to_string).collect();
         let crl_url = snapshot.urls.crl(&issuer.id, crl_shard);
-        let common_name = if profile.settings.common_name { dns_names.iter().find(|n| n.len() <= 64).cloned() } else { None };
+        let common_name = if profile.settings.common_name {
+            dns_names.iter().find(|n| n.len() <= 64).cloned()
+        } else {
+            None
+        };
         let spki = request.csr.public_key();
         let template = LeafTemplate {
             serial,
@@ -231,11 +291,23 @@ impl Issuance {
             signature_algorithm: issuer.certificate.issues_with(),
         };
         let tbs = template.build().map_err(|e| e.to_string())?;
-        let expected = LeafExpectation::of(&template, &issuer.certificate, i64::try_from(profile.life().as_secs()).unwrap_or(i64::MAX));
-        let lint = lint_leaf(&tbs, &expected)
-            .map_err(|findings| findings.iter().map(|f| format!("{} ({}): {}", f.id, f.clause, f.text)).collect::<Vec<_>>().join("; "))?;
+        let expected = LeafExpectation::of(
+            &template,
+            &issuer.certificate,
+            i64::try_from(profile.life().as_secs()).unwrap_or(i64::MAX),
+        );
+        let lint = lint_leaf(&tbs, &expected).map_err(|findings| {
+            findings
+                .iter()
+                .map(|f| format!("{} ({}): {}", f.id, f.clause, f.text))
+                .collect::<Vec<_>>()
+                .join("; ")
+        })?;
         Ok(Certificate {
-            key: CertificateKey { issuer: issuer.id, serial },
+            key: CertificateKey {
+                issuer: issuer.id,
+                serial,
+            },
             account: order.account,
             order: order.id,
             directory: order.directory,
@@ -273,7 +345,9 @@ async fn profile_of(ca: &Ca, order: &Order) -> Result<Profile, TxError> {
     }
     let text = ca.store.profile_text(&order.profile_hash).await?;
     text.as_deref().and_then(Profile::from_text).ok_or_else(|| {
-        TxError::Refused(Box::new(Problem::server_internal("the order's profile can no longer be issued; place a new order")))
+        TxError::Refused(Box::new(Problem::server_internal(
+            "the order's profile can no longer be issued; place a new order",
+        )))
     })
 }
 
@@ -290,15 +364,26 @@ fn csr_of(request: &[u8]) -> Option<Vec<u8>> {
 /// Asks for a new serial for an order in processing.
 async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<IssuanceBegun> {
     let result = async {
-        let lost = || TxError::Refused(Box::new(Problem::server_internal("the finalize request is no longer there")));
+        let lost = || {
+            TxError::Refused(Box::new(Problem::server_internal(
+                "the finalize request is no longer there",
+            )))
+        };
         let key = order.certificate.ok_or_else(lost)?;
         let previous = ca.store.certificate(key.serial).await?.ok_or_else(lost)?;
-        let csr = csr_of(&previous.request).and_then(|der| Csr::parse(&der).ok()).ok_or_else(lost)?;
+        let csr = csr_of(&previous.request)
+            .and_then(|der| Csr::parse(&der).ok())
+            .ok_or_else(lost)?;
         let mut authorizations = Vec::new();
         for id in &order.authorizations {
             authorizations.extend(ca.store.authorization(order.account, *id).await?);
         }
-        let request = Request { order, authorizations: &authorizations, csr: &csr, bytes: &previous.request };
+        let request = Request {
+            order,
+            authorizations: &authorizations,
+            csr: &csr,
+            bytes: &previous.request,
+        };
         ca.issuance.begin(ca, &request, Some(work.generation)).await
     };
     match result.await {
@@ -342,7 +427,11 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
     let issuance = &ca.issuance;
     let serial = permit.certificate().serial;
     let failed = || Problem::server_internal("this CA's signer failed; place a new order");
-    match issuance.signer().sign(Signable::certificate(permit), SIGN_DEADLINE).await {
+    match issuance
+        .signer()
+        .sign(Signable::certificate(permit), SIGN_DEADLINE)
+        .await
+    {
         Ok(signature) => {
             let issuer = &issuance.issuer().certificate;
             match issuer.verify_signature(permit.tbs(), &signature) {
@@ -353,14 +442,25 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
                 }
             }
         }
-        Err(fault @ (SignerFault::Busy | SignerFault::TimedOut(_) | SignerFault::Failed(_) | SignerFault::Stopped)) => {
+        Err(
+            fault @ (SignerFault::Busy
+            | SignerFault::TimedOut(_)
+            | SignerFault::Failed(_)
+            | SignerFault::Stopped),
+        ) => {
             error!(%serial, %fault, "not signed");
             Err(failed())
         }
     }
 }
 
-async fn give_up(ca: &Arc<Ca>, order: &Order, generation: u32, problem: Problem, try_again: bool) -> Option<Work> {
+async fn give_up(
+    ca: &Arc<Ca>,
+    order: &Order,
+    generation: u32,
+    problem: Problem,
+    try_again: bool,
+) -> Option<Work> {
     let fail = FailIssuance {
         account: order.account,
         order: order.id,
@@ -381,7 +481,13 @@ async fn give_up(ca: &Arc<Ca>, order: &Order, generation: u32, problem: Problem,
 }
 
 /// Stores the signature; waits for a store that cannot write, for the signature exists.
-async fn conclude(ca: &Arc<Ca>, order: &Order, permit: &SigningPermit, signature: Vec<u8>, started: Duration) {
+async fn conclude(
+    ca: &Arc<Ca>,
+    order: &Order,
+    permit: &SigningPermit,
+    signature: Vec<u8>,
+    started: Duration,
+) {
     let conclude = ConcludeIssuance {
         account: order.account,
         order: order.id,
@@ -407,7 +513,9 @@ async fn conclude(ca: &Arc<Ca>, order: &Order, permit: &SigningPermit, signature
                 );
                 return;
             }
-            Err(TxError::Store(error @ (StoreError::ReadOnly(_) | StoreError::Overloaded(_)))) => error.to_string(),
+            Err(TxError::Store(error @ (StoreError::ReadOnly(_) | StoreError::Overloaded(_)))) => {
+                error.to_string()
+            }
             Err(error) => {
                 warn!(%serial, %error, "a signature came too late or could not be stored; its serial stays unconfirmed");
                 return;

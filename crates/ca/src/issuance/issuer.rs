@@ -1,7 +1,10 @@
 //! The issuing certificate with what is derived from it once.
 
 use aws_lc_rs::digest;
-use cairn_acme::{identifier::DnsName, time::Timestamp};
+use cairn_acme::{
+    identifier::{DnsName, parse_suffix},
+    time::Timestamp,
+};
 use cairn_x509::certificate::Certificate;
 
 use crate::{id::IssuerId, model::IssuerRecord};
@@ -40,14 +43,28 @@ impl Issuer {
 
     /// What the store keeps of it.
     #[must_use]
-    pub fn record(certificate: &Certificate, der: &[u8], crl_shards: u32, now: Timestamp) -> IssuerRecord {
-        IssuerRecord { id: Self::id_of(certificate), certificate_der: der.to_vec(), crl_shards, created_at: now }
+    pub fn record(
+        certificate: &Certificate,
+        der: &[u8],
+        crl_shards: u32,
+        now: Timestamp,
+    ) -> IssuerRecord {
+        IssuerRecord {
+            id: Self::id_of(certificate),
+            certificate_der: der.to_vec(),
+            crl_shards,
+            created_at: now,
+        }
     }
 
     /// The DNS subtrees that its certificate permits; empty: no constraint.
     #[must_use]
     pub fn permitted_dns(&self) -> Vec<DnsName> {
-        self.certificate.permitted_dns().iter().filter_map(|n| DnsName::parse_suffix(n).ok()).collect()
+        self.certificate
+            .permitted_dns()
+            .iter()
+            .filter_map(|n| parse_suffix(n).ok())
+            .collect()
     }
 }
 
@@ -56,7 +73,11 @@ impl Issuer {
     #[must_use]
     pub fn chain_of(&self, certificate: &crate::model::Certificate) -> Option<String> {
         let signature = certificate.signature.as_ref()?;
-        let der = cairn_x509::certificate::assemble(&certificate.tbs, self.certificate.issues_with(), signature);
+        let der = cairn_x509::certificate::assemble(
+            &certificate.tbs,
+            self.certificate.issues_with(),
+            signature,
+        );
         let mut pem = cairn_x509::certificate::pem("CERTIFICATE", &der);
         pem.push('\n');
         pem.push_str(&self.chain_pem);

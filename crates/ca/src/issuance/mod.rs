@@ -12,5 +12,5 @@ pub mod signer;
 pub use crl::CrlPublisher;
 pub use flow::{Issuance, IssuanceParts};
 pub use issuer::Issuer;
-pub use own_certificate::OwnCertificate;
+pub use own_certificate::{OwnCertificate, OwnCertificateFault};
 pub use profile::Profile;

@@ -11,14 +11,20 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::rand;
-use cairn_acme::{challenge::Token, identifier::Identifier, key::PublicKey, status::AccountStatus, time::Timestamp};
+use cairn_acme::{
+    challenge::Token,
+    identifier::Identifier,
+    key::{Curve, PublicKey},
+    status::AccountStatus,
+    time::Timestamp,
+};
 use cairn_x509::{
     certificate::Certificate,
     csr::build_csr,
-    key::{KeyKind, PrivateKey},
+    key::{KeyKind, PrivateKey, PublicKeyKind},
 };
 use rustls::{
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
@@ -89,7 +95,9 @@ impl OwnCertificate {
 
     fn install(&self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), OwnCertificateFault> {
         let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
-        let chain = CertificateDer::pem_slice_iter(chain_pem).collect::<Result<Vec<_>, _>>().map_err(|e| unusable(&e))?;
+        let chain = CertificateDer::pem_slice_iter(chain_pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| unusable(&e))?;
         let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
         let provider = rustls::crypto::aws_lc_rs::default_provider();
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))?;
@@ -131,7 +139,8 @@ impl OwnCertificate {
         let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
         let key = PrivateKey::generate(KeyKind::P256).map_err(|e| unusable(&e))?;
         let snapshot = ca.snapshot.load_full();
-        let host = Identifier::parse("dns", snapshot.urls.host()).map_err(|_| unusable(&"the url's host is no DNS name"))?;
+        let host = Identifier::parse("dns", snapshot.urls.host())
+            .map_err(|_| unusable(&"the url's host is no DNS name"))?;
         let csr = build_csr(&key, &[host.to_string()]).map_err(|e| unusable(&e))?;
         let chain = issue(ca, host, &csr).await?;
         let pkcs8 = key.to_pkcs8_der().map_err(|e| unusable(&e))?;
@@ -161,7 +170,8 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
     let snapshot = ca.snapshot.load_full();
     let now = ca.clock.wall();
     let issuer = ca.issuance.issuer();
-    let key = PublicKey::from_spki_der(issuer.certificate.spki_der()).map_err(|_| unusable("the issuing key has no JWK form"))?;
+    let key = account_key(issuer.certificate.public_key())
+        .ok_or_else(|| unusable("the issuing key has no JWK form"))?;
     let account_id = AccountId::new(now, seed()?);
     let mut token = [0; 32];
     rand::fill(&mut token).map_err(|_| unusable("the random source failed"))?;
@@ -174,7 +184,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
         status: AccountStatus::Valid,
         contacts: Vec::new(),
         terms_agreed: true,
-        url: snapshot.urls.account(&account_id),
+        url: snapshot.urls.account(account_id),
         created_at: now,
     };
     let order = ca
@@ -182,20 +192,30 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
         .transact(CreateOwnOrder {
             account,
             order: OrderId::new(now, seed()?),
-            authorization: Seed { id: AuthorizationId::new(now, seed()?), token: Token::from_random(&token) },
+            authorization: Seed {
+                id: AuthorizationId::new(now, seed()?),
+                token: Token::from_random(&token)
+                    .map_err(|_| unusable("a token could not be made"))?,
+            },
             host,
             profile_hash: snapshot.profile.hash,
             life: Duration::from_secs(3600),
             now,
         })
         .await?;
-    let account = ca.store.account(order.account).await?.ok_or_else(|| unusable("the own account is gone"))?;
+    let account = ca
+        .store
+        .account(order.account)
+        .await?
+        .ok_or_else(|| unusable("the own account is gone"))?;
     let mut authorizations = Vec::new();
     for id in &order.authorizations {
         authorizations.extend(ca.store.authorization(order.account, *id).await?);
     }
     let watch = ca.holds.watch(order.id.as_bytes());
-    ca.issuance.finalize(ca, &account, &order, &authorizations, csr, csr).await?;
+    ca.issuance
+        .finalize(ca, &account, &order, &authorizations, csr, csr)
+        .await?;
     let waited = tokio::time::timeout(PATIENCE, async {
         loop {
             let changed = watch.changed();
@@ -212,24 +232,56 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
     .await;
     let ended = match waited {
         Ok(ended) => ended?,
-        Err(_) => return Err(OwnCertificateFault::Order(format!("nothing after {} s", PATIENCE.as_secs()))),
+        Err(_) => {
+            return Err(OwnCertificateFault::Order(format!(
+                "nothing after {} s",
+                PATIENCE.as_secs()
+            )));
+        }
     };
     let key = match (ended.state, ended.certificate) {
         (OrderState::Valid, Some(key)) => key,
-        _ => return Err(OwnCertificateFault::Order(ended.error.as_ref().map_or_else(String::new, |e| e.detail.clone()))),
+        _ => {
+            return Err(OwnCertificateFault::Order(
+                ended
+                    .error
+                    .as_ref()
+                    .map_or_else(String::new, |e| e.detail.clone()),
+            ));
+        }
     };
-    let certificate = ca.store.certificate(key.serial).await?.ok_or_else(|| unusable("the certificate is gone"))?;
-    issuer.chain_of(&certificate).ok_or_else(|| unusable("the certificate has no signature"))
+    let certificate = ca
+        .store
+        .certificate(key.serial)
+        .await?
+        .ok_or_else(|| unusable("the certificate is gone"))?;
+    issuer
+        .chain_of(&certificate)
+        .ok_or_else(|| unusable("the certificate has no signature"))
+}
+
+/// The issuing key's public half as an account key.
+fn account_key(key: &cairn_x509::key::PublicKey) -> Option<PublicKey> {
+    match key.kind() {
+        PublicKeyKind::Ec { bits: 256 } => PublicKey::from_point(Curve::P256, key.key_bits()).ok(),
+        PublicKeyKind::Ec { bits: 384 } => PublicKey::from_point(Curve::P384, key.key_bits()).ok(),
+        PublicKeyKind::Rsa { modulus, exponent } => PublicKey::from_rsa(modulus, exponent).ok(),
+        _ => None,
+    }
 }
 
 fn seed() -> Result<IdSeed, OwnCertificateFault> {
     let mut seed = IdSeed::default();
-    rand::fill(&mut seed).map_err(|_| OwnCertificateFault::Unusable("the random source failed".to_owned()))?;
+    rand::fill(&mut seed)
+        .map_err(|_| OwnCertificateFault::Unusable("the random source failed".to_owned()))?;
     Ok(seed)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OwnCertificateFault> {
-    std::fs::read(path).map_err(|source| OwnCertificateFault::File { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| OwnCertificateFault::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// Where the pair lies between runs; one file holds both, so that they change together.
@@ -239,7 +291,9 @@ struct Files {
 
 impl Files {
     fn under(dir: &Path) -> Self {
-        Self { pair: dir.join("keys").join("listener.pem") }
+        Self {
+            pair: dir.join("keys").join("listener.pem"),
+        }
     }
 
     fn load(&self) -> Option<(Vec<u8>, Zeroizing<Vec<u8>>)> {
@@ -250,11 +304,22 @@ impl Files {
     }
 
     fn save(&self, chain: &[u8], key: &[u8]) -> Result<(), OwnCertificateFault> {
-        let fault = |source| OwnCertificateFault::File { path: self.pair.clone(), source };
+        let fault = |source| OwnCertificateFault::File {
+            path: self.pair.clone(),
+            source,
+        };
         let new = self.pair.with_extension("pem.new");
         let _ = std::fs::remove_file(&new);
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(fault)?;
-        file.write_all(chain).and_then(|()| file.write_all(key)).and_then(|()| file.sync_all()).map_err(fault)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)
+            .map_err(fault)?;
+        file.write_all(chain)
+            .and_then(|()| file.write_all(key))
+            .and_then(|()| file.sync_all())
+            .map_err(fault)?;
         std::fs::rename(&new, &self.pair).map_err(fault)
     }
 }

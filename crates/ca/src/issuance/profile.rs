@@ -37,7 +37,12 @@ impl Profile {
         let text = serde_json::json!({ "name": name, "settings": settings }).to_string();
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-        Self { name: name.to_owned(), settings: settings.clone(), text, hash }
+        Self {
+            name: name.to_owned(),
+            settings: settings.clone(),
+            text,
+            hash,
+        }
     }
 
     /// Reads a version back from its stored text.
@@ -62,7 +67,12 @@ impl Profile {
     /// The validity for an order: as it asked, else backdated from now for the profile's life; never past the issuer's
     /// end and never longer than the life, both ends counted (T-CA-95).
     #[must_use]
-    pub fn validity(&self, now: Timestamp, asked: (Option<Timestamp>, Option<Timestamp>), issuer_not_after: i64) -> Option<Validity> {
+    pub fn validity(
+        &self,
+        now: Timestamp,
+        asked: (Option<Timestamp>, Option<Timestamp>),
+        issuer_not_after: i64,
+    ) -> Option<Validity> {
         let life = i64::try_from(self.life().as_secs()).ok()?;
         let backdate = i64::try_from(Duration::from(self.settings.backdate).as_secs()).ok()?;
         let not_before = match asked.0 {
@@ -74,7 +84,11 @@ impl Profile {
             Some(end) => end.as_seconds(),
             None => longest.min(issuer_not_after),
         };
-        (not_after > not_before && not_after <= longest && not_after <= issuer_not_after)
-            .then_some(Validity { not_before, not_after })
+        (not_after > not_before && not_after <= longest && not_after <= issuer_not_after).then_some(
+            Validity {
+                not_before,
+                not_after,
+            },
+        )
     }
 }

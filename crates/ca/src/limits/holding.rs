@@ -37,7 +37,12 @@ pub struct Held {
     network: Network,
 }
 
-pub(super) fn take(holding: &Arc<Holding>, account: AccountId, network: Network, bounds: &config::Limits) -> Result<Held, HoldRefusal> {
+pub(super) fn take(
+    holding: &Arc<Holding>,
+    account: AccountId,
+    network: Network,
+    bounds: &config::Limits,
+) -> Result<Held, HoldRefusal> {
     let mut counts = holding.lock();
     if counts.all >= bounds.holds {
         return Err(HoldRefusal::Node);
@@ -51,7 +56,11 @@ pub(super) fn take(holding: &Arc<Holding>, account: AccountId, network: Network,
     counts.all += 1;
     *counts.accounts.entry(account).or_default() += 1;
     *counts.networks.entry(network).or_default() += 1;
-    Ok(Held { holding: Arc::clone(holding), account, network })
+    Ok(Held {
+        holding: Arc::clone(holding),
+        account,
+        network,
+    })
 }
 
 impl Holding {

@@ -67,7 +67,9 @@ impl Drop for Reservation {
         let mut table = self.pending.lock();
         if let Some(unfinished) = table.accounts.get_mut(&self.account) {
             unfinished.reserved_orders = unfinished.reserved_orders.saturating_sub(1);
-            unfinished.reserved_authorizations = unfinished.reserved_authorizations.saturating_sub(self.authorizations);
+            unfinished.reserved_authorizations = unfinished
+                .reserved_authorizations
+                .saturating_sub(self.authorizations);
             if unfinished.is_empty() {
                 table.accounts.remove(&self.account);
             }
@@ -89,7 +91,8 @@ pub(super) fn reserve(
     let full = |unfinished: &Unfinished| {
         (
             unfinished.orders.len() + unfinished.reserved_orders >= bounds.0,
-            unfinished.authorizations.len() + unfinished.reserved_authorizations + authorizations > bounds.1,
+            unfinished.authorizations.len() + unfinished.reserved_authorizations + authorizations
+                > bounds.1,
         )
     };
     if full(unfinished) != (false, false) {
@@ -98,14 +101,25 @@ pub(super) fn reserve(
     match full(unfinished) {
         (true, _) => return Err(Refusal::Orders(wait(unfinished.orders.values(), 1, now))),
         (_, true) => {
-            let surplus = (unfinished.authorizations.len() + unfinished.reserved_authorizations + authorizations).saturating_sub(bounds.1);
-            return Err(Refusal::Authorizations(wait(unfinished.authorizations.values(), surplus, now)));
+            let surplus = (unfinished.authorizations.len()
+                + unfinished.reserved_authorizations
+                + authorizations)
+                .saturating_sub(bounds.1);
+            return Err(Refusal::Authorizations(wait(
+                unfinished.authorizations.values(),
+                surplus,
+                now,
+            )));
         }
         _ => {}
     }
     unfinished.reserved_orders += 1;
     unfinished.reserved_authorizations += authorizations;
-    Ok(Reservation { pending: Arc::clone(pending), account, authorizations })
+    Ok(Reservation {
+        pending: Arc::clone(pending),
+        account,
+        authorizations,
+    })
 }
 
 impl Pending {
@@ -116,7 +130,9 @@ impl Pending {
                 unfinished.orders.insert(order.id, order.expires);
             }
         } else {
-            table.end(order.account, |unfinished| unfinished.orders.remove(&order.id).is_some());
+            table.end(order.account, |unfinished| {
+                unfinished.orders.remove(&order.id).is_some()
+            });
         }
     }
 
@@ -124,10 +140,17 @@ impl Pending {
         let mut table = self.lock();
         if authorization.status == AuthorizationStatus::Pending {
             if let Some(unfinished) = table.of(authorization.account) {
-                unfinished.authorizations.insert(authorization.id, authorization.expires);
+                unfinished
+                    .authorizations
+                    .insert(authorization.id, authorization.expires);
             }
         } else {
-            table.end(authorization.account, |unfinished| unfinished.authorizations.remove(&authorization.id).is_some());
+            table.end(authorization.account, |unfinished| {
+                unfinished
+                    .authorizations
+                    .remove(&authorization.id)
+                    .is_some()
+            });
         }
     }
 
@@ -176,7 +199,10 @@ impl Table {
 fn wait<'a>(expiries: impl Iterator<Item = &'a Timestamp>, n: usize, now: Timestamp) -> Duration {
     let mut expiries: Vec<_> = expiries.copied().collect();
     expiries.sort_unstable();
-    let at = expiries.get(n.saturating_sub(1)).or(expiries.last()).copied();
+    let at = expiries
+        .get(n.saturating_sub(1))
+        .or(expiries.last())
+        .copied();
     // Reservations alone fill the account: they end within a request's time.
     at.map_or(Duration::from_secs(1), |at| at.since(now))
 }

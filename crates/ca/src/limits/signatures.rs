@@ -27,14 +27,26 @@ pub(super) struct BadSignatures {
 
 impl BadSignatures {
     /// Whether the address has credit for at least one bad signature more.
-    pub(super) fn may_verify(&self, from: Network, rate: u32, now: Duration) -> Result<(), Duration> {
+    pub(super) fn may_verify(
+        &self,
+        from: Network,
+        rate: u32,
+        now: Duration,
+    ) -> Result<(), Duration> {
         if self.len.load(Ordering::Relaxed) == 0 {
             return Ok(());
         }
-        let paid = self.debts.lock().unwrap_or_else(PoisonError::into_inner).get(&from).copied();
+        let paid = self
+            .debts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&from)
+            .copied();
         let step = MINUTE / rate.max(1);
         match paid {
-            Some(paid) if paid.saturating_sub(now) + step > MINUTE => Err((paid + step).saturating_sub(now + MINUTE)),
+            Some(paid) if paid.saturating_sub(now) + step > MINUTE => {
+                Err((paid + step).saturating_sub(now + MINUTE))
+            }
             _ => Ok(()),
         }
     }

@@ -34,13 +34,22 @@ fn bad_signatures_of_an_address_are_bounded_a_minute() {
         limits.bad_signature(from, now);
     }
     let refusal = limits.may_verify(from, now).unwrap_err();
-    assert_eq!((refusal.kind.clone(), refusal.status), (ProblemType::RateLimited, 429));
+    assert_eq!(
+        (refusal.kind.clone(), refusal.status),
+        (ProblemType::RateLimited, 429)
+    );
     let wait = refusal.retry_after.unwrap();
-    assert!(wait >= Duration::from_secs(1) && wait <= Duration::from_secs(15), "{wait:?}");
+    assert!(
+        wait >= Duration::from_secs(1) && wait <= Duration::from_secs(15),
+        "{wait:?}"
+    );
     // Honest: at the second named it works again, and others were never touched.
     assert!(limits.may_verify(from, now + wait).is_ok());
     assert!(limits.may_verify(address("192.0.2.2"), now).is_ok());
-    assert!(limits.may_verify(address("::ffff:192.0.2.1"), now).is_err(), "mapped is the same address");
+    assert!(
+        limits.may_verify(address("::ffff:192.0.2.1"), now).is_err(),
+        "mapped is the same address"
+    );
 }
 
 #[test]
@@ -49,8 +58,16 @@ fn an_ipv6_slash_64_is_one_address() {
     for host in 1..=4 {
         limits.bad_signature(address(&format!("2001:db8:0:1::{host}")), Duration::ZERO);
     }
-    assert!(limits.may_verify(address("2001:db8:0:1:ffff::9"), Duration::ZERO).is_err());
-    assert!(limits.may_verify(address("2001:db8:0:2::1"), Duration::ZERO).is_ok());
+    assert!(
+        limits
+            .may_verify(address("2001:db8:0:1:ffff::9"), Duration::ZERO)
+            .is_err()
+    );
+    assert!(
+        limits
+            .may_verify(address("2001:db8:0:2::1"), Duration::ZERO)
+            .is_ok()
+    );
 }
 
 #[test]
@@ -73,10 +90,23 @@ fn reservations_count_until_they_are_dropped() {
     let second = limits.reserve_order(account(1), 2, NOW).unwrap();
     let refused = limits.reserve_order(account(1), 2, NOW).unwrap_err();
     assert_eq!(refused.status, 429);
-    assert!(refused.detail.contains("pending authorizations"), "{}", refused.detail);
+    assert!(
+        refused.detail.contains("pending authorizations"),
+        "{}",
+        refused.detail
+    );
     let third = limits.reserve_order(account(1), 1, NOW).unwrap();
-    assert!(limits.reserve_order(account(1), 0, NOW).unwrap_err().detail.contains("unfinished orders"));
-    assert!(limits.reserve_order(account(2), 5, NOW).is_ok(), "another account is not touched");
+    assert!(
+        limits
+            .reserve_order(account(1), 0, NOW)
+            .unwrap_err()
+            .detail
+            .contains("unfinished orders")
+    );
+    assert!(
+        limits.reserve_order(account(2), 5, NOW).is_ok(),
+        "another account is not touched"
+    );
     drop((first, second, third));
     assert_eq!(limits.tracked(), (0, 0));
 }
@@ -85,12 +115,24 @@ fn reservations_count_until_they_are_dropped() {
 fn holds_are_bounded_per_account_address_and_node() {
     let limits = limits();
     let (here, there) = (address("192.0.2.1"), address("192.0.2.2"));
-    let mut held = vec![limits.hold(account(1), here).unwrap(), limits.hold(account(1), here).unwrap()];
-    assert_eq!(limits.hold(account(1), there).unwrap_err(), HoldRefusal::Account);
+    let mut held = vec![
+        limits.hold(account(1), here).unwrap(),
+        limits.hold(account(1), here).unwrap(),
+    ];
+    assert_eq!(
+        limits.hold(account(1), there).unwrap_err(),
+        HoldRefusal::Account
+    );
     held.push(limits.hold(account(2), here).unwrap());
-    assert_eq!(limits.hold(account(3), here).unwrap_err(), HoldRefusal::Address);
+    assert_eq!(
+        limits.hold(account(3), here).unwrap_err(),
+        HoldRefusal::Address
+    );
     held.push(limits.hold(account(3), there).unwrap());
-    assert_eq!(limits.hold(account(4), there).unwrap_err(), HoldRefusal::Node);
+    assert_eq!(
+        limits.hold(account(4), there).unwrap_err(),
+        HoldRefusal::Node
+    );
     assert_eq!(limits.held(), 4);
     held.clear();
     assert_eq!(limits.held(), 0);

@@ -25,7 +25,12 @@ fn of_fifty_threads_that_burn_one_nonce_one_succeeds() {
             std::thread::spawn(move || nonces.burn(&nonce, Duration::ZERO).is_ok())
         })
         .collect();
-    let won = threads.into_iter().filter(|_| true).map(|t| t.join().unwrap()).filter(|won| *won).count();
+    let won = threads
+        .into_iter()
+        .filter(|_| true)
+        .map(|t| t.join().unwrap())
+        .filter(|won| *won)
+        .count();
     assert_eq!(won, 1);
 }
 
@@ -39,9 +44,17 @@ fn every_altered_bit_is_foreign() {
         let mut forged = bytes.clone();
         forged[bit / 8] ^= 1 << (bit % 8);
         let forged = base64url::encode(&forged);
-        assert_eq!(nonces.burn(&forged, Duration::ZERO), Err(NonceRefusal::Foreign), "bit {bit}");
+        assert_eq!(
+            nonces.burn(&forged, Duration::ZERO),
+            Err(NonceRefusal::Foreign),
+            "bit {bit}"
+        );
     }
-    assert_eq!(nonces.burn(&nonce, Duration::ZERO), Ok(()), "the true one still stands");
+    assert_eq!(
+        nonces.burn(&nonce, Duration::ZERO),
+        Ok(()),
+        "the true one still stands"
+    );
 }
 
 #[test]
@@ -50,7 +63,14 @@ fn another_windows_nonce_and_wrong_lengths_are_foreign() {
     let (ours, other) = (Nonces::new().unwrap(), Nonces::new().unwrap());
     let foreign = other.mint(Duration::ZERO);
     let long = "A".repeat(1 << 20);
-    for nonce in [foreign.as_str(), "", "A", &long, &foreign[1..], &format!("{foreign}A")] {
+    for nonce in [
+        foreign.as_str(),
+        "",
+        "A",
+        &long,
+        &foreign[1..],
+        &format!("{foreign}A"),
+    ] {
         assert_eq!(ours.burn(nonce, Duration::ZERO), Err(NonceRefusal::Foreign));
     }
 }
@@ -60,7 +80,10 @@ fn a_nonce_lives_an_hour_and_no_longer() {
     let nonces = Nonces::new().unwrap();
     let (early, late) = (nonces.mint(Duration::ZERO), nonces.mint(Duration::ZERO));
     assert_eq!(nonces.burn(&early, LIFE), Ok(()));
-    assert_eq!(nonces.burn(&late, LIFE + MINUTE), Err(NonceRefusal::Expired));
+    assert_eq!(
+        nonces.burn(&late, LIFE + MINUTE),
+        Err(NonceRefusal::Expired)
+    );
 }
 
 #[test]
@@ -88,10 +111,17 @@ fn pages_go_with_their_age_and_spent_nonces_never_come_back() {
             assert_eq!(nonces.burn(&nonce, now), Ok(()));
             spent.push(nonce);
         }
-        assert!(nonces.memory() <= 8 * 1024, "minute {minute}: {}", nonces.memory());
+        assert!(
+            nonces.memory() <= 8 * 1024,
+            "minute {minute}: {}",
+            nonces.memory()
+        );
     }
     let now = MINUTE * 199;
-    let alive: Vec<_> = spent.iter().filter(|nonce| nonces.burn(nonce, now).is_ok()).collect();
+    let alive: Vec<_> = spent
+        .iter()
+        .filter(|nonce| nonces.burn(nonce, now).is_ok())
+        .collect();
     assert_eq!(alive, Vec::<&String>::new());
 }
 
@@ -129,16 +159,24 @@ fn a_saved_window_goes_on_where_it_stopped() {
 #[test]
 fn a_damaged_saved_window_is_refused() {
     let nonces = Nonces::new().unwrap();
-    nonces.burn(&nonces.mint(Duration::ZERO), Duration::ZERO).unwrap();
+    nonces
+        .burn(&nonces.mint(Duration::ZERO), Duration::ZERO)
+        .unwrap();
     let wall = Timestamp::from_seconds(1_800_000_000);
     let saved = nonces.save(Duration::ZERO, wall);
     for cut in [0, 1, 8, 40, 100, saved.len() - 1] {
-        assert_eq!(Nonces::load(&saved[..cut], Duration::ZERO, wall).unwrap_err(), NonceFault::Unreadable);
+        assert_eq!(
+            Nonces::load(&saved[..cut], Duration::ZERO, wall).unwrap_err(),
+            NonceFault::Unreadable
+        );
     }
     for octet in (0..saved.len()).step_by(7) {
         let mut damaged = saved.to_vec();
         damaged[octet] ^= 0x10;
-        assert!(Nonces::load(&damaged, Duration::ZERO, wall).is_err(), "octet {octet}");
+        assert!(
+            Nonces::load(&damaged, Duration::ZERO, wall).is_err(),
+            "octet {octet}"
+        );
     }
 }
 
@@ -146,5 +184,8 @@ fn a_damaged_saved_window_is_refused() {
 fn debug_shows_no_key() {
     let nonces = Nonces::new().unwrap();
     let shown = format!("{nonces:?}");
-    assert!(!shown.contains("secret") && !shown.contains("key"), "{shown}");
+    assert!(
+        !shown.contains("secret") && !shown.contains("key"),
+        "{shown}"
+    );
 }

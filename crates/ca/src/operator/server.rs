@@ -2,10 +2,7 @@
 
 use std::{
     io,
-    os::unix::{
-        fs::PermissionsExt,
-        net::UnixStream as StdUnixStream,
-    },
+    os::unix::{fs::PermissionsExt, net::UnixStream as StdUnixStream},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -40,7 +37,11 @@ const QUERY: usize = 64 * 1024;
 ///
 /// # Errors
 /// If another server answers on it, or the file system refuses.
-pub fn listen(ca: Arc<Ca>, socket: &Path, stop: watch::Receiver<bool>) -> io::Result<JoinHandle<()>> {
+pub fn listen(
+    ca: Arc<Ca>,
+    socket: &Path,
+    stop: watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
     let listener = bind(socket)?;
     let socket = socket.to_owned();
     Ok(tokio::spawn(serve(ca, listener, socket, stop)))
@@ -50,7 +51,10 @@ pub fn listen(ca: Arc<Ca>, socket: &Path, stop: watch::Receiver<bool>) -> io::Re
 /// killed server left behind is replaced; one that answers is not.
 fn bind(socket: &Path) -> io::Result<UnixListener> {
     if StdUnixStream::connect(socket).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another server of this directory answers there"));
+        return Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another server of this directory answers there",
+        ));
     }
     let new = socket.with_extension("sock.new");
     match std::fs::remove_file(&new) {
@@ -63,8 +67,16 @@ fn bind(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn serve(ca: Arc<Ca>, listener: UnixListener, socket: PathBuf, mut stop: watch::Receiver<bool>) {
-    let bounds = Bounds { connections: CONNECTIONS, ..Bounds::default() };
+async fn serve(
+    ca: Arc<Ca>,
+    listener: UnixListener,
+    socket: PathBuf,
+    mut stop: watch::Receiver<bool>,
+) {
+    let bounds = Bounds {
+        connections: CONNECTIONS,
+        ..Bounds::default()
+    };
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let stopping = stop.clone();
     let mut open = JoinSet::new();
@@ -79,7 +91,10 @@ async fn serve(ca: Arc<Ca>, listener: UnixListener, socket: PathBuf, mut stop: w
             Ok((stream, place)) => {
                 let (ca, stop) = (Arc::clone(&ca), stopping.clone());
                 open.spawn(async move {
-                    connection::run(stream, bounds, stop, |request| answer(Arc::clone(&ca), request)).await;
+                    connection::run(stream, bounds, stop, |request| {
+                        answer(Arc::clone(&ca), request)
+                    })
+                    .await;
                     drop(place);
                 });
             }
@@ -92,12 +107,21 @@ async fn serve(ca: Arc<Ca>, listener: UnixListener, socket: PathBuf, mut stop: w
     drop(listener);
     // Ours alone: a new server would have answered at its own bind.
     let _ = std::fs::remove_file(&socket);
-    let _ = time::timeout(bounds.drain, async { while open.join_next().await.is_some() {} }).await;
+    let _ = time::timeout(bounds.drain, async {
+        while open.join_next().await.is_some() {}
+    })
+    .await;
     open.shutdown().await;
 }
 
-async fn next(listener: &UnixListener, places: &Arc<Semaphore>) -> io::Result<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+async fn next(
+    listener: &UnixListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(UnixStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, place))
 }
@@ -105,18 +129,30 @@ async fn next(listener: &UnixListener, places: &Arc<Semaphore>) -> io::Result<(U
 async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let is_get = request.method() == Method::GET;
     match request.uri().path() {
-        "/health/live" if is_get => reply(StatusCode::OK, JSON, json!({ "live": true }).to_string()),
+        "/health/live" if is_get => {
+            reply(StatusCode::OK, JSON, json!({ "live": true }).to_string())
+        }
         "/health/ready" if is_get => {
             let readiness = Readiness::of(&ca, ca.clock.wall());
-            let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            reply(status, JSON, json!({ "ready": readiness.is_ready(), "faults": readiness.faults() }).to_string())
+            let status = if readiness.is_ready() {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            };
+            reply(
+                status,
+                JSON,
+                json!({ "ready": readiness.is_ready(), "faults": readiness.faults() }).to_string(),
+            )
         }
         "/metrics" if is_get => {
             refresh(&ca).await;
             reply(StatusCode::OK, OPENMETRICS, ca.metrics.text())
         }
         "/query" if request.method() == Method::POST => {
-            let body = match connection::body(request.into_body(), QUERY, Bounds::default().body).await {
+            let body = match connection::body(request.into_body(), QUERY, Bounds::default().body)
+                .await
+            {
                 Ok(body) => body,
                 Err(_) => return refuse(StatusCode::BAD_REQUEST, "the query did not arrive whole"),
             };
@@ -124,14 +160,21 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
                 Ok(query) => query,
                 Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
             };
-            match query::answer(&ca.store, query).await {
+            match query::answer(&ca.store, query, ca.clock.wall()).await {
                 Ok(value) => reply(StatusCode::OK, JSON, value.to_string()),
-                Err(fault @ QueryFault::NotFound(_)) => refuse(StatusCode::NOT_FOUND, &fault.to_string()),
+                Err(fault @ QueryFault::NotFound(_)) => {
+                    refuse(StatusCode::NOT_FOUND, &fault.to_string())
+                }
                 Err(fault) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
             }
         }
-        "/health/live" | "/health/ready" | "/metrics" | "/query" => refuse(StatusCode::METHOD_NOT_ALLOWED, "another method"),
-        _ => refuse(StatusCode::NOT_FOUND, "there are /health/live, /health/ready, /metrics and /query"),
+        "/health/live" | "/health/ready" | "/metrics" | "/query" => {
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "another method")
+        }
+        _ => refuse(
+            StatusCode::NOT_FOUND,
+            "there are /health/live, /health/ready, /metrics and /query",
+        ),
     }
 }
 
@@ -140,19 +183,26 @@ async fn refresh(ca: &Ca) {
     let metrics = &ca.metrics;
     let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     metrics.held.set(number(ca.limits.held()));
-    metrics.nonces.set(i64::try_from(ca.nonces.minted()).unwrap_or(i64::MAX));
+    metrics
+        .nonces
+        .set(i64::try_from(ca.nonces.minted()).unwrap_or(i64::MAX));
     metrics.nonce_memory.set(number(ca.nonces.memory()));
+    metrics
+        .requests_in_flight
+        .set(number(ca.store.requests_in_progress()));
+    metrics.queue.set(number(ca.store.queue_length()));
     metrics.queue_age.set(ca.store.queue_age().as_secs_f64());
     for (path, file) in ca.crls.list() {
         if let Some(end) = file.fresh_until {
             metrics.crl(&path, end.as_seconds());
         }
     }
-    query::measure(&ca.store, metrics).await;
+    query::measure(&ca.store, metrics, ca.clock.wall()).await;
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const OPENMETRICS: HeaderValue = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 fn reply(status: StatusCode, media: HeaderValue, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(body));
@@ -174,7 +224,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join(super::super::SOCKET);
         let first = bind(&socket).unwrap();
-        assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(bind(&socket).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(first);
         assert!(socket.exists(), "a killed server leaves its socket");

@@ -30,7 +30,13 @@ impl Readiness {
 
     /// Judges what was read: a store that takes no writes, and CRLs that near their end unrenewed (T-CA-104).
     fn judge(store: Option<String>, shelf: &Shelf, now: Timestamp) -> Self {
-        let mut faults: Vec<_> = store.map(|reason| Fault { part: "store", reason }).into_iter().collect();
+        let mut faults: Vec<_> = store
+            .map(|reason| Fault {
+                part: "store",
+                reason,
+            })
+            .into_iter()
+            .collect();
         faults.extend(shelf.list().into_iter().filter_map(|(path, file)| {
             let end = file.fresh_until?;
             let life = end.since(file.modified);
@@ -68,9 +74,16 @@ mod tests {
         const DAY: Duration = Duration::from_secs(86_400);
         let now = Timestamp::from_seconds(1_800_000_000);
         let shelf = Shelf::default();
-        shelf.put("/crl/ab/0.crl".to_owned(), File::crl(vec![1], now, now.plus(DAY * 7)));
+        shelf.put(
+            "/crl/ab/0.crl".to_owned(),
+            File::crl(vec![1], now, now.plus(DAY * 7)),
+        );
         assert!(Readiness::judge(None, &shelf, now.plus(DAY * 6)).is_ready());
-        let late = Readiness::judge(None, &shelf, now.plus(DAY * 7).minus(Duration::from_secs(3600)));
+        let late = Readiness::judge(
+            None,
+            &shelf,
+            now.plus(DAY * 7).minus(Duration::from_secs(3600)),
+        );
         assert_eq!(late.faults().first().unwrap().part, "crl");
         let full = Readiness::judge(Some("the disk is full".to_owned()), &shelf, now);
         assert_eq!(full.faults().first().unwrap().reason, "the disk is full");

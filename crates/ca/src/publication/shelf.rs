@@ -11,11 +11,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use cairn_acme::{base64url, time::Timestamp};
 
-use crate::{
-    frontend::urls::crl_path,
-    id::IssuerId,
-    model::StoredCrl,
-};
+use crate::{frontend::urls::crl_path, id::IssuerId, model::StoredCrl};
 
 /// A published file's media type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,8 +63,17 @@ impl File {
 
     fn new(body: Bytes, media: Media, modified: Timestamp, fresh_until: Option<Timestamp>) -> Self {
         let hash = digest::digest(&digest::SHA256, &body);
-        let etag = format!("\"{}\"", base64url::encode(hash.as_ref().get(..16).unwrap_or_default()));
-        Self { body, media, modified, fresh_until, etag }
+        let etag = format!(
+            "\"{}\"",
+            base64url::encode(hash.as_ref().get(..16).unwrap_or_default())
+        );
+        Self {
+            body,
+            media,
+            modified,
+            fresh_until,
+            etag,
+        }
     }
 
     /// How long a cache may keep it from now on. A CRL's last tenth is not cached across its end.
@@ -90,13 +95,19 @@ pub struct Shelf {
 impl Shelf {
     /// Publishes a CRL, in place of the shard's one before.
     pub fn put_crl(&self, crl: &StoredCrl) {
-        self.put(crl_path(crl.issuer, crl.shard), File::crl(crl.der.clone(), crl.this_update, crl.next_update));
+        self.put(
+            crl_path(crl.issuer, crl.shard),
+            File::crl(crl.der.clone(), crl.this_update, crl.next_update),
+        );
     }
 
     /// When the published CRL of the shard was made.
     #[must_use]
     pub fn this_update(&self, issuer: &IssuerId, shard: u32) -> Option<Timestamp> {
-        self.files.load().get(&crl_path(*issuer, shard)).map(|file| file.modified)
+        self.files
+            .load()
+            .get(&crl_path(*issuer, shard))
+            .map(|file| file.modified)
     }
 
     /// Publishes a file at a path, in place of what was there.
@@ -116,6 +127,10 @@ impl Shelf {
     /// All paths, with the end of each CRL.
     #[must_use]
     pub fn list(&self) -> Vec<(String, Arc<File>)> {
-        self.files.load().iter().map(|(path, file)| (path.clone(), Arc::clone(file))).collect()
+        self.files
+            .load()
+            .iter()
+            .map(|(path, file)| (path.clone(), Arc::clone(file)))
+            .collect()
     }
 }

@@ -76,7 +76,7 @@ pub fn load(dir: &Path, ask: Ask<'_>) -> Result<Loaded, SetupFault> {
     );
     let (issuing_certificate, issuing) = certificate(&issuing_path)?;
     let (root_certificate, root) = certificate(&root_path)?;
-    chain::fits(&issuing, &issuing_path, &root, &root_path)?;
+    chain::fits((&issuing, &issuing_path), (&root, &root_path))?;
     let key_path = at(&config.keys.issuing_key);
     let sealed = files::read_secret(&key_path)?;
     let passphrase = passphrase::obtain(dir, &config, ask)?;
@@ -108,4 +108,18 @@ fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
         reason: e.to_string(),
     })?;
     Ok((der, parsed))
+}
+
+/// The root certificate: its file, its PEM, SHA-256 of its DER in hex.
+///
+/// # Errors
+/// What is wrong with the configuration or the file.
+pub fn root(dir: &Path) -> Result<(PathBuf, String, String), SetupFault> {
+    let path = dir.join(read_config(dir)?.keys.root_certificate);
+    let (der, _) = certificate(&path)?;
+    Ok((
+        path,
+        cairn_x509::certificate::pem("CERTIFICATE", &der),
+        cairn_x509::certificate::fingerprint(&der),
+    ))
 }

@@ -6,6 +6,11 @@
 //! transaction; only after COMMIT does anybody hear of it. A transaction may run more than once, so it must be
 //! repeatable: ids and random values come in with it.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 #[cfg(test)]
 mod conformance;
 pub mod sqlite;
@@ -17,51 +22,110 @@ use cairn_acme::{identifier::Identifier, key::Thumbprint, problem::Problem, time
 use cairn_x509::certificate::Serial;
 
 pub use sqlite::{
-    AuditRecord, AuditSubject, BackupError, BackupReport, BatchBounds, FaultHook, FaultPoint, InjectedFault, Location,
-    OpenError, OpenOptions, OrderDetail, PAGE_MAX, Page, RequestInProgress, RestoreError, RestoreReport, Sizes, Store, StoreStats,
-    SweepPolicy, SweepReport, restore,
+    AuditRecord, AuditSubject, BackupError, BackupReport, BatchBounds, FaultHook, FaultPoint,
+    InjectedFault, Location, OpenError, OpenOptions, OrderDetail, PAGE_MAX, Page,
+    RequestInProgress, RestoreError, RestoreReport, Sizes, Store, StoreStats, SweepPolicy,
+    SweepReport, restore,
 };
 pub use transactions::*;
 
 use crate::{
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
     model::{
-        Account, AuditEvent, Authorization, Certificate, CertificateKey, IssuerRecord, Order, StoredCrl, Work, WorkSubject,
+        Account, AuditEvent, Authorization, Certificate, CertificateKey, IssuerRecord, Order,
+        StoredCrl, Work, WorkSubject,
     },
 };
 
 /// What a transaction may read, always as of its own point in the serial history.
 pub trait Rows: Sync {
     /// The account with this id.
-    fn account(&self, id: AccountId) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send;
+    fn account(
+        &self,
+        id: AccountId,
+    ) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send;
     /// The account that this key opened, in whatever state.
-    fn account_by_key(&self, directory: DirectoryId, key: &Thumbprint) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send;
+    fn account_by_key(
+        &self,
+        directory: DirectoryId,
+        key: &Thumbprint,
+    ) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send;
     /// Whether the SubjectPublicKeyInfo with this SHA-256 is the key of any account of any directory.
-    fn is_account_key_hash(&self, spki_sha256: &[u8; 32]) -> impl Future<Output = Result<bool, RowFault>> + Send;
+    fn is_account_key_hash(
+        &self,
+        spki_sha256: &[u8; 32],
+    ) -> impl Future<Output = Result<bool, RowFault>> + Send;
     /// The order with this id, if it is this account's.
-    fn order(&self, account: AccountId, id: OrderId) -> impl Future<Output = Result<Option<Order>, RowFault>> + Send;
+    fn order(
+        &self,
+        account: AccountId,
+        id: OrderId,
+    ) -> impl Future<Output = Result<Option<Order>, RowFault>> + Send;
     /// The authorization with this id, if it is this account's.
-    fn authorization(&self, account: AccountId, id: AuthorizationId) -> impl Future<Output = Result<Option<Authorization>, RowFault>> + Send;
+    fn authorization(
+        &self,
+        account: AccountId,
+        id: AuthorizationId,
+    ) -> impl Future<Output = Result<Option<Authorization>, RowFault>> + Send;
     /// Open orders of the account with that fingerprint, newest first, few.
-    fn open_orders(&self, account: AccountId, fingerprint: i64) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send;
+    fn open_orders(
+        &self,
+        account: AccountId,
+        fingerprint: i64,
+    ) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send;
     /// The newest valid authorization for (account, identifier, wildcard) in the directory.
-    fn valid_authorization(&self, account: AccountId, directory: DirectoryId, identifier: &Identifier, wildcard: bool) -> impl Future<Output = Result<Option<Authorization>, RowFault>> + Send;
+    fn valid_authorization(
+        &self,
+        account: AccountId,
+        directory: DirectoryId,
+        identifier: &Identifier,
+        wildcard: bool,
+    ) -> impl Future<Output = Result<Option<Authorization>, RowFault>> + Send;
     /// All open or processing orders of the account, with no regard to expiry.
-    fn unfinished_orders(&self, account: AccountId) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send;
+    fn unfinished_orders(
+        &self,
+        account: AccountId,
+    ) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send;
     /// The certificate with this key.
-    fn certificate(&self, key: CertificateKey) -> impl Future<Output = Result<Option<Certificate>, RowFault>> + Send;
+    fn certificate(
+        &self,
+        key: CertificateKey,
+    ) -> impl Future<Output = Result<Option<Certificate>, RowFault>> + Send;
     /// Whether an unexpired certificate carries this SubjectPublicKeyInfo.
-    fn is_live_certificate_key(&self, spki_sha256: &[u8; 32], now: Timestamp) -> impl Future<Output = Result<bool, RowFault>> + Send;
+    fn is_live_certificate_key(
+        &self,
+        spki_sha256: &[u8; 32],
+        now: Timestamp,
+    ) -> impl Future<Output = Result<bool, RowFault>> + Send;
     /// The work row about the subject.
-    fn work(&self, subject: &WorkSubject) -> impl Future<Output = Result<Option<Work>, RowFault>> + Send;
+    fn work(
+        &self,
+        subject: &WorkSubject,
+    ) -> impl Future<Output = Result<Option<Work>, RowFault>> + Send;
     /// Work rows of any boot but this, and rows whose lease ended, at most `limit`.
-    fn abandoned_work(&self, boot: BootId, now: Timestamp, limit: usize) -> impl Future<Output = Result<Vec<Work>, RowFault>> + Send;
+    fn abandoned_work(
+        &self,
+        boot: BootId,
+        now: Timestamp,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Work>, RowFault>> + Send;
     /// The reason for which issuance is stopped, if it is, for all or for this profile or issuer.
-    fn issuance_stop(&self, issuer: IssuerId, profile_hash: &[u8; 32]) -> impl Future<Output = Result<Option<String>, RowFault>> + Send;
+    fn issuance_stop(
+        &self,
+        issuer: IssuerId,
+        profile_hash: &[u8; 32],
+    ) -> impl Future<Output = Result<Option<String>, RowFault>> + Send;
     /// The highest CRL number ever reserved for the shard.
-    fn crl_number(&self, issuer: IssuerId, shard: u32) -> impl Future<Output = Result<u64, RowFault>> + Send;
+    fn crl_number(
+        &self,
+        issuer: IssuerId,
+        shard: u32,
+    ) -> impl Future<Output = Result<u64, RowFault>> + Send;
     /// The issuer with this id.
-    fn issuer(&self, id: IssuerId) -> impl Future<Output = Result<Option<IssuerRecord>, RowFault>> + Send;
+    fn issuer(
+        &self,
+        id: IssuerId,
+    ) -> impl Future<Output = Result<Option<IssuerRecord>, RowFault>> + Send;
 }
 
 /// A row that could not be read or understood. An unknown status is refused, never taken for a default (T-CA-123).
@@ -116,12 +180,18 @@ pub struct Decision<A> {
 impl<A> Decision<A> {
     /// Changes nothing and answers.
     pub fn unchanged(answer: A) -> Self {
-        Self { changes: Changes::default(), answer: Ok(answer) }
+        Self {
+            changes: Changes::default(),
+            answer: Ok(answer),
+        }
     }
 
     /// Refuses without a trace in the store.
     pub fn refuse(problem: Problem) -> Self {
-        Self { changes: Changes::default(), answer: Err(problem) }
+        Self {
+            changes: Changes::default(),
+            answer: Err(problem),
+        }
     }
 }
 
@@ -132,7 +202,10 @@ pub trait Transaction: Send + 'static {
     /// What a granted transaction answers.
     type Answer: Send + 'static;
     /// Loads and decides. Must be repeatable.
-    fn run<R: Rows>(&self, rows: &R) -> impl Future<Output = Result<Decision<Self::Answer>, RowFault>> + Send;
+    fn run<R: Rows>(
+        &self,
+        rows: &R,
+    ) -> impl Future<Output = Result<Decision<Self::Answer>, RowFault>> + Send;
 }
 
 /// Why a transaction gave no answer of its own.

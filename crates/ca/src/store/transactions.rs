@@ -1,16 +1,27 @@
 //! The named transactions: what each loads; the decision is `authority`'s.
 
+#![expect(
+    missing_docs,
+    reason = "fields are named for what the RFC and the design call them"
+)]
+
 use std::{sync::Arc, time::Duration};
 
-use cairn_acme::{challenge::ChallengeType, identifier::Identifier, problem::Problem, status::{AccountStatus, AuthorizationStatus, ChallengeStatus}, time::Timestamp};
+use cairn_acme::{
+    challenge::ChallengeType,
+    identifier::Identifier,
+    problem::Problem,
+    status::{AccountStatus, AuthorizationStatus, ChallengeStatus},
+    time::Timestamp,
+};
 
-use super::{Changes, Decision, Rows, RowFault, SigningPermit, Transaction};
+use super::{Changes, Decision, RowFault, Rows, SigningPermit, Transaction};
 use crate::{
     authority::{accounts, audit, authorizations, issuance, orders, validations},
     id::{AccountId, BootId, IssuerId, OrderId},
     model::{
-        Account, Authorization, Challenge, Evidence, IssuerRecord, Method, Order, OrderState, StoredCrl,
-        Work, WorkSubject,
+        Account, Authorization, Challenge, Evidence, IssuerRecord, Method, Order, OrderState,
+        StoredCrl, Work, WorkSubject,
     },
 };
 
@@ -19,7 +30,9 @@ pub use crate::authority::{
     authorizations::{DeactivateAuthorization, Seed},
     issuance::{BeginIssuance, ConcludeIssuance, FailIssuance},
     orders::{CreateOrder, OrderPlaced, OrderPolicy},
-    validations::{BeginValidation, ConcludeValidation, NoteValidationAttempt, Target, ValidationBegun},
+    validations::{
+        BeginValidation, ConcludeValidation, NoteValidationAttempt, Target, ValidationBegun,
+    },
 };
 
 impl Transaction for CreateAccount {
@@ -27,9 +40,14 @@ impl Transaction for CreateAccount {
     type Answer = AccountFound;
 
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<AccountFound>, RowFault> {
-        let existing = rows.account_by_key(self.directory, &self.key.thumbprint()).await?;
-        let is_certificate_key =
-            existing.is_none() && !self.only_return_existing && rows.is_live_certificate_key(&self.spki_sha256, self.now).await?;
+        let existing = rows
+            .account_by_key(self.directory, &self.key.thumbprint())
+            .await?;
+        let is_certificate_key = existing.is_none()
+            && !self.only_return_existing
+            && rows
+                .is_live_certificate_key(&self.spki_sha256, self.now)
+                .await?;
         Ok(accounts::create(self, existing, is_certificate_key))
     }
 }
@@ -40,7 +58,11 @@ impl Transaction for UpdateAccount {
 
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Account>, RowFault> {
         let account = rows.account(self.account).await?;
-        let unfinished = if self.deactivate { rows.unfinished_orders(self.account).await? } else { Vec::new() };
+        let unfinished = if self.deactivate {
+            rows.unfinished_orders(self.account).await?
+        } else {
+            Vec::new()
+        };
         Ok(accounts::update(self, account, unfinished))
     }
 }
@@ -52,21 +74,33 @@ impl Transaction for CreateOrder {
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<OrderPlaced>, RowFault> {
         let account = rows.account(self.account).await?;
         let mut candidates = Vec::new();
-        for order in rows.open_orders(self.account, orders::fingerprint(self)).await? {
+        for order in rows
+            .open_orders(self.account, orders::fingerprint(self))
+            .await?
+        {
             let authorizations = authorizations_of(rows, &order).await?;
             candidates.push((order, authorizations));
         }
         let mut valid = Vec::with_capacity(self.identifiers.len());
         for identifier in &self.identifiers {
             valid.push(
-                rows.valid_authorization(self.account, self.directory, &identifier.base(), identifier.is_wildcard()).await?,
+                rows.valid_authorization(
+                    self.account,
+                    self.directory,
+                    &identifier.base(),
+                    identifier.is_wildcard(),
+                )
+                .await?,
             );
         }
         Ok(orders::create(self, account, candidates, valid))
     }
 }
 
-async fn authorizations_of<R: Rows>(rows: &R, order: &Order) -> Result<Vec<Authorization>, RowFault> {
+async fn authorizations_of<R: Rows>(
+    rows: &R,
+    order: &Order,
+) -> Result<Vec<Authorization>, RowFault> {
     let mut found = Vec::with_capacity(order.authorizations.len());
     for id in &order.authorizations {
         found.extend(rows.authorization(order.account, *id).await?);
@@ -82,7 +116,12 @@ impl Transaction for DeactivateAuthorization {
         let account = rows.account(self.account).await?;
         let authorization = rows.authorization(self.account, self.authorization).await?;
         let unfinished = rows.unfinished_orders(self.account).await?;
-        Ok(authorizations::deactivate(self, account, authorization, unfinished))
+        Ok(authorizations::deactivate(
+            self,
+            account,
+            authorization,
+            unfinished,
+        ))
     }
 }
 
@@ -92,7 +131,9 @@ impl Transaction for BeginValidation {
 
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<ValidationBegun>, RowFault> {
         let account = rows.account(self.target.account).await?;
-        let authorization = rows.authorization(self.target.account, self.target.authorization).await?;
+        let authorization = rows
+            .authorization(self.target.account, self.target.authorization)
+            .await?;
         let work = rows.work(&self.target.subject()).await?;
         Ok(validations::begin(self, account, authorization, work))
     }
@@ -103,7 +144,9 @@ impl Transaction for NoteValidationAttempt {
     type Answer = Option<Authorization>;
 
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Option<Authorization>>, RowFault> {
-        let authorization = rows.authorization(self.target.account, self.target.authorization).await?;
+        let authorization = rows
+            .authorization(self.target.account, self.target.authorization)
+            .await?;
         let work = rows.work(&self.target.subject()).await?;
         Ok(validations::note_attempt(self, authorization, work))
     }
@@ -115,14 +158,24 @@ impl Transaction for ConcludeValidation {
 
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Authorization>, RowFault> {
         let account = rows.account(self.target.account).await?;
-        let authorization = rows.authorization(self.target.account, self.target.authorization).await?;
+        let authorization = rows
+            .authorization(self.target.account, self.target.authorization)
+            .await?;
         let work = rows.work(&self.target.subject()).await?;
         // Only a failure ends the order; a success shows through the authorization.
         let order = match (&self.outcome, &authorization) {
-            (Err(_), Some(authorization)) => rows.order(self.target.account, authorization.order).await?,
+            (Err(_), Some(authorization)) => {
+                rows.order(self.target.account, authorization.order).await?
+            }
             _ => None,
         };
-        Ok(validations::conclude(self, account, authorization, work, order))
+        Ok(validations::conclude(
+            self,
+            account,
+            authorization,
+            work,
+            order,
+        ))
     }
 }
 
@@ -149,9 +202,18 @@ impl Transaction for BeginIssuance {
             account: rows.account(self.account).await?,
             order,
             authorizations,
-            work: rows.work(&WorkSubject::Issue { account: self.account, order: self.order }).await?,
-            stop: rows.issuance_stop(self.certificate.key.issuer, &self.certificate.profile_hash).await?,
-            is_account_key: rows.is_account_key_hash(&self.certificate.spki_sha256).await?,
+            work: rows
+                .work(&WorkSubject::Issue {
+                    account: self.account,
+                    order: self.order,
+                })
+                .await?,
+            stop: rows
+                .issuance_stop(self.certificate.key.issuer, &self.certificate.profile_hash)
+                .await?,
+            is_account_key: rows
+                .is_account_key_hash(&self.certificate.spki_sha256)
+                .await?,
         };
         let Decision { changes, answer } = issuance::begin(self, proof);
         // The permit leaves the store only with the answer, which is sent after COMMIT.
@@ -174,7 +236,12 @@ impl Transaction for ConcludeIssuance {
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Order>, RowFault> {
         let order = rows.order(self.account, self.order).await?;
         let certificate = rows.certificate(self.certificate).await?;
-        let work = rows.work(&WorkSubject::Issue { account: self.account, order: self.order }).await?;
+        let work = rows
+            .work(&WorkSubject::Issue {
+                account: self.account,
+                order: self.order,
+            })
+            .await?;
         Ok(issuance::conclude(self, order, certificate, work))
     }
 }
@@ -186,12 +253,20 @@ impl Transaction for FailIssuance {
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Option<Work>>, RowFault> {
         let order = rows.order(self.account, self.order).await?;
         let certificate = certificate_of(rows, order.as_ref()).await?;
-        let work = rows.work(&WorkSubject::Issue { account: self.account, order: self.order }).await?;
+        let work = rows
+            .work(&WorkSubject::Issue {
+                account: self.account,
+                order: self.order,
+            })
+            .await?;
         Ok(issuance::fail(self, order, certificate, work))
     }
 }
 
-async fn certificate_of<R: Rows>(rows: &R, order: Option<&Order>) -> Result<Option<crate::model::Certificate>, RowFault> {
+async fn certificate_of<R: Rows>(
+    rows: &R,
+    order: Option<&Order>,
+) -> Result<Option<crate::model::Certificate>, RowFault> {
     match order.and_then(|o| o.certificate) {
         Some(key) => rows.certificate(key).await,
         None => Ok(None),
@@ -239,7 +314,11 @@ impl Transaction for TakeOver {
         let terms = (self.boot, self.lease, self.now);
         for work in abandoned {
             match work.subject.clone() {
-                WorkSubject::Validate { account, authorization, .. } => {
+                WorkSubject::Validate {
+                    account,
+                    authorization,
+                    ..
+                } => {
                     let authorization = rows.authorization(account, authorization).await?;
                     let order = match &authorization {
                         Some(a) => rows.order(account, a.order).await?,
@@ -247,20 +326,30 @@ impl Transaction for TakeOver {
                     };
                     let (changes, next) = validations::take_over(work, authorization, order, terms);
                     all.merge(changes);
-                    resumed.extend(next.map(|(work, a)| Resumed::Validation { work, authorization: Box::new(a) }));
+                    resumed.extend(next.map(|(work, a)| Resumed::Validation {
+                        work,
+                        authorization: Box::new(a),
+                    }));
                 }
                 WorkSubject::Issue { account, order } => {
                     let order = rows.order(account, order).await?;
                     let certificate = certificate_of(rows, order.as_ref()).await?;
-                    let (changes, next) = issuance::take_over(work, order.clone(), certificate, terms);
+                    let (changes, next) =
+                        issuance::take_over(work, order.clone(), certificate, terms);
                     all.merge(changes);
                     if let (Some(work), Some(order)) = (next, order) {
-                        resumed.push(Resumed::Issuance { work, order: Box::new(order) });
+                        resumed.push(Resumed::Issuance {
+                            work,
+                            order: Box::new(order),
+                        });
                     }
                 }
             }
         }
-        Ok(Decision { changes: all, answer: Ok((resumed, more)) })
+        Ok(Decision {
+            changes: all,
+            answer: Ok((resumed, more)),
+        })
     }
 }
 
@@ -271,8 +360,10 @@ impl Changes {
         self.update_accounts.extend(other.update_accounts);
         self.insert_orders.extend(other.insert_orders);
         self.update_orders.extend(other.update_orders);
-        self.insert_authorizations.extend(other.insert_authorizations);
-        self.update_authorizations.extend(other.update_authorizations);
+        self.insert_authorizations
+            .extend(other.insert_authorizations);
+        self.update_authorizations
+            .extend(other.update_authorizations);
         self.insert_certificates.extend(other.insert_certificates);
         self.update_certificates.extend(other.update_certificates);
         self.put_work.extend(other.put_work);
@@ -304,7 +395,10 @@ impl Transaction for CreateOwnOrder {
 
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Order>, RowFault> {
         let mut changes = Changes::default();
-        let account = match rows.account_by_key(self.account.directory, &self.account.thumbprint).await? {
+        let account = match rows
+            .account_by_key(self.account.directory, &self.account.thumbprint)
+            .await?
+        {
             Some(account) => account,
             None => {
                 changes.insert_accounts.push(self.account.clone());
@@ -357,10 +451,19 @@ impl Transaction for CreateOwnOrder {
             attempts: 0,
             created_at: self.now,
         };
-        changes.audit.push(audit(self.now, "own-order-created", Some(account.id), Some(order.id), &[("name", &self.host.to_string())]));
+        changes.audit.push(audit(
+            self.now,
+            "own-order-created",
+            Some(account.id),
+            Some(order.id),
+            &[("name", &self.host.to_string())],
+        ));
         changes.insert_authorizations.push(authorization);
         changes.insert_orders.push(order.clone());
-        Ok(Decision { changes, answer: Ok(order) })
+        Ok(Decision {
+            changes,
+            answer: Ok(order),
+        })
     }
 }
 
@@ -388,10 +491,19 @@ impl Transaction for RegisterIssuer {
         }
         let changes = Changes {
             insert_issuers: vec![self.issuer.clone()],
-            audit: vec![audit(self.issuer.created_at, "issuer-added", None, None, &[("issuer", &self.issuer.id.to_string())])],
+            audit: vec![audit(
+                self.issuer.created_at,
+                "issuer-added",
+                None,
+                None,
+                &[("issuer", &self.issuer.id.to_string())],
+            )],
             ..Changes::default()
         };
-        Ok(Decision { changes, answer: Ok(self.issuer.clone()) })
+        Ok(Decision {
+            changes,
+            answer: Ok(self.issuer.clone()),
+        })
     }
 }
 
@@ -407,8 +519,14 @@ impl Transaction for RegisterProfile {
     type Answer = ();
 
     async fn run<R: Rows>(&self, _rows: &R) -> Result<Decision<()>, RowFault> {
-        let changes = Changes { put_profiles: vec![(self.hash, self.text.clone())], ..Changes::default() };
-        Ok(Decision { changes, answer: Ok(()) })
+        let changes = Changes {
+            put_profiles: vec![(self.hash, self.text.clone())],
+            ..Changes::default()
+        };
+        Ok(Decision {
+            changes,
+            answer: Ok(()),
+        })
     }
 }
 
@@ -429,8 +547,14 @@ impl Transaction for ReserveCrlNumber {
         let last = rows.crl_number(self.issuer, self.shard).await?;
         let by_time = u64::try_from(self.now.as_seconds()).unwrap_or(0);
         let number = by_time.max(last.saturating_add(1));
-        let changes = Changes { reserve_crl_numbers: vec![(self.issuer, self.shard, number)], ..Changes::default() };
-        Ok(Decision { changes, answer: Ok(number) })
+        let changes = Changes {
+            reserve_crl_numbers: vec![(self.issuer, self.shard, number)],
+            ..Changes::default()
+        };
+        Ok(Decision {
+            changes,
+            answer: Ok(number),
+        })
     }
 }
 
@@ -447,17 +571,30 @@ impl Transaction for PutCrl {
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<()>, RowFault> {
         let last = rows.crl_number(self.crl.issuer, self.crl.shard).await?;
         if self.crl.number != last {
-            return Ok(Decision::refuse(Problem::server_internal("a newer CRL number was reserved meanwhile")));
+            return Ok(Decision::refuse(Problem::server_internal(
+                "a newer CRL number was reserved meanwhile",
+            )));
         }
         let row = audit(
             self.crl.this_update,
             "crl-signed",
             None,
             None,
-            &[("issuer", &self.crl.issuer.to_string()), ("shard", &self.crl.shard.to_string()), ("number", &self.crl.number.to_string())],
+            &[
+                ("issuer", &self.crl.issuer.to_string()),
+                ("shard", &self.crl.shard.to_string()),
+                ("number", &self.crl.number.to_string()),
+            ],
         );
-        let changes = Changes { put_crls: vec![self.crl.clone()], audit: vec![row], ..Changes::default() };
-        Ok(Decision { changes, answer: Ok(()) })
+        let changes = Changes {
+            put_crls: vec![self.crl.clone()],
+            audit: vec![row],
+            ..Changes::default()
+        };
+        Ok(Decision {
+            changes,
+            answer: Ok(()),
+        })
     }
 }
 
@@ -476,7 +613,19 @@ impl Transaction for RecordRefusal {
     type Answer = ();
 
     async fn run<R: Rows>(&self, _rows: &R) -> Result<Decision<()>, RowFault> {
-        let row = audit(self.now, self.event, self.account, self.order, &[("detail", &self.detail)]);
-        Ok(Decision { changes: Changes { audit: vec![row], ..Changes::default() }, answer: Ok(()) })
+        let row = audit(
+            self.now,
+            self.event,
+            self.account,
+            self.order,
+            &[("detail", &self.detail)],
+        );
+        Ok(Decision {
+            changes: Changes {
+                audit: vec![row],
+                ..Changes::default()
+            },
+            answer: Ok(()),
+        })
     }
 }

@@ -50,7 +50,12 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.ca.validation.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.ca
+            .validation
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.id);
     }
 }
 
@@ -58,7 +63,11 @@ impl ValidationDriver {
     /// Nothing runs yet.
     #[must_use]
     pub fn new(validator: Validator) -> Self {
-        Self { validator, running: Mutex::default(), places: Semaphore::new(AT_ONCE) }
+        Self {
+            validator,
+            running: Mutex::default(),
+            places: Semaphore::new(AT_ONCE),
+        }
     }
 
     /// The validator, for its counters.
@@ -70,12 +79,22 @@ impl ValidationDriver {
     /// Whether the authorization's validation runs in this process.
     #[must_use]
     pub fn is_running(&self, authorization: AuthorizationId) -> bool {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&authorization)
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&authorization)
     }
 
     fn enter(&self, ca: &Arc<Ca>, id: AuthorizationId) -> Option<Running> {
-        let new = self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
-        new.then(|| Running { ca: Arc::clone(ca), id })
+        let new = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id);
+        new.then(|| Running {
+            ca: Arc::clone(ca),
+            id,
+        })
     }
 
     /// Starts the validation that a response to the challenge asks for, unless it runs already. When the request is not
@@ -94,9 +113,20 @@ impl ValidationDriver {
         let Some(running) = self.enter(ca, authorization.id) else {
             return Ok(());
         };
-        let target = Target { account: account.id, authorization: authorization.id, challenge };
-        let key_authorization = KeyAuthorization::new(&authorization.token, &account.thumbprint).to_string();
-        let mut task = Task { ca: Arc::clone(ca), target, key_authorization, generation: None, _running: running };
+        let target = Target {
+            account: account.id,
+            authorization: authorization.id,
+            challenge,
+        };
+        let key_authorization =
+            KeyAuthorization::new(&authorization.token, &account.thumbprint).to_string();
+        let mut task = Task {
+            ca: Arc::clone(ca),
+            target,
+            key_authorization,
+            generation: None,
+            _running: running,
+        };
         if !held && !task.make_durable().await? {
             return Ok(());
         }
@@ -107,19 +137,35 @@ impl ValidationDriver {
 
     /// Goes on with a validation that was taken over.
     pub fn resume(&self, ca: &Arc<Ca>, work: &Work, authorization: &Authorization) {
-        let WorkSubject::Validate { account, challenge, .. } = work.subject else {
+        let WorkSubject::Validate {
+            account, challenge, ..
+        } = work.subject
+        else {
             return;
         };
         let Some(running) = self.enter(ca, authorization.id) else {
             return;
         };
-        let stored = authorization.challenges.iter().find(|c| c.kind == challenge).and_then(|c| c.key_authorization.clone());
+        let stored = authorization
+            .challenges
+            .iter()
+            .find(|c| c.kind == challenge)
+            .and_then(|c| c.key_authorization.clone());
         let Some(key_authorization) = stored else {
             return;
         };
-        let target = Target { account, authorization: authorization.id, challenge };
-        let task =
-            Task { ca: Arc::clone(ca), target, key_authorization, generation: Some(work.generation), _running: running };
+        let target = Target {
+            account,
+            authorization: authorization.id,
+            challenge,
+        };
+        let task = Task {
+            ca: Arc::clone(ca),
+            target,
+            key_authorization,
+            generation: Some(work.generation),
+            _running: running,
+        };
         let job = task.job(authorization);
         tokio::spawn(task.run(job));
     }
@@ -197,7 +243,11 @@ impl Task {
                 Ok(found) => Ok(found),
                 Err(failure) => {
                     let number = schedule.attempts();
-                    let kind = if failure.transient { Outcome::FailedTransiently } else { Outcome::FailedFinally };
+                    let kind = if failure.transient {
+                        Outcome::FailedTransiently
+                    } else {
+                        Outcome::FailedFinally
+                    };
                     info!(
                         name = %job.identifier, challenge = %job.challenge, attempt = number,
                         reason = %failure.problem.detail, "validation failed"
@@ -216,12 +266,17 @@ impl Task {
                     }
                 }
             };
-            return self.conclude(end.map(|found| found.into_model(ca.clock.wall())), trace).await;
+            return self
+                .conclude(end.map(|found| found.into_model(ca.clock.wall())), trace)
+                .await;
         }
     }
 
     /// Waits for the attempt, and makes the work durable when that takes long. `None`: it is no longer ours.
-    async fn follow(&mut self, attempt: impl Future<Output = Attempt>) -> Result<Option<Attempt>, TxError> {
+    async fn follow(
+        &mut self,
+        attempt: impl Future<Output = Attempt>,
+    ) -> Result<Option<Attempt>, TxError> {
         tokio::pin!(attempt);
         if self.generation.is_none() {
             match time::timeout(DURABLE_AFTER, &mut attempt).await {
@@ -234,14 +289,23 @@ impl Task {
     }
 
     /// Shows the error of an attempt that will be repeated. `false`: the work is no longer ours.
-    async fn note(&mut self, mut error: Problem, trace: String, wait: Duration) -> Result<bool, TxError> {
+    async fn note(
+        &mut self,
+        mut error: Problem,
+        trace: String,
+        wait: Duration,
+    ) -> Result<bool, TxError> {
         if !self.make_durable().await? {
             return Ok(false);
         }
         let Some(generation) = self.generation else {
             return Ok(false);
         };
-        error.detail = format!("{} The server tries again in {} s.", error.detail, wait.as_secs().max(1));
+        error.detail = format!(
+            "{} The server tries again in {} s.",
+            error.detail,
+            wait.as_secs().max(1)
+        );
         let noted = NoteValidationAttempt {
             target: self.target,
             generation,
@@ -254,7 +318,11 @@ impl Task {
         Ok(self.ca.store.transact(noted).await?.is_some())
     }
 
-    async fn conclude(&mut self, outcome: Result<crate::model::Evidence, Problem>, trace: String) -> Result<(), TxError> {
+    async fn conclude(
+        &mut self,
+        outcome: Result<crate::model::Evidence, Problem>,
+        trace: String,
+    ) -> Result<(), TxError> {
         let snapshot = self.ca.snapshot.load_full();
         let valid = outcome.is_ok();
         let concluded = self
@@ -272,7 +340,10 @@ impl Task {
             })
             .await?;
         self.ca.metrics.validation_concluded(valid);
-        let decided = concluded.challenges.iter().any(|c| c.status == ChallengeStatus::Valid);
+        let decided = concluded
+            .challenges
+            .iter()
+            .any(|c| c.status == ChallengeStatus::Valid);
         if valid != decided {
             info!(name = %concluded.identifier, "validation came too late: the authorization was decided meanwhile");
         }

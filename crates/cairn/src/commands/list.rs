@@ -5,7 +5,7 @@ use cairn_ca::{
     operator::Query,
     store::Filter,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{directory, query};
 use crate::{
@@ -14,6 +14,11 @@ use crate::{
     table::table,
     ui::Ui,
 };
+
+/// Rows that people are shown unless they ask for more.
+const SCREEN: usize = 100;
+/// Rows of one question.
+const PAGE: usize = 1000;
 
 /// Certificates, orders or accounts, newest first.
 pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
@@ -24,7 +29,7 @@ pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
             .map_err(|e| Failure::usage("--account is no account of a CA").because(&e))
     });
     let filter = Filter {
-        name: args.name.clone(),
+        name: args.name.as_deref().map(str::to_ascii_lowercase),
         account: account.transpose()?,
         state: args.state.clone(),
         expires_before: args
@@ -32,44 +37,65 @@ pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
             .map(|span| SystemClock::default().wall().plus(span.duration())),
         unconfirmed: args.unconfirmed,
         serial: None,
-        // People read a screen; programs want all, or say what they want.
-        limit: args
-            .limit
-            .unwrap_or(if ui.is_json() { usize::MAX } else { 100 }),
+        after: None,
+        limit: 0,
     };
-    let (query, member, columns): (_, _, &[&str]) = match args.what {
+    let (query, member, columns): (fn(Filter) -> Query, _, &[&str]) = match args.what {
         Listed::Certificates => (
-            Query::ListCertificates(filter),
+            Query::ListCertificates,
             "certificates",
             &["serial", "state", "not_after", "names"],
         ),
         Listed::Orders => (
-            Query::ListOrders(filter),
+            Query::ListOrders,
             "orders",
             &["id", "status", "expires", "account", "identifiers"],
         ),
         Listed::Accounts => (
-            Query::ListAccounts(filter),
+            Query::ListAccounts,
             "accounts",
             &["id", "status", "created_at", "contacts"],
         ),
     };
-    let answer = query::ask(
-        &dir,
-        query,
-        &format!("cannot list the {member} of {}", dir.display()),
-    )?;
-    ui.result(&answer, || text(&answer, member, columns));
+    // People read a screen; programs want all, or say what they want.
+    let limit = args
+        .limit
+        .unwrap_or(if ui.is_json() { usize::MAX } else { SCREEN });
+    let what = format!("cannot list the {member} of {}", dir.display());
+    let (items, more) = pages(filter, limit, member, |filter| {
+        query::ask(&dir, query(filter), &what)
+    })?;
+    let answer = json!({ member: items, "more": more });
+    ui.result(&answer, || text(&items, member, columns));
+    if more {
+        ui.say("there are more: --limit N shows them");
+    }
     Ok(())
 }
 
-fn text(answer: &Value, member: &str, columns: &[&str]) -> String {
-    let items = answer
-        .get(member)
-        .or(Some(answer))
-        .and_then(Value::as_array)
-        .cloned()
-        .unwrap_or_default();
+/// Asks page by page, so that neither side holds more than it must.
+fn pages(
+    mut filter: Filter,
+    limit: usize,
+    member: &str,
+    ask: impl Fn(Filter) -> Result<Value, Failure>,
+) -> Result<(Vec<Value>, bool), Failure> {
+    let mut items = Vec::new();
+    loop {
+        filter.limit = PAGE.min(limit - items.len());
+        let mut answer = ask(filter.clone())?;
+        if let Some(Value::Array(page)) = answer.get_mut(member) {
+            items.append(page);
+        }
+        match answer.get("next").and_then(Value::as_i64) {
+            None => return Ok((items, false)),
+            Some(_) if items.len() >= limit => return Ok((items, true)),
+            next => filter.after = next,
+        }
+    }
+}
+
+fn text(items: &[Value], member: &str, columns: &[&str]) -> String {
     if items.is_empty() {
         return format!("no {member}");
     }
@@ -78,14 +104,38 @@ fn text(answer: &Value, member: &str, columns: &[&str]) -> String {
         .map(|c| c.to_uppercase().replace('_', " "))
         .collect();
     let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
-    let rows: Vec<Vec<String>> = items
-        .iter()
-        .map(|item| {
-            columns
-                .iter()
-                .map(|column| query::member(item, column))
-                .collect()
-        })
-        .collect();
-    table(&heading, &rows)
+    let row = |item: &Value| {
+        columns
+            .iter()
+            .map(|column| query::member(item, column))
+            .collect()
+    };
+    table(
+        &heading,
+        &items.iter().map(row).collect::<Vec<Vec<String>>>(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_asked_for_page_by_page() {
+        let ask = |filter: Filter| {
+            let from = filter.after.unwrap_or(0);
+            let to = (from + filter.limit as i64).min(2500);
+            let items: Vec<i64> = (from..to).collect();
+            Ok(json!({ "orders": items, "next": (to < 2500).then_some(to) }))
+        };
+        for (limit, count, more) in [
+            (usize::MAX, 2500, false),
+            (10, 10, true),
+            (1000, 1000, true),
+            (2500, 2500, false),
+        ] {
+            let (items, said) = pages(Filter::default(), limit, "orders", ask).unwrap();
+            assert_eq!((items.len(), said), (count, more), "{limit}");
+        }
+    }
 }

@@ -2,18 +2,39 @@
 
 use std::path::Path;
 
-use cairn_ca::operator::{self, Query};
+use cairn_ca::operator::{self, AskFault, Query, QueryFault};
 use serde_json::Value;
 
 use super::small_runtime;
-use crate::{failure::Failure, table::plain};
+use crate::{
+    failure::{Code, Failure},
+    table::plain,
+};
 
 /// The answer to a query, wherever it comes from.
 pub(crate) fn ask(dir: &Path, query: Query, what: &str) -> Result<Value, Failure> {
     let runtime = small_runtime()?;
     runtime
         .block_on(operator::ask(dir, query))
-        .map_err(|fault| Failure::new(what).because(&fault))
+        .map_err(|fault| {
+            let code = if is_busy(&fault) {
+                Code::TryLater
+            } else {
+                Code::Failed
+            };
+            Failure::new(what).because(&fault).code(code)
+        })
+}
+
+/// Whether the same question may be answered later.
+fn is_busy(fault: &AskFault) -> bool {
+    use cairn_ca::store::{OpenError, StoreError};
+    match fault {
+        AskFault::Query(QueryFault::Store(fault)) => matches!(fault, StoreError::Overloaded(_)),
+        // A server that is just starting has the store and not yet the socket.
+        AskFault::Query(QueryFault::Open(fault)) => matches!(fault, OpenError::InUse { .. }),
+        _ => false,
+    }
 }
 
 /// A member of an answer as one line of text; absent and null are empty.
@@ -80,7 +101,7 @@ mod tests {
         let value = json!({"id": "a\u{1b}[2J", "names": ["x", "y"], "deep": {"n": 1}});
         assert_eq!(
             outline(&value, 0),
-            "id     a\\u{1b}[2J\nnames  x, y\ndeep\n  n  1".replace("id  ", "id  ")
+            "id     a\\u{1b}[2J\nnames  x, y\ndeep\n  n  1"
         );
     }
 }

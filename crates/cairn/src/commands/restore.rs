@@ -1,6 +1,12 @@
 //! `cairn ca restore`.
 
-use cairn_ca::{node, store};
+use std::path::PathBuf;
+
+use cairn_acme::time::Timestamp;
+use cairn_ca::{
+    clock::{Clock, SystemClock},
+    store::{self, RestoreError},
+};
 use serde::Serialize;
 
 use super::directory;
@@ -8,38 +14,65 @@ use crate::{
     args::{Place, Restore},
     failure::Failure,
     ui::Ui,
+    when,
 };
 
 /// What was restored.
 #[derive(Serialize)]
 struct Restored {
     /// Where.
-    dir: std::path::PathBuf,
+    dir: PathBuf,
     /// From what.
-    backup: std::path::PathBuf,
+    backup: PathBuf,
     /// The new epoch: serials, CRL numbers and nonces of the lost time can't come again.
     epoch: u8,
+    /// The newest moment that the backup knows; what came after it is lost.
+    until: Timestamp,
+    /// Where the state that was there before lies now.
+    replaced: Option<PathBuf>,
     /// Something changed; always.
     changed: bool,
 }
 
-/// Puts a backup into a directory without a store, under a new epoch.
+/// Puts a backup into a directory whose server does not run, under a new epoch.
 pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&Place {
         dir: Some(args.dir.clone()),
     })?;
-    let what = format!("nothing was restored into {}", dir.display());
-    let epoch = store::restore(&args.backup, &node::location(&dir))
-        .map_err(|fault| Failure::new(what).because(&fault))?;
+    let now = SystemClock::default().wall();
+    let report = store::restore(&args.backup, &dir, now, args.replace).map_err(|fault| {
+        let hint = matches!(fault, RestoreError::Exists(_)).then(|| {
+            "--replace restores all the same and keeps what is there under another name".to_owned()
+        });
+        Failure::new(format!("nothing was restored into {}", dir.display()))
+            .because(&fault)
+            .hint(hint)
+    })?;
     let restored = Restored {
-        dir: dir.clone(),
+        dir,
         backup: args.backup.clone(),
-        epoch,
+        epoch: report.epoch,
+        until: report.until,
+        replaced: report.replaced,
         changed: true,
     };
-    ui.result(&restored, || {
-        format!("Restored   {}   epoch {epoch}: serials, CRL numbers and nonces of the lost time can't come again", dir.display())
-    });
-    ui.say(&format!("\nnext: cairn ca serve --dir {}", dir.display()));
+    ui.result(&restored, || text(&restored, now));
+    ui.say(&format!(
+        "\nnext: cairn ca serve --dir {}",
+        restored.dir.display()
+    ));
     Ok(())
+}
+
+fn text(restored: &Restored, now: Timestamp) -> String {
+    let mut text = format!(
+        "Restored   {}   as it was {}\nEpoch      {}: serials, CRL numbers and nonces of the lost time can't come again",
+        restored.dir.display(),
+        when::both(restored.until, now),
+        restored.epoch,
+    );
+    if let Some(replaced) = &restored.replaced {
+        text.push_str(&format!("\nBefore     kept in {}", replaced.display()));
+    }
+    text
 }

@@ -25,8 +25,8 @@ pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
     // Fails only if somebody was faster, with the same provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     if let Some(path) = &loaded.root_key {
-        ui.say(&format!(
-            "The root's key still lies in {}: move it offline, serving does not need it.",
+        ui.warn(&format!(
+            "the root's key still lies in {}: move it offline, serving does not need it.",
             path.display()
         ));
     }
@@ -52,11 +52,8 @@ async fn serve(loaded: Loaded, what: &str, ui: &Ui) -> Result<(), Failure> {
             "cairn ca: publishing CRLs and certificates on http://{address}/"
         ));
     }
-    loop {
-        match signals.next().await {
-            Asked::Reload => reload(&node, &dir).await,
-            Asked::Stop => break,
-        }
+    while let Asked::Reload = signals.next().await {
+        reload(&node, &dir).await;
     }
     info!("stopping: requests under way are finished");
     node.shutdown().await;

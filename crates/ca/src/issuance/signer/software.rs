@@ -22,7 +22,9 @@ pub struct SoftwareSigner {
 
 impl std::fmt::Debug for SoftwareSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SoftwareSigner").field("capacity", &self.queue.capacity()).finish()
+        f.debug_struct("SoftwareSigner")
+            .field("capacity", &self.queue.capacity())
+            .finish()
     }
 }
 
@@ -33,16 +35,20 @@ impl SoftwareSigner {
     /// When the system gives no thread.
     pub fn start(key: Arc<PrivateKey>) -> std::io::Result<Self> {
         let (queue, mut jobs) = mpsc::channel::<Job>(QUEUE);
-        thread::Builder::new().name("signer".to_owned()).spawn(move || {
-            while let Some(job) = jobs.blocking_recv() {
-                // Whoever gave up waiting has given the serial up too: those bytes are not signed any more.
-                if job.answer.is_closed() {
-                    continue;
+        thread::Builder::new()
+            .name("signer".to_owned())
+            .spawn(move || {
+                while let Some(job) = jobs.blocking_recv() {
+                    // Whoever gave up waiting has given the serial up too: those bytes are not signed any more.
+                    if job.answer.is_closed() {
+                        continue;
+                    }
+                    let signature = key
+                        .sign(job.bytes.bytes())
+                        .map_err(|e| SignerFault::Failed(e.to_string()));
+                    let _ = job.answer.send(signature);
                 }
-                let signature = key.sign(job.bytes.bytes()).map_err(|e| SignerFault::Failed(e.to_string()));
-                let _ = job.answer.send(signature);
-            }
-        })?;
+            })?;
         Ok(Self { queue })
     }
 }
@@ -51,10 +57,12 @@ impl Signer for SoftwareSigner {
     fn sign(&self, bytes: Signable, deadline: Duration) -> Signing<'_> {
         Box::pin(async move {
             let (answer, signature) = oneshot::channel();
-            self.queue.try_send(Job { bytes, answer }).map_err(|e| match e {
-                mpsc::error::TrySendError::Full(_) => SignerFault::Busy,
-                mpsc::error::TrySendError::Closed(_) => SignerFault::Stopped,
-            })?;
+            self.queue
+                .try_send(Job { bytes, answer })
+                .map_err(|e| match e {
+                    mpsc::error::TrySendError::Full(_) => SignerFault::Busy,
+                    mpsc::error::TrySendError::Closed(_) => SignerFault::Stopped,
+                })?;
             match tokio::time::timeout(deadline, signature).await {
                 Err(_) => Err(SignerFault::TimedOut(deadline)),
                 Ok(Err(_)) => Err(SignerFault::Stopped),

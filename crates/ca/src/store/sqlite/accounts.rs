@@ -22,10 +22,17 @@ macro_rules! columns {
 }
 
 const BY_ID: &str = concat!("SELECT ", columns!(), " FROM accounts WHERE id = ?1");
-const BY_KEY: &str = concat!("SELECT ", columns!(), " FROM accounts WHERE thumbprint = ?1 AND directory_id = ?2");
+const BY_KEY: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM accounts WHERE thumbprint = ?1 AND directory_id = ?2"
+);
 const SPKI_EXISTS: &str = "SELECT 1 FROM accounts WHERE spki_sha256 = ?1";
-const INSERT: &str =
-    concat!("INSERT INTO accounts (", columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)");
+const INSERT: &str = concat!(
+    "INSERT INTO accounts (",
+    columns!(),
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+);
 const UPDATE: &str = "UPDATE accounts SET thumbprint = ?2, spki_sha256 = ?3, jwk = ?4, status = ?5, contacts = ?6, \
                       terms_agreed = ?7 WHERE id = ?1";
 const LIST: &str = concat!(
@@ -63,7 +70,11 @@ pub(super) fn by_id(conn: &Connection, id: AccountId) -> Result<Option<Account>,
 }
 
 /// The account that the key opened in the directory.
-pub(super) fn by_key(conn: &Connection, directory: DirectoryId, key: &Thumbprint) -> Result<Option<Account>, Fault> {
+pub(super) fn by_key(
+    conn: &Connection,
+    directory: DirectoryId,
+    key: &Thumbprint,
+) -> Result<Option<Account>, Fault> {
     let mut statement = conn.prepare_cached(BY_KEY)?;
     let mut rows = statement.query(params![key.as_bytes(), directory.0])?;
     rows.next()?.map(read).transpose()
@@ -71,7 +82,11 @@ pub(super) fn by_key(conn: &Connection, directory: DirectoryId, key: &Thumbprint
 
 /// Whether any account has the key.
 pub(super) fn has_spki(conn: &Connection, spki_sha256: &[u8; 32]) -> Result<bool, Fault> {
-    Ok(conn.prepare_cached(SPKI_EXISTS)?.query_row(params![spki_sha256], |_| Ok(())).optional()?.is_some())
+    Ok(conn
+        .prepare_cached(SPKI_EXISTS)?
+        .query_row(params![spki_sha256], |_| Ok(()))
+        .optional()?
+        .is_some())
 }
 
 /// Adds it.
@@ -106,7 +121,10 @@ pub(super) fn update(conn: &Connection, account: &Account) -> Result<(), Fault> 
         account.terms_agreed,
     ])?;
     if changed != 1 {
-        return Err(Fault::row(TABLE, format!("account {} is not there", account.id)));
+        return Err(Fault::row(
+            TABLE,
+            format!("account {} is not there", account.id),
+        ));
     }
     Ok(())
 }

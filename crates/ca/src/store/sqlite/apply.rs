@@ -6,7 +6,9 @@ use cairn_acme::time::Timestamp;
 use cairn_x509::certificate::Serial;
 use rusqlite::Connection;
 
-use super::{accounts, audit, authorizations, cache::Cache, certificates, code::Fault, crls, orders, work};
+use super::{
+    accounts, audit, authorizations, cache::Cache, certificates, code::Fault, crls, orders, work,
+};
 use crate::{
     id::{AuthorizationId, OrderId},
     model::{Account, AuditEvent, Authorization, Certificate, Order, Work},
@@ -27,7 +29,10 @@ impl Keys {
     /// Goes on after the highest key of each table.
     pub(super) fn load(conn: &Connection) -> Result<Self, Fault> {
         let last = |sql| -> Result<Cell<i64>, Fault> {
-            Ok(Cell::new(conn.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0)))
+            Ok(Cell::new(
+                conn.query_row(sql, [], |row| row.get::<_, Option<i64>>(0))?
+                    .unwrap_or(0),
+            ))
         };
         Ok(Self {
             accounts: last("SELECT max(row) FROM accounts")?,
@@ -73,7 +78,8 @@ impl Effects {
         self.certificates.extend(later.certificates);
         self.work.extend(later.work);
         self.deleted_orders.extend(later.deleted_orders);
-        self.deleted_authorizations.extend(later.deleted_authorizations);
+        self.deleted_authorizations
+            .extend(later.deleted_authorizations);
         self.latest = self.latest.max(later.latest);
     }
 
@@ -86,11 +92,15 @@ impl Effects {
             cache.orders.committed(order.id, Arc::clone(order));
         }
         for authorization in &self.authorizations {
-            cache.authorizations.committed(authorization.id, Arc::clone(authorization));
+            cache
+                .authorizations
+                .committed(authorization.id, Arc::clone(authorization));
         }
         for certificate in &self.certificates {
             let serial: Serial = certificate.key.serial;
-            cache.certificates.committed(serial, Arc::clone(certificate));
+            cache
+                .certificates
+                .committed(serial, Arc::clone(certificate));
         }
         for id in &self.deleted_orders {
             cache.orders.deleted(id);
@@ -103,7 +113,9 @@ impl Effects {
     /// Tells of every aggregate touched.
     pub(super) fn tell(&self, observer: &dyn Observer) {
         self.accounts.iter().for_each(|a| observer.account(a));
-        self.authorizations.iter().for_each(|a| observer.authorization(a));
+        self.authorizations
+            .iter()
+            .for_each(|a| observer.authorization(a));
         self.orders.iter().for_each(|o| observer.order(o));
         self.work.iter().for_each(|w| observer.work(w));
     }
@@ -170,7 +182,11 @@ fn shared_all<T>(inserted: Vec<T>, updated: Vec<T>) -> Vec<Arc<T>> {
 }
 
 /// Writes audit rows; the newest of their moments.
-pub(super) fn write_audit(conn: &Connection, keys: &Keys, events: &[AuditEvent]) -> Result<Option<Timestamp>, Fault> {
+pub(super) fn write_audit(
+    conn: &Connection,
+    keys: &Keys,
+    events: &[AuditEvent],
+) -> Result<Option<Timestamp>, Fault> {
     for event in events {
         audit::insert(conn, keys.audit(), event)?;
     }

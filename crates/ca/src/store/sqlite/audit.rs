@@ -21,7 +21,8 @@ const OF_ORDER: &str = "SELECT at, event, account_id, order_id, serial, detail F
                         ORDER BY row LIMIT ?2";
 const OF_ACCOUNT: &str = "SELECT at, event, account_id, order_id, serial, detail FROM audit \
                           WHERE account_id = ?1 AND order_id IS NULL ORDER BY row LIMIT ?2";
-const LATEST: &str = "SELECT at, event, account_id, order_id, serial, detail FROM audit ORDER BY row DESC LIMIT ?1";
+const LATEST: &str =
+    "SELECT at, event, account_id, order_id, serial, detail FROM audit ORDER BY row DESC LIMIT ?1";
 const OLDEST: &str = "SELECT row, at FROM audit ORDER BY row LIMIT ?1";
 const DELETE: &str = "DELETE FROM audit WHERE row <= ?1";
 
@@ -62,7 +63,9 @@ fn read(row: &Row<'_>) -> Result<AuditRecord, Fault> {
     Ok(AuditRecord {
         at: time(row.get(0)?),
         event: row.get(1)?,
-        account: row.get::<_, Option<[u8; 16]>>(2)?.map(AccountId::from_bytes),
+        account: row
+            .get::<_, Option<[u8; 16]>>(2)?
+            .map(AccountId::from_bytes),
         order: row.get::<_, Option<[u8; 16]>>(3)?.map(OrderId::from_bytes),
         serial: octets.map(|o| serial(TABLE, o)).transpose()?,
         detail: row.get(5)?,
@@ -84,7 +87,11 @@ pub(super) fn insert(conn: &Connection, row: i64, event: &AuditEvent) -> Result<
 }
 
 /// The subject's events, oldest first; of `Latest` newest first.
-pub(super) fn of(conn: &Connection, subject: AuditSubject, limit: usize) -> Result<Vec<AuditRecord>, Fault> {
+pub(super) fn of(
+    conn: &Connection,
+    subject: AuditSubject,
+    limit: usize,
+) -> Result<Vec<AuditRecord>, Fault> {
     let limit = i64::try_from(limit).unwrap_or(EVENTS_MAX).min(EVENTS_MAX);
     let mut found = Vec::new();
     let mut statement = match subject {

@@ -3,7 +3,9 @@
 use cairn_acme::{identifier::Identifier, status::AuthorizationStatus};
 use rusqlite::{Connection, Row, params};
 
-use super::code::{Code, Fault, from_json, from_json_opt, identifier, identifier_columns, time, to_json};
+use super::code::{
+    Code, Fault, from_json, from_json_opt, identifier, identifier_columns, time, to_json,
+};
 use crate::{
     id::{AccountId, AuthorizationId, DirectoryId, OrderId},
     model::Authorization,
@@ -32,7 +34,8 @@ const INSERT: &str = concat!(
 );
 const UPDATE: &str = "UPDATE authorizations SET status = ?2, expires = ?3, challenges = ?4, evidence = ?5, trace = ?6 \
                       WHERE id = ?1";
-const OLD: &str = "SELECT row, id, expires, created_at FROM authorizations WHERE row > ?1 ORDER BY row LIMIT ?2";
+const OLD: &str =
+    "SELECT row, id, expires, created_at FROM authorizations WHERE row > ?1 ORDER BY row LIMIT ?2";
 const DELETE: &str = "DELETE FROM authorizations WHERE row = ?1";
 
 /// Every statement of this file.
@@ -54,7 +57,9 @@ fn read(row: &Row<'_>) -> Result<Authorization, Fault> {
         wildcard: row.get(8)?,
         expires: time(row.get(9)?),
         created_at: time(row.get(10)?),
-        token: token.parse().map_err(|_| Fault::row(TABLE, "the token is none"))?,
+        token: token
+            .parse()
+            .map_err(|_| Fault::row(TABLE, "the token is none"))?,
         challenges: from_json(TABLE, &challenges)?,
         evidence: from_json_opt(TABLE, evidence.as_deref())?,
         trace: row.get(14)?,
@@ -62,7 +67,10 @@ fn read(row: &Row<'_>) -> Result<Authorization, Fault> {
 }
 
 /// The authorization with this id, whoever's it is.
-pub(super) fn by_id(conn: &Connection, id: AuthorizationId) -> Result<Option<Authorization>, Fault> {
+pub(super) fn by_id(
+    conn: &Connection,
+    id: AuthorizationId,
+) -> Result<Option<Authorization>, Fault> {
     let mut statement = conn.prepare_cached(BY_ID)?;
     let mut rows = statement.query(params![id.as_bytes()])?;
     rows.next()?.map(read).transpose()
@@ -78,14 +86,28 @@ pub(super) fn valid(
 ) -> Result<Option<Authorization>, Fault> {
     let (kind, name) = identifier_columns(of);
     let mut statement = conn.prepare_cached(VALID)?;
-    let mut rows = statement.query(params![account.as_bytes(), name, kind, wildcard, directory.0])?;
+    let mut rows = statement.query(params![
+        account.as_bytes(),
+        name,
+        kind,
+        wildcard,
+        directory.0
+    ])?;
     rows.next()?.map(read).transpose()
 }
 
 /// Adds it.
-pub(super) fn insert(conn: &Connection, row: i64, authorization: &Authorization) -> Result<(), Fault> {
+pub(super) fn insert(
+    conn: &Connection,
+    row: i64,
+    authorization: &Authorization,
+) -> Result<(), Fault> {
     let (kind, name) = identifier_columns(&authorization.identifier);
-    let evidence = authorization.evidence.as_ref().map(|e| to_json(TABLE, e)).transpose()?;
+    let evidence = authorization
+        .evidence
+        .as_ref()
+        .map(|e| to_json(TABLE, e))
+        .transpose()?;
     conn.prepare_cached(INSERT)?
         .execute(params![
             row,
@@ -110,7 +132,11 @@ pub(super) fn insert(conn: &Connection, row: i64, authorization: &Authorization)
 
 /// Replaces what may change.
 pub(super) fn update(conn: &Connection, authorization: &Authorization) -> Result<(), Fault> {
-    let evidence = authorization.evidence.as_ref().map(|e| to_json(TABLE, e)).transpose()?;
+    let evidence = authorization
+        .evidence
+        .as_ref()
+        .map(|e| to_json(TABLE, e))
+        .transpose()?;
     let changed = conn.prepare_cached(UPDATE)?.execute(params![
         authorization.id.as_bytes(),
         authorization.status.code(),
@@ -120,7 +146,10 @@ pub(super) fn update(conn: &Connection, authorization: &Authorization) -> Result
         authorization.trace,
     ])?;
     if changed != 1 {
-        return Err(Fault::row(TABLE, format!("authorization {} is not there", authorization.id)));
+        return Err(Fault::row(
+            TABLE,
+            format!("authorization {} is not there", authorization.id),
+        ));
     }
     Ok(())
 }

@@ -66,25 +66,42 @@ impl Store {
     /// Leaves no file behind.
     pub async fn backup(&self, to: &Path) -> Result<BackupReport, BackupError> {
         let to = to.to_owned();
-        self.at_writer(move |writer| Ok(back_up(writer, &to))).await?
+        self.at_writer(move |writer| Ok(back_up(writer, &to)))
+            .await?
     }
 }
 
 fn back_up(writer: &Writer, to: &Path) -> Result<BackupReport, BackupError> {
-    let io = |source| BackupError::Io { path: to.to_owned(), source };
+    let io = |source| BackupError::Io {
+        path: to.to_owned(),
+        source,
+    };
     let part = part_of(to);
     if to.symlink_metadata().is_ok() {
         return Err(BackupError::Exists(to.to_owned()));
     }
     let copied = (|| {
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(io)?;
+        fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&part)
+            .map_err(io)?;
         copy(writer, &part)?;
-        fs::File::open(&part).and_then(|f| f.sync_all()).map_err(io)?;
+        fs::File::open(&part)
+            .and_then(|f| f.sync_all())
+            .map_err(io)?;
         // Fails rather than overwrites what came there meanwhile.
         fs::hard_link(&part, to).map_err(io)?;
-        let dir = to.parent().filter(|d| !d.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let dir = to
+            .parent()
+            .filter(|d| !d.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
         fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
-        Ok(BackupReport { path: to.to_owned(), bytes: fs::metadata(to).map_err(io)?.len() })
+        Ok(BackupReport {
+            path: to.to_owned(),
+            bytes: fs::metadata(to).map_err(io)?.len(),
+        })
     })();
     let _ = fs::remove_file(&part);
     copied
@@ -98,10 +115,15 @@ fn part_of(path: &Path) -> PathBuf {
 
 fn copy(writer: &Writer, part: &Path) -> Result<(), BackupError> {
     let failed = |error: rusqlite::Error| BackupError::Copy(error.to_string());
-    let mut target = Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    let mut target =
+        Connection::open_with_flags(part, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     // A copy that a crash ends is thrown away whole: it needs no journal.
-    target.pragma_update(None, "journal_mode", "OFF").map_err(failed)?;
-    target.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+    target
+        .pragma_update(None, "journal_mode", "OFF")
+        .map_err(failed)?;
+    target
+        .pragma_update(None, "synchronous", "OFF")
+        .map_err(failed)?;
     {
         let backup = Backup::new(writer.conn(), &mut target).map_err(failed)?;
         // What the writer commits between two steps goes into the copy too, because it is the same connection's.
@@ -112,9 +134,13 @@ fn copy(writer: &Writer, part: &Path) -> Result<(), BackupError> {
         }
     }
     // One file, without a log beside it.
-    let mode: String = target.query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0)).map_err(failed)?;
+    let mode: String = target
+        .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get(0))
+        .map_err(failed)?;
     if mode != "delete" {
-        return Err(BackupError::Copy(format!("the copy stayed in journal mode {mode}")));
+        return Err(BackupError::Copy(format!(
+            "the copy stayed in journal mode {mode}"
+        )));
     }
     Ok(())
 }
@@ -140,7 +166,9 @@ pub enum RestoreError {
     #[error("the backup is damaged: {0}")]
     Damaged(String),
     /// No epoch is left.
-    #[error("this CA was restored {EPOCH_MAX} times; its serials have no room for another epoch: make a new CA")]
+    #[error(
+        "this CA was restored {EPOCH_MAX} times; its serials have no room for another epoch: make a new CA"
+    )]
     NoEpoch,
     /// The directory or the backup.
     #[error(transparent)]
@@ -163,7 +191,12 @@ pub enum RestoreError {
 ///
 /// # Errors
 /// Leaves what was there.
-pub fn restore(backup: &Path, dir: &Path, now: Timestamp, replace: bool) -> Result<RestoreReport, RestoreError> {
+pub fn restore(
+    backup: &Path,
+    dir: &Path,
+    now: Timestamp,
+    replace: bool,
+) -> Result<RestoreReport, RestoreError> {
     let path = dir.join(super::FILE);
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -175,15 +208,26 @@ pub fn restore(backup: &Path, dir: &Path, now: Timestamp, replace: bool) -> Resu
         return Err(RestoreError::Exists(path));
     }
     let part = path.with_extension("db.restoring");
-    for stale in [part.clone(), part.with_extension("restoring-wal"), part.with_extension("restoring-shm")] {
+    for stale in [
+        part.clone(),
+        part.with_extension("restoring-wal"),
+        part.with_extension("restoring-shm"),
+    ] {
         match fs::remove_file(&stale) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(&stale)(error)),
             _ => {}
         }
     }
     let mut source = fs::File::open(backup).map_err(io(backup))?;
-    let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(io(&part))?;
-    std::io::copy(&mut source, &mut target).and_then(|_| target.sync_all()).map_err(io(&part))?;
+    let mut target = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(io(&part))?;
+    std::io::copy(&mut source, &mut target)
+        .and_then(|_| target.sync_all())
+        .map_err(io(&part))?;
     let renewed = renew(&part, there.then_some(path.as_path()), now);
     let (epoch, until) = match renewed {
         Ok(renewed) => renewed,
@@ -192,15 +236,29 @@ pub fn restore(backup: &Path, dir: &Path, now: Timestamp, replace: bool) -> Resu
             return Err(error);
         }
     };
-    fs::File::open(&part).and_then(|f| f.sync_all()).map_err(io(&part))?;
-    let replaced = if there { Some(set_aside(&path, now)?) } else { None };
+    fs::File::open(&part)
+        .and_then(|f| f.sync_all())
+        .map_err(io(&part))?;
+    let replaced = if there {
+        Some(set_aside(&path, now)?)
+    } else {
+        None
+    };
     fs::rename(&part, &path).map_err(io(&path))?;
     sync_directory(dir)?;
-    Ok(RestoreReport { epoch, until, replaced })
+    Ok(RestoreReport {
+        epoch,
+        until,
+        replaced,
+    })
 }
 
 /// Checks the copy and raises its epoch.
-fn renew(part: &Path, existing: Option<&Path>, now: Timestamp) -> Result<(u8, Timestamp), RestoreError> {
+fn renew(
+    part: &Path,
+    existing: Option<&Path>,
+    now: Timestamp,
+) -> Result<(u8, Timestamp), RestoreError> {
     let database = |error: &dyn std::fmt::Display| RestoreError::Database(error.to_string());
     let conn = connect::file(part, false)?;
     match migrate::inspect(&conn, part)? {

@@ -47,7 +47,11 @@ impl<K: Hash + Eq + Copy, V> Table<K, V> {
     fn new(entries: usize) -> Self {
         Self {
             shards: std::array::from_fn(|_| {
-                Mutex::new(Shard { young: HashMap::new(), old: HashMap::new(), version: 0 })
+                Mutex::new(Shard {
+                    young: HashMap::new(),
+                    old: HashMap::new(),
+                    version: 0,
+                })
             }),
             hasher: RandomState::new(),
             per_generation: (entries / SHARDS / 2).max(1),
@@ -57,7 +61,9 @@ impl<K: Hash + Eq + Copy, V> Table<K, V> {
     fn shard(&self, key: &K) -> MutexGuard<'_, Shard<K, V>> {
         let index = usize::try_from(self.hasher.hash_one(key) % SHARDS as u64).unwrap_or(0);
         // A panic while the lock was held leaves whole entries behind: there is nothing to mend.
-        self.shards[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The entry, or the version under which a read may enter.

@@ -5,7 +5,9 @@ use cairn_acme::{identifier::Identifier, time::Timestamp};
 use cairn_x509::certificate::Serial;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::code::{Code, Fault, count, from_json, millis_opt, serial, serial_bytes, time, time_opt, to_json};
+use super::code::{
+    Code, Fault, count, from_json, millis_opt, serial, serial_bytes, time, time_opt, to_json,
+};
 use crate::{
     id::{AccountId, DirectoryId, IssuerId, OrderId},
     model::{Certificate, CertificateKey, CertificateState},
@@ -38,13 +40,14 @@ macro_rules! joined {
 const BY_KEY: &str = joined!("WHERE c.serial = ?1 AND c.issuer_id = ?2");
 const BY_SERIAL: &str = joined!("WHERE c.serial = ?1 ORDER BY c.row DESC LIMIT 1");
 const ROW_OF: &str = "SELECT row FROM certificates WHERE serial = ?1 AND issuer_id = ?2";
-const LIVE_SPKI: &str = "SELECT 1 FROM certificates WHERE spki_sha256 = ?1 AND not_after >= ?2 LIMIT 1";
+const LIVE_SPKI: &str =
+    "SELECT 1 FROM certificates WHERE spki_sha256 = ?1 AND not_after >= ?2 LIMIT 1";
 const INSERT: &str = "INSERT INTO certificates (row, issuer_id, serial, spki_sha256, account_id, order_id, directory_id, \
                       not_before, not_after, crl_shard, profile_hash, names, created_at) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
-const INSERT_BODY: &str =
-    "INSERT INTO certificate_bodies (certificate, tbs, lint, evidence, request) VALUES (?1, ?2, ?3, ?4, ?5)";
-const INSERT_NAME: &str = "INSERT OR IGNORE INTO certificate_names (name, certificate) VALUES (?1, ?2)";
+const INSERT_BODY: &str = "INSERT INTO certificate_bodies (certificate, tbs, lint, evidence, request) VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_NAME: &str =
+    "INSERT OR IGNORE INTO certificate_names (name, certificate) VALUES (?1, ?2)";
 // An issued certificate stays issued; an unconfirmed one whose signature turns up becomes issued.
 const PUT_OUTCOME: &str = "INSERT INTO certificate_outcomes (certificate, state, signature, issued_at) \
                            VALUES (?1, ?2, ?3, ?4) ON CONFLICT (certificate) DO UPDATE SET state = excluded.state, \
@@ -89,7 +92,10 @@ fn read(row: &Row<'_>) -> Result<Certificate, Fault> {
         Some(code) => CertificateState::from_code("certificate_outcomes", code)?,
     };
     Ok(Certificate {
-        key: CertificateKey { issuer: IssuerId(row.get(1)?), serial: serial(TABLE, row.get(2)?)? },
+        key: CertificateKey {
+            issuer: IssuerId(row.get(1)?),
+            serial: serial(TABLE, row.get(2)?)?,
+        },
         spki_sha256: row.get(3)?,
         account: AccountId::from_bytes(row.get(4)?),
         order: OrderId::from_bytes(row.get(5)?),
@@ -119,7 +125,10 @@ fn read_all(mut rows: rusqlite::Rows<'_>) -> Result<Vec<(i64, Certificate)>, Fau
 }
 
 /// The certificate with this key.
-pub(super) fn by_key(conn: &Connection, key: &CertificateKey) -> Result<Option<Certificate>, Fault> {
+pub(super) fn by_key(
+    conn: &Connection,
+    key: &CertificateKey,
+) -> Result<Option<Certificate>, Fault> {
     let mut statement = conn.prepare_cached(BY_KEY)?;
     let mut rows = statement.query(params![serial_bytes(&key.serial), key.issuer.0])?;
     rows.next()?.map(read).transpose()
@@ -133,9 +142,16 @@ pub(super) fn by_serial(conn: &Connection, serial: &Serial) -> Result<Option<Cer
 }
 
 /// Whether a certificate that has not expired carries the key.
-pub(super) fn has_live_spki(conn: &Connection, spki_sha256: &[u8; 32], now: Timestamp) -> Result<bool, Fault> {
+pub(super) fn has_live_spki(
+    conn: &Connection,
+    spki_sha256: &[u8; 32],
+    now: Timestamp,
+) -> Result<bool, Fault> {
     let mut statement = conn.prepare_cached(LIVE_SPKI)?;
-    Ok(statement.query_row(params![spki_sha256, now.as_millis()], |_| Ok(())).optional()?.is_some())
+    Ok(statement
+        .query_row(params![spki_sha256, now.as_millis()], |_| Ok(()))
+        .optional()?
+        .is_some())
 }
 
 /// Adds it with its body and names.
@@ -165,7 +181,8 @@ pub(super) fn insert(conn: &Connection, row: i64, certificate: &Certificate) -> 
         certificate.request,
     ])?;
     for name in &certificate.names {
-        conn.prepare_cached(INSERT_NAME)?.execute(params![name.to_string(), row])?;
+        conn.prepare_cached(INSERT_NAME)?
+            .execute(params![name.to_string(), row])?;
     }
     if certificate.state != CertificateState::Permitted {
         put_outcome(conn, row, certificate)?;
@@ -177,7 +194,13 @@ pub(super) fn insert(conn: &Connection, row: i64, certificate: &Certificate) -> 
 pub(super) fn update(conn: &Connection, certificate: &Certificate) -> Result<(), Fault> {
     let row: Option<i64> = conn
         .prepare_cached(ROW_OF)?
-        .query_row(params![serial_bytes(&certificate.key.serial), certificate.key.issuer.0], |row| row.get(0))
+        .query_row(
+            params![
+                serial_bytes(&certificate.key.serial),
+                certificate.key.issuer.0
+            ],
+            |row| row.get(0),
+        )
         .optional()?;
     let row = row.ok_or_else(|| Fault::row(TABLE, "the certificate to conclude is not there"))?;
     put_outcome(conn, row, certificate)
@@ -185,7 +208,10 @@ pub(super) fn update(conn: &Connection, certificate: &Certificate) -> Result<(),
 
 fn put_outcome(conn: &Connection, row: i64, certificate: &Certificate) -> Result<(), Fault> {
     if certificate.state == CertificateState::Permitted {
-        return Err(Fault::row("certificate_outcomes", "a permission cannot be given back"));
+        return Err(Fault::row(
+            "certificate_outcomes",
+            "a permission cannot be given back",
+        ));
     }
     let changed = conn.prepare_cached(PUT_OUTCOME)?.execute(params![
         row,
@@ -194,7 +220,10 @@ fn put_outcome(conn: &Connection, row: i64, certificate: &Certificate) -> Result
         millis_opt(certificate.issued_at),
     ])?;
     if changed != 1 {
-        return Err(Fault::row("certificate_outcomes", "the certificate is issued already; its signature is for ever"));
+        return Err(Fault::row(
+            "certificate_outcomes",
+            "the certificate is issued already; its signature is for ever",
+        ));
     }
     Ok(())
 }
@@ -204,7 +233,12 @@ fn state_of(word: &str) -> Result<i64, Fault> {
         "permitted" => 0,
         "issued" | "valid" => CertificateState::Issued.code(),
         "unconfirmed" => CertificateState::Unconfirmed.code(),
-        other => return Err(Fault::row(TABLE, format!("no certificate has the state {other:?}"))),
+        other => {
+            return Err(Fault::row(
+                TABLE,
+                format!("no certificate has the state {other:?}"),
+            ));
+        }
     })
 }
 
@@ -220,19 +254,40 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
     let serial = filter.serial.as_ref().map(serial_bytes);
     if let Some(name) = &filter.name {
         let mut statement = conn.prepare_cached(LIST_BY_NAME)?;
-        return read_all(statement.query(params![filter.before(), account, state, expires, serial, filter.page(), name])?);
+        return read_all(statement.query(params![
+            filter.before(),
+            account,
+            state,
+            expires,
+            serial,
+            filter.page(),
+            name
+        ])?);
     }
-    let only_unconfirmed =
-        state == Some(CertificateState::Unconfirmed.code()) && account.is_none() && expires.is_none() && serial.is_none();
+    let only_unconfirmed = state == Some(CertificateState::Unconfirmed.code())
+        && account.is_none()
+        && expires.is_none()
+        && serial.is_none();
     if only_unconfirmed {
         return unconfirmed(conn, filter.before(), filter.page());
     }
     let mut statement = conn.prepare_cached(LIST)?;
-    read_all(statement.query(params![filter.before(), account, state, expires, serial, filter.page()])?)
+    read_all(statement.query(params![
+        filter.before(),
+        account,
+        state,
+        expires,
+        serial,
+        filter.page()
+    ])?)
 }
 
 /// Those of which nobody knows whether their signature exists, newest first.
-pub(super) fn unconfirmed(conn: &Connection, before: i64, limit: i64) -> Result<Vec<(i64, Certificate)>, Fault> {
+pub(super) fn unconfirmed(
+    conn: &Connection,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<(i64, Certificate)>, Fault> {
     let mut statement = conn.prepare_cached(UNCONFIRMED)?;
     read_all(statement.query(params![before, limit])?)
 }

@@ -34,12 +34,18 @@ struct State {
 impl Checkpoints {
     /// Enough was written.
     pub(super) fn ask(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).asked = true;
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .asked = true;
         self.wake.notify_one();
     }
 
     pub(super) fn close(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .closed = true;
         self.wake.notify_one();
     }
 
@@ -57,7 +63,10 @@ impl Checkpoints {
     /// Waits for the next request; `false`: none will come.
     fn wait(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = self.wake.wait_while(state, |s| !s.asked && !s.closed).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .wake
+            .wait_while(state, |s| !s.asked && !s.closed)
+            .unwrap_or_else(PoisonError::into_inner);
         state.asked = false;
         !state.closed
     }

@@ -37,13 +37,18 @@ pub(super) enum Fault {
 
 impl Fault {
     pub(super) fn row(table: &'static str, reason: impl Into<String>) -> Self {
-        Self::Row { table, reason: reason.into() }
+        Self::Row {
+            table,
+            reason: reason.into(),
+        }
     }
 
     /// An insert's error: a second row with the same public id or serial is a collision.
     pub(super) fn of_insert(table: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |error| match error.sqlite_error() {
-            Some(e) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => Self::Collision(table),
+            Some(e) if e.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE => {
+                Self::Collision(table)
+            }
             _ => Self::Sql(error),
         }
     }
@@ -52,12 +57,20 @@ impl Fault {
     pub(super) fn is_disk(&self) -> bool {
         matches!(
             self.code(),
-            Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen)
+            Some(
+                ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::ReadOnly
+                    | ErrorCode::CannotOpen
+            )
         )
     }
 
     fn is_busy(&self) -> bool {
-        matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+        matches!(
+            self.code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
     }
 
     fn code(&self) -> Option<ErrorCode> {
@@ -102,7 +115,10 @@ pub(super) trait Code: Copy + PartialEq + Sized + 'static {
 
     /// The stored form. A variant without a code cannot be stored; -1 fails the column's CHECK.
     fn code(self) -> i64 {
-        Self::CODES.iter().find(|(value, _)| *value == self).map_or(-1, |(_, code)| *code)
+        Self::CODES
+            .iter()
+            .find(|(value, _)| *value == self)
+            .map_or(-1, |(_, code)| *code)
     }
 
     /// The value, if this version knows the code.
@@ -116,12 +132,17 @@ pub(super) trait Code: Copy + PartialEq + Sized + 'static {
 }
 
 impl Code for AccountStatus {
-    const CODES: &'static [(Self, i64)] = &[(Self::Valid, 0), (Self::Deactivated, 1), (Self::Revoked, 2)];
+    const CODES: &'static [(Self, i64)] =
+        &[(Self::Valid, 0), (Self::Deactivated, 1), (Self::Revoked, 2)];
 }
 
 impl Code for OrderState {
-    const CODES: &'static [(Self, i64)] =
-        &[(Self::Open, 0), (Self::Processing, 1), (Self::Valid, 2), (Self::Invalid, 3)];
+    const CODES: &'static [(Self, i64)] = &[
+        (Self::Open, 0),
+        (Self::Processing, 1),
+        (Self::Valid, 2),
+        (Self::Invalid, 3),
+    ];
 }
 
 impl Code for AuthorizationStatus {
@@ -141,7 +162,8 @@ impl Code for CertificateState {
 }
 
 impl Code for ChallengeType {
-    const CODES: &'static [(Self, i64)] = &[(Self::Http01, 0), (Self::Dns01, 1), (Self::TlsAlpn01, 2)];
+    const CODES: &'static [(Self, i64)] =
+        &[(Self::Http01, 0), (Self::Dns01, 1), (Self::TlsAlpn01, 2)];
 }
 
 /// Column values of an identifier without `*.`: its type's code and its text.
@@ -157,7 +179,12 @@ pub(super) fn identifier(table: &'static str, kind: i64, text: &str) -> Result<I
     let kind = match kind {
         0 => "dns",
         1 => "ip",
-        other => return Err(Fault::row(table, format!("identifier type {other} is not known to this version"))),
+        other => {
+            return Err(Fault::row(
+                table,
+                format!("identifier type {other} is not known to this version"),
+            ));
+        }
     };
     Identifier::parse(kind, text).map_err(|e| Fault::row(table, e.to_string()))
 }
@@ -173,7 +200,10 @@ pub(super) fn from_json<T: DeserializeOwned>(table: &'static str, text: &str) ->
 }
 
 /// An optional one.
-pub(super) fn from_json_opt<T: DeserializeOwned>(table: &'static str, text: Option<&str>) -> Result<Option<T>, Fault> {
+pub(super) fn from_json_opt<T: DeserializeOwned>(
+    table: &'static str,
+    text: Option<&str>,
+) -> Result<Option<T>, Fault> {
     text.map(|t| from_json(table, t)).transpose()
 }
 
@@ -209,9 +239,10 @@ pub(super) fn certificate_key(
     octets: Option<[u8; 19]>,
 ) -> Result<Option<CertificateKey>, Fault> {
     match (issuer, octets) {
-        (Some(issuer), Some(octets)) => {
-            Ok(Some(CertificateKey { issuer: crate::id::IssuerId(issuer), serial: serial(table, octets)? }))
-        }
+        (Some(issuer), Some(octets)) => Ok(Some(CertificateKey {
+            issuer: crate::id::IssuerId(issuer),
+            serial: serial(table, octets)?,
+        })),
         _ => Ok(None),
     }
 }
@@ -242,9 +273,17 @@ mod tests {
         codes_are_a_bijection::<AuthorizationStatus>();
         codes_are_a_bijection::<CertificateState>();
         codes_are_a_bijection::<ChallengeType>();
-        assert!(OrderState::from_code("orders", 4).unwrap_err().to_string().contains("value 4"));
+        assert!(
+            OrderState::from_code("orders", 4)
+                .unwrap_err()
+                .to_string()
+                .contains("value 4")
+        );
         assert_eq!(AccountStatus::CODES.len(), AccountStatus::ALL.len());
-        assert_eq!(AuthorizationStatus::CODES.len(), AuthorizationStatus::ALL.len());
+        assert_eq!(
+            AuthorizationStatus::CODES.len(),
+            AuthorizationStatus::ALL.len()
+        );
         assert_eq!(ChallengeType::CODES.len(), ChallengeType::ALL.len());
     }
 }

@@ -21,7 +21,9 @@ const STATEMENTS: usize = 128;
 const LOG_KEPT: i64 = 64 << 20;
 
 fn flags() -> OpenFlags {
-    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE
+    OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_EXRESCODE
 }
 
 fn fault(error: rusqlite::Error) -> OpenError {
@@ -30,7 +32,10 @@ fn fault(error: rusqlite::Error) -> OpenError {
 
 /// The writer's connection to a file that is there, or that `create` lets be made; only its owner may read it.
 pub(super) fn file(path: &Path, create: bool) -> Result<Connection, OpenError> {
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
     match fs::symlink_metadata(path) {
         Ok(found) if !found.is_file() => return Err(OpenError::Foreign(path.to_owned())),
         Ok(found) => {
@@ -39,7 +44,12 @@ pub(super) fn file(path: &Path, create: bool) -> Result<Connection, OpenError> {
             }
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && create => {
-            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io)?;
+            fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)
+                .map_err(io)?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(OpenError::Missing(path.to_owned()));
@@ -51,23 +61,32 @@ pub(super) fn file(path: &Path, create: bool) -> Result<Connection, OpenError> {
 
 /// Makes it the durable writer's.
 pub(super) fn durable(conn: &Connection) -> Result<(), OpenError> {
-    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(fault)?;
+    let mode: String = conn
+        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+        .map_err(fault)?;
     if mode != "wal" {
-        return Err(OpenError::Database(format!("the file system allows no write-ahead log (journal mode {mode})")));
+        return Err(OpenError::Database(format!(
+            "the file system allows no write-ahead log (journal mode {mode})"
+        )));
     }
     common(conn)?;
     // FULL: every COMMIT is on the disk before anybody hears of it.
-    conn.pragma_update(None, "synchronous", "FULL").map_err(fault)?;
-    conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(fault)?;
-    conn.pragma_update(None, "journal_size_limit", LOG_KEPT).map_err(fault)?;
+    conn.pragma_update(None, "synchronous", "FULL")
+        .map_err(fault)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)
+        .map_err(fault)?;
+    conn.pragma_update(None, "journal_size_limit", LOG_KEPT)
+        .map_err(fault)?;
     conn.pragma_update(None, "cache_size", -8192).map_err(fault)
 }
 
 /// A connection that only reads.
 pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
     let conn = checkpointer(path)?;
-    conn.pragma_update(None, "query_only", true).map_err(fault)?;
-    conn.pragma_update(None, "cache_size", -1024).map_err(fault)?;
+    conn.pragma_update(None, "query_only", true)
+        .map_err(fault)?;
+    conn.pragma_update(None, "cache_size", -1024)
+        .map_err(fault)?;
     Ok(conn)
 }
 
@@ -75,8 +94,10 @@ pub(super) fn reader(path: &Path) -> Result<Connection, OpenError> {
 pub(super) fn checkpointer(path: &Path) -> Result<Connection, OpenError> {
     let conn = Connection::open_with_flags(path, flags()).map_err(fault)?;
     common(&conn)?;
-    conn.pragma_update(None, "synchronous", "FULL").map_err(fault)?;
-    conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(fault)?;
+    conn.pragma_update(None, "synchronous", "FULL")
+        .map_err(fault)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)
+        .map_err(fault)?;
     Ok(conn)
 }
 
@@ -90,7 +111,9 @@ pub(super) fn memory() -> Result<Connection, OpenError> {
 fn common(conn: &Connection) -> Result<(), OpenError> {
     conn.busy_timeout(BUSY).map_err(fault)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
-    conn.pragma_update(None, "temp_store", "MEMORY").map_err(fault)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")
+        .map_err(fault)?;
     // A row that another program damaged is a fault, not a crash.
-    conn.pragma_update(None, "trusted_schema", false).map_err(fault)
+    conn.pragma_update(None, "trusted_schema", false)
+        .map_err(fault)
 }

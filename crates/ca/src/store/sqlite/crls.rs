@@ -9,9 +9,12 @@ use crate::{
     model::{IssuerRecord, StoredCrl},
 };
 
-const ISSUER: &str = "SELECT id, certificate_der, crl_shards, created_at FROM issuers WHERE id = ?1";
-const ISSUERS: &str = "SELECT id, certificate_der, crl_shards, created_at FROM issuers ORDER BY row";
-const INSERT_ISSUER: &str = "INSERT INTO issuers (id, certificate_der, crl_shards, created_at) VALUES (?1, ?2, ?3, ?4)";
+const ISSUER: &str =
+    "SELECT id, certificate_der, crl_shards, created_at FROM issuers WHERE id = ?1";
+const ISSUERS: &str =
+    "SELECT id, certificate_der, crl_shards, created_at FROM issuers ORDER BY row";
+const INSERT_ISSUER: &str =
+    "INSERT INTO issuers (id, certificate_der, crl_shards, created_at) VALUES (?1, ?2, ?3, ?4)";
 const NUMBER: &str = "SELECT number FROM crl_numbers WHERE issuer_id = ?1 AND shard = ?2";
 const RESERVE: &str = "INSERT INTO crl_numbers (issuer_id, shard, number) VALUES (?1, ?2, ?3) \
                        ON CONFLICT (issuer_id, shard) DO UPDATE SET number = excluded.number \
@@ -20,16 +23,14 @@ const PUT_CRL: &str = "INSERT INTO crls (issuer_id, shard, number, this_update, 
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (issuer_id, shard) DO UPDATE SET \
                        number = excluded.number, this_update = excluded.this_update, next_update = excluded.next_update, \
                        der = excluded.der WHERE excluded.number >= number";
-const CRLS: &str =
-    "SELECT issuer_id, shard, number, this_update, next_update, der FROM crls ORDER BY issuer_id, shard";
+const CRLS: &str = "SELECT issuer_id, shard, number, this_update, next_update, der FROM crls ORDER BY issuer_id, shard";
 const RAISE_NUMBERS: &str = "UPDATE crl_numbers SET number = max(number, ?1)";
 const PUT_PROFILE: &str = "INSERT OR IGNORE INTO profile_versions (hash, text) VALUES (?1, ?2)";
 const PROFILE: &str = "SELECT text FROM profile_versions WHERE hash = ?1";
 // A row that names a method stops whatever else it names: this version has one method.
 const STOP: &str = "SELECT reason FROM issuance_stops WHERE (issuer_id IS NULL OR issuer_id = ?1) \
                     AND (profile_hash IS NULL OR profile_hash = ?2) ORDER BY row LIMIT 1";
-const ADD_STOP: &str =
-    "INSERT INTO issuance_stops (issuer_id, profile_hash, method, reason, since) VALUES (?1, ?2, NULL, ?3, ?4)";
+const ADD_STOP: &str = "INSERT INTO issuance_stops (issuer_id, profile_hash, method, reason, since) VALUES (?1, ?2, NULL, ?3, ?4)";
 const LIFT_STOPS: &str = "DELETE FROM issuance_stops";
 
 /// Every statement of this file.
@@ -80,22 +81,37 @@ pub(super) fn issuers(conn: &Connection) -> Result<Vec<IssuerRecord>, Fault> {
 /// Adds an issuer; its number of shards is fixed from here on.
 pub(super) fn insert_issuer(conn: &Connection, issuer: &IssuerRecord) -> Result<(), Fault> {
     conn.prepare_cached(INSERT_ISSUER)?
-        .execute(params![issuer.id.0, issuer.certificate_der, issuer.crl_shards, issuer.created_at.as_millis()])
+        .execute(params![
+            issuer.id.0,
+            issuer.certificate_der,
+            issuer.crl_shards,
+            issuer.created_at.as_millis()
+        ])
         .map_err(Fault::of_insert("issuers"))?;
     Ok(())
 }
 
 /// The highest number ever reserved for the shard; 0 if none was.
 pub(super) fn number(conn: &Connection, issuer: IssuerId, shard: u32) -> Result<u64, Fault> {
-    let number: Option<i64> =
-        conn.prepare_cached(NUMBER)?.query_row(params![issuer.0, shard], |row| row.get(0)).optional()?;
+    let number: Option<i64> = conn
+        .prepare_cached(NUMBER)?
+        .query_row(params![issuer.0, shard], |row| row.get(0))
+        .optional()?;
     number.map_or(Ok(0), |n| count("crl_numbers", n))
 }
 
 /// Spends the number. One that is not above all before it is a collision: somebody else spent it.
-pub(super) fn reserve(conn: &Connection, issuer: IssuerId, shard: u32, number: u64) -> Result<(), Fault> {
-    let number = i64::try_from(number).map_err(|_| Fault::row("crl_numbers", "the number is out of range"))?;
-    let changed = conn.prepare_cached(RESERVE)?.execute(params![issuer.0, shard, number])?;
+pub(super) fn reserve(
+    conn: &Connection,
+    issuer: IssuerId,
+    shard: u32,
+    number: u64,
+) -> Result<(), Fault> {
+    let number = i64::try_from(number)
+        .map_err(|_| Fault::row("crl_numbers", "the number is out of range"))?;
+    let changed = conn
+        .prepare_cached(RESERVE)?
+        .execute(params![issuer.0, shard, number])?;
     if changed != 1 {
         return Err(Fault::Collision("crl_numbers"));
     }
@@ -106,13 +122,15 @@ pub(super) fn reserve(conn: &Connection, issuer: IssuerId, shard: u32, number: u
 /// epoch (`ReserveCrlNumber`), so the seconds of the restore are above all of them, also of an earlier restore of the same
 /// backup.
 pub(super) fn raise_numbers(conn: &Connection, now: Timestamp) -> Result<(), Fault> {
-    conn.prepare_cached(RAISE_NUMBERS)?.execute(params![now.as_seconds()])?;
+    conn.prepare_cached(RAISE_NUMBERS)?
+        .execute(params![now.as_seconds()])?;
     Ok(())
 }
 
 /// Makes the CRL the one in force, unless a newer one is.
 pub(super) fn put(conn: &Connection, crl: &StoredCrl) -> Result<(), Fault> {
-    let number = i64::try_from(crl.number).map_err(|_| Fault::row("crls", "the number is out of range"))?;
+    let number =
+        i64::try_from(crl.number).map_err(|_| Fault::row("crls", "the number is out of range"))?;
     let changed = conn.prepare_cached(PUT_CRL)?.execute(params![
         crl.issuer.0,
         crl.shard,
@@ -147,18 +165,29 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<StoredCrl>, Fault> {
 
 /// Keeps a profile's text under its hash.
 pub(super) fn put_profile(conn: &Connection, hash: &[u8; 32], text: &str) -> Result<(), Fault> {
-    conn.prepare_cached(PUT_PROFILE)?.execute(params![hash, text])?;
+    conn.prepare_cached(PUT_PROFILE)?
+        .execute(params![hash, text])?;
     Ok(())
 }
 
 /// The text of a profile version.
 pub(super) fn profile(conn: &Connection, hash: &[u8; 32]) -> Result<Option<String>, Fault> {
-    Ok(conn.prepare_cached(PROFILE)?.query_row(params![hash], |row| row.get(0)).optional()?)
+    Ok(conn
+        .prepare_cached(PROFILE)?
+        .query_row(params![hash], |row| row.get(0))
+        .optional()?)
 }
 
 /// Why issuance is stopped for this issuer and profile, if it is.
-pub(super) fn stop(conn: &Connection, issuer: IssuerId, profile_hash: &[u8; 32]) -> Result<Option<String>, Fault> {
-    Ok(conn.prepare_cached(STOP)?.query_row(params![issuer.0, profile_hash], |row| row.get(0)).optional()?)
+pub(super) fn stop(
+    conn: &Connection,
+    issuer: IssuerId,
+    profile_hash: &[u8; 32],
+) -> Result<Option<String>, Fault> {
+    Ok(conn
+        .prepare_cached(STOP)?
+        .query_row(params![issuer.0, profile_hash], |row| row.get(0))
+        .optional()?)
 }
 
 /// Stops issuance for all, or for the issuer or profile named.
@@ -169,7 +198,12 @@ pub(super) fn add_stop(
     reason: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    conn.prepare_cached(ADD_STOP)?.execute(params![issuer.map(|i| i.0), profile_hash, reason, now.as_millis()])?;
+    conn.prepare_cached(ADD_STOP)?.execute(params![
+        issuer.map(|i| i.0),
+        profile_hash,
+        reason,
+        now.as_millis()
+    ])?;
     Ok(())
 }
 

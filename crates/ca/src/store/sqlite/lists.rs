@@ -95,7 +95,10 @@ impl Filter {
 fn page<T>(rows: Vec<(i64, T)>, filter: &Filter) -> Page<T> {
     let full = !rows.is_empty() && i64::try_from(rows.len()).is_ok_and(|n| n >= filter.page());
     let next = rows.last().map(|(row, _)| *row).filter(|_| full);
-    Page { items: rows.into_iter().map(|(_, item)| item).collect(), next }
+    Page {
+        items: rows.into_iter().map(|(_, item)| item).collect(),
+        next,
+    }
 }
 
 fn detail(conn: &Connection, id: OrderId) -> Result<Option<OrderDetail>, Fault> {
@@ -106,23 +109,44 @@ fn detail(conn: &Connection, id: OrderId) -> Result<Option<OrderDetail>, Fault> 
     for authorization in &order.authorizations {
         found.extend(authorizations::by_id(conn, *authorization)?);
     }
-    let certificate = order.certificate.as_ref().map(|key| certificates::by_key(conn, key)).transpose()?.flatten();
+    let certificate = order
+        .certificate
+        .as_ref()
+        .map(|key| certificates::by_key(conn, key))
+        .transpose()?
+        .flatten();
     let audit = audit::of(conn, AuditSubject::Order(id), usize::MAX)?;
-    Ok(Some(OrderDetail { order, authorizations: found, certificate, audit }))
+    Ok(Some(OrderDetail {
+        order,
+        authorizations: found,
+        certificate,
+        audit,
+    }))
 }
 
 fn sizes(conn: &Connection, now: Timestamp) -> Result<Sizes, Fault> {
     const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
     let day_ago = now.minus(DAY).as_millis();
-    let counts: [i64; 9] = conn.prepare_cached(COUNTS)?.query_row(params![day_ago], |row| {
-        let mut counts = [0; 9];
-        for (n, count) in counts.iter_mut().enumerate() {
-            *count = row.get(n)?;
-        }
-        Ok(counts)
-    })?;
-    let [accounts, orders, orders_unfinished, authorizations, certificates, unconfirmed, work, audit_events, day] =
-        counts.map(|n| count::<u64>("counts", n));
+    let counts: [i64; 9] = conn
+        .prepare_cached(COUNTS)?
+        .query_row(params![day_ago], |row| {
+            let mut counts = [0; 9];
+            for (n, count) in counts.iter_mut().enumerate() {
+                *count = row.get(n)?;
+            }
+            Ok(counts)
+        })?;
+    let [
+        accounts,
+        orders,
+        orders_unfinished,
+        authorizations,
+        certificates,
+        unconfirmed,
+        work,
+        audit_events,
+        day,
+    ] = counts.map(|n| count::<u64>("counts", n));
     Ok(Sizes {
         accounts: accounts?,
         orders: orders?,
@@ -143,7 +167,8 @@ impl Store {
     /// # Errors
     /// When the filter names no state of accounts, or the store cannot be read.
     pub async fn list_accounts(&self, filter: Filter) -> Result<Page<Account>, StoreError> {
-        self.read_long(move |conn| Ok(page(accounts::list(conn, &filter)?, &filter))).await
+        self.read_long(move |conn| Ok(page(accounts::list(conn, &filter)?, &filter)))
+            .await
     }
 
     /// Orders by `name`, `account`, `state` and `expires_before`, newest first.
@@ -151,7 +176,8 @@ impl Store {
     /// # Errors
     /// When the filter names no state of orders, or the store cannot be read.
     pub async fn list_orders(&self, filter: Filter) -> Result<Page<Order>, StoreError> {
-        self.read_long(move |conn| Ok(page(orders::list(conn, &filter)?, &filter))).await
+        self.read_long(move |conn| Ok(page(orders::list(conn, &filter)?, &filter)))
+            .await
     }
 
     /// Certificates by all that the filter has, newest first.
@@ -159,7 +185,8 @@ impl Store {
     /// # Errors
     /// When the filter names no state of certificates, or the store cannot be read.
     pub async fn list_certificates(&self, filter: Filter) -> Result<Page<Certificate>, StoreError> {
-        self.read_long(move |conn| Ok(page(certificates::list(conn, &filter)?, &filter))).await
+        self.read_long(move |conn| Ok(page(certificates::list(conn, &filter)?, &filter)))
+            .await
     }
 
     /// Certificates of which nobody knows whether their signature exists, newest first, one page of them.
@@ -167,7 +194,11 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn unconfirmed(&self) -> Result<Vec<Certificate>, StoreError> {
-        let filter = Filter { unconfirmed: true, limit: PAGE_MAX, ..Filter::default() };
+        let filter = Filter {
+            unconfirmed: true,
+            limit: PAGE_MAX,
+            ..Filter::default()
+        };
         Ok(self.list_certificates(filter).await?.items)
     }
 
@@ -183,8 +214,13 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn audit(&self, subject: AuditSubject, limit: usize) -> Result<Vec<AuditRecord>, StoreError> {
-        self.read_long(move |conn| audit::of(conn, subject, limit)).await
+    pub async fn audit(
+        &self,
+        subject: AuditSubject,
+        limit: usize,
+    ) -> Result<Vec<AuditRecord>, StoreError> {
+        self.read_long(move |conn| audit::of(conn, subject, limit))
+            .await
     }
 
     /// What the store holds.

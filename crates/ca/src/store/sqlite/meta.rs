@@ -14,7 +14,8 @@ const SAVE_WINDOW: &str = "INSERT OR REPLACE INTO nonce_window (one, bytes) VALU
 const WINDOW: &str = "SELECT bytes FROM nonce_window WHERE one = 1";
 const DROP_WINDOW: &str = "DELETE FROM nonce_window";
 const BASE_URLS: &str = "SELECT url FROM base_urls WHERE directory_id = ?1 ORDER BY row DESC";
-const ADD_BASE_URL: &str = "INSERT OR REPLACE INTO base_urls (directory_id, url, since) VALUES (?1, ?2, ?3)";
+const ADD_BASE_URL: &str =
+    "INSERT OR REPLACE INTO base_urls (directory_id, url, since) VALUES (?1, ?2, ?3)";
 const PROBE: &str = "INSERT OR REPLACE INTO probe (one, bytes) VALUES (1, zeroblob(65536))";
 const DROP_PROBE: &str = "DELETE FROM probe";
 const LAST_AUDIT: &str = "SELECT at FROM audit ORDER BY row DESC LIMIT 1";
@@ -54,8 +55,12 @@ pub(super) fn create(conn: &Connection, now: Timestamp) -> Result<(), Fault> {
 /// The row; its newest time is at least that of the last audit row.
 pub(super) fn read(conn: &Connection) -> Result<Meta, Fault> {
     let (store_id, epoch, latest, created): ([u8; 16], i64, i64, i64) =
-        conn.query_row(READ, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    let audited: Option<i64> = conn.query_row(LAST_AUDIT, [], |row| row.get(0)).optional()?;
+        conn.query_row(READ, [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+    let audited: Option<i64> = conn
+        .query_row(LAST_AUDIT, [], |row| row.get(0))
+        .optional()?;
     Ok(Meta {
         store_id,
         epoch: count("meta", epoch)?,
@@ -66,7 +71,8 @@ pub(super) fn read(conn: &Connection) -> Result<Meta, Fault> {
 
 /// Remembers that it has been that late.
 pub(super) fn remember(conn: &Connection, now: Timestamp) -> Result<(), Fault> {
-    conn.prepare_cached(REMEMBER)?.execute(params![now.as_millis()])?;
+    conn.prepare_cached(REMEMBER)?
+        .execute(params![now.as_millis()])?;
     Ok(())
 }
 
@@ -99,15 +105,23 @@ pub(super) fn base_urls(conn: &Connection, directory: DirectoryId) -> Result<Vec
 }
 
 /// Puts a base URL in force; the others stay valid.
-pub(super) fn set_base_url(conn: &Connection, directory: DirectoryId, url: &str, now: Timestamp) -> Result<(), Fault> {
-    conn.prepare_cached(ADD_BASE_URL)?.execute(params![directory.0, url, now.as_millis()])?;
+pub(super) fn set_base_url(
+    conn: &Connection,
+    directory: DirectoryId,
+    url: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    conn.prepare_cached(ADD_BASE_URL)?
+        .execute(params![directory.0, url, now.as_millis()])?;
     Ok(())
 }
 
 /// Writes enough to find out whether the disk has room again.
 pub(super) fn probe(conn: &Connection) -> Result<(), Fault> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let written = conn.execute(PROBE, []).and_then(|_| conn.execute_batch("COMMIT"));
+    let written = conn
+        .execute(PROBE, [])
+        .and_then(|_| conn.execute_batch("COMMIT"));
     if let Err(error) = written {
         // The transaction may have ended itself with the error.
         let _ = conn.execute_batch("ROLLBACK");

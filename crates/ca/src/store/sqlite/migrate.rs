@@ -51,14 +51,21 @@ pub(super) fn inspect(conn: &Connection, path: &Path) -> Result<Found, OpenError
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
         _ => OpenError::Database(error.to_string()),
     };
-    let number = |sql| conn.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(damaged);
+    let number = |sql| {
+        conn.query_row(sql, [], |row| row.get::<_, i32>(0))
+            .map_err(damaged)
+    };
     let application = number("PRAGMA application_id")?;
     let schema = number("PRAGMA user_version")?;
     if application == APPLICATION_ID {
         return Ok(Found::Schema(schema));
     }
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
-    if application == 0 && schema == 0 && tables == 0 { Ok(Found::New) } else { Err(OpenError::Foreign(path.to_owned())) }
+    if application == 0 && schema == 0 && tables == 0 {
+        Ok(Found::New)
+    } else {
+        Err(OpenError::Foreign(path.to_owned()))
+    }
 }
 
 /// Brings the database to the newest schema of `migrations`, or refuses.
@@ -74,7 +81,10 @@ pub(super) fn upgrade(
         Found::New => 0,
         Found::Schema(schema) if schema > newest => return runs_on(conn, schema, newest),
         Found::Schema(schema) if schema < OLDEST => {
-            return Err(OpenError::TooOld { found: schema, oldest: OLDEST });
+            return Err(OpenError::TooOld {
+                found: schema,
+                oldest: OLDEST,
+            });
         }
         Found::Schema(schema) => schema,
     };
@@ -109,13 +119,20 @@ pub(super) fn upgrade(
 /// Whether code of schema `newest` runs on that newer one.
 fn runs_on(conn: &Connection, schema: i32, newest: i32) -> Result<(), OpenError> {
     let oldest: Option<i32> = conn
-        .query_row("SELECT max(oldest_server) FROM schema_migrations", [], |row| row.get(0))
+        .query_row(
+            "SELECT max(oldest_server) FROM schema_migrations",
+            [],
+            |row| row.get(0),
+        )
         .optional()
         .map_err(|e| OpenError::Database(e.to_string()))?
         .flatten();
     match oldest {
         Some(oldest) if newest >= oldest => Ok(()),
-        _ => Err(OpenError::TooNew { found: schema, newest }),
+        _ => Err(OpenError::TooNew {
+            found: schema,
+            newest,
+        }),
     }
 }
 
@@ -130,16 +147,29 @@ fn back_up(conn: &Connection, path: &Path, schema: i32) -> Result<(), OpenError>
         return Ok(());
     }
     let part = path.with_extension("db.part");
-    let io = |source| OpenError::Io { path: part.clone(), source };
+    let io = |source| OpenError::Io {
+        path: part.clone(),
+        source,
+    };
     match fs::remove_file(&part) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
         _ => {}
     }
     // VACUUM INTO takes an empty file, which keeps the mode that it is made with.
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part).map_err(io)?;
-    let name = part.to_str().ok_or_else(|| OpenError::Database("the directory's name is not UTF-8".to_owned()))?;
-    conn.execute("VACUUM INTO ?1", params![name]).map_err(|e| OpenError::Database(e.to_string()))?;
-    fs::File::open(&part).and_then(|f| f.sync_all()).map_err(io)?;
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .map_err(io)?;
+    let name = part
+        .to_str()
+        .ok_or_else(|| OpenError::Database("the directory's name is not UTF-8".to_owned()))?;
+    conn.execute("VACUUM INTO ?1", params![name])
+        .map_err(|e| OpenError::Database(e.to_string()))?;
+    fs::File::open(&part)
+        .and_then(|f| f.sync_all())
+        .map_err(io)?;
     fs::rename(&part, &done).map_err(io)?;
     tracing::info!(target: "cairn", copy = %done.display(), "the store was copied before its upgrade");
     Ok(())
@@ -153,12 +183,19 @@ mod tests {
 
     fn migrations(second: Migration) -> Vec<Migration> {
         let mut all = MIGRATIONS.to_vec();
-        all.push(Migration { number: all.len() as i32 + 1, ..second });
+        all.push(Migration {
+            number: all.len() as i32 + 1,
+            ..second
+        });
         all
     }
 
-    const SECOND: Migration =
-        Migration { number: 0, name: "second", sql: "CREATE TABLE second (x INTEGER) STRICT;", oldest_server: 1 };
+    const SECOND: Migration = Migration {
+        number: 0,
+        name: "second",
+        sql: "CREATE TABLE second (x INTEGER) STRICT;",
+        oldest_server: 1,
+    };
 
     #[test]
     fn migrations_are_numbered_without_gaps_and_named_after_their_files() {
@@ -178,7 +215,10 @@ mod tests {
         assert!(!backup_path(&path, 1).exists(), "a new store needs no copy");
 
         // The second step dies midway: its SQL fails after its first statement.
-        let broken = migrations(Migration { sql: "CREATE TABLE second (x INTEGER) STRICT; CREATE BROKEN;", ..SECOND });
+        let broken = migrations(Migration {
+            sql: "CREATE TABLE second (x INTEGER) STRICT; CREATE BROKEN;",
+            ..SECOND
+        });
         assert!(upgrade(&conn, Some(&path), &broken, NOW).is_err());
         drop(conn);
         let conn = Connection::open(&path).unwrap();
@@ -196,18 +236,38 @@ mod tests {
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn, None, &migrations(SECOND), NOW).unwrap();
         upgrade(&conn, None, MIGRATIONS, NOW).unwrap();
-        conn.execute("UPDATE schema_migrations SET oldest_server = 2 WHERE number = 2", []).unwrap();
+        conn.execute(
+            "UPDATE schema_migrations SET oldest_server = 2 WHERE number = 2",
+            [],
+        )
+        .unwrap();
         let refused = upgrade(&conn, None, MIGRATIONS, NOW).unwrap_err();
-        assert!(matches!(refused, OpenError::TooNew { found: 2, newest: 1 }), "{refused}");
+        assert!(
+            matches!(
+                refused,
+                OpenError::TooNew {
+                    found: 2,
+                    newest: 1
+                }
+            ),
+            "{refused}"
+        );
     }
 
     #[test]
     fn another_programs_database_is_refused() {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch("CREATE TABLE theirs (x INTEGER)").unwrap();
-        assert!(matches!(upgrade(&conn, None, MIGRATIONS, NOW), Err(OpenError::Foreign(_))));
+        conn.execute_batch("CREATE TABLE theirs (x INTEGER)")
+            .unwrap();
+        assert!(matches!(
+            upgrade(&conn, None, MIGRATIONS, NOW),
+            Err(OpenError::Foreign(_))
+        ));
         let conn = Connection::open_in_memory().unwrap();
         conn.pragma_update(None, "application_id", 7).unwrap();
-        assert!(matches!(upgrade(&conn, None, MIGRATIONS, NOW), Err(OpenError::Foreign(_))));
+        assert!(matches!(
+            upgrade(&conn, None, MIGRATIONS, NOW),
+            Err(OpenError::Foreign(_))
+        ));
     }
 }

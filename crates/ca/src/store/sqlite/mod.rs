@@ -173,7 +173,9 @@ pub enum OpenError {
     #[error("{} is not a store of cairn; it was not touched", .0.display())]
     Foreign(PathBuf),
     /// Of a later version that does not let this one run.
-    #[error("the store has schema {found}, and this cairn knows schemas up to {newest}: use the newer cairn that upgraded it, or restore the copy that it made before")]
+    #[error(
+        "the store has schema {found}, and this cairn knows schemas up to {newest}: use the newer cairn that upgraded it, or restore the copy that it made before"
+    )]
     TooNew {
         /// The store's.
         found: i32,
@@ -181,7 +183,9 @@ pub enum OpenError {
         newest: i32,
     },
     /// Of a version from which no step leads here.
-    #[error("the store has schema {found}, and this cairn upgrades from {oldest} on: upgrade with a cairn in between first")]
+    #[error(
+        "the store has schema {found}, and this cairn upgrades from {oldest} on: upgrade with a cairn in between first"
+    )]
     TooOld {
         /// The store's.
         found: i32,
@@ -252,7 +256,9 @@ impl Drop for Inner {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("location", &self.inner.location).finish_non_exhaustive()
+        f.debug_struct("Store")
+            .field("location", &self.inner.location)
+            .finish_non_exhaustive()
     }
 }
 
@@ -278,14 +284,26 @@ impl Store {
         };
         migrate::upgrade(&conn, path.as_deref(), migrate::MIGRATIONS, options.now)?;
         let facts = meta::read(&conn).map_err(|e| OpenError::Database(e.to_string()))?;
-        let readers = path.as_deref().map(|p| Readers::open(p, options.read_connections)).transpose()?;
+        let readers = path
+            .as_deref()
+            .map(|p| Readers::open(p, options.read_connections))
+            .transpose()?;
         let queue = Queue::new(options.batch, Arc::clone(&options.clock));
         let told = (facts.epoch, facts.latest_time);
-        let shared = Arc::new(Shared::new(queue, options.observer, options.clock, options.faults, told));
+        let shared = Arc::new(Shared::new(
+            queue,
+            options.observer,
+            options.clock,
+            options.faults,
+            told,
+        ));
         if let Some(path) = &path {
             let checkpointer = connect::checkpointer(path)?;
             let started = checkpoint::start(Arc::clone(&shared), checkpointer);
-            threads.checkpointer = Some(started.map_err(|source| OpenError::Io { path: path.clone(), source })?);
+            threads.checkpointer = Some(started.map_err(|source| OpenError::Io {
+                path: path.clone(),
+                source,
+            })?);
         }
         threads.writer = Some(start_writer(Arc::clone(&shared), conn)?);
         let inner = Inner {
@@ -296,7 +314,9 @@ impl Store {
             readers,
             threads: Mutex::new(threads),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Runs a transaction. Its end does not depend on this future: whoever hangs up only does not hear of it.
@@ -306,7 +326,9 @@ impl Store {
     pub async fn transact<T: Transaction>(&self, transaction: T) -> Result<T::Answer, TxError> {
         let (job, answer) = Asked::new(transaction);
         self.inner.shared.queue.submit(Box::new(job))?;
-        answer.await.unwrap_or(Err(TxError::Store(StoreError::Closed)))
+        answer
+            .await
+            .unwrap_or(Err(TxError::Store(StoreError::Closed)))
     }
 
     /// The account with this id.
@@ -314,7 +336,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn account(&self, id: AccountId) -> Result<Option<Arc<Account>>, StoreError> {
-        self.cached(|c| &c.accounts, id, move |conn| accounts::by_id(conn, id)).await
+        self.cached(|c| &c.accounts, id, move |conn| accounts::by_id(conn, id))
+            .await
     }
 
     /// The account that this key opened in the directory.
@@ -326,16 +349,25 @@ impl Store {
         directory: DirectoryId,
         key: &Thumbprint,
     ) -> Result<Option<Arc<Account>>, StoreError> {
-        let key = key.clone();
-        Ok(self.read(move |conn| accounts::by_key(conn, directory, &key)).await?.map(Arc::new))
+        let key = *key;
+        Ok(self
+            .read(move |conn| accounts::by_key(conn, directory, &key))
+            .await?
+            .map(Arc::new))
     }
 
     /// The account's order with this id.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn order(&self, account: AccountId, id: OrderId) -> Result<Option<Arc<Order>>, StoreError> {
-        let order = self.cached(|c| &c.orders, id, move |conn| orders::by_id(conn, id)).await?;
+    pub async fn order(
+        &self,
+        account: AccountId,
+        id: OrderId,
+    ) -> Result<Option<Arc<Order>>, StoreError> {
+        let order = self
+            .cached(|c| &c.orders, id, move |conn| orders::by_id(conn, id))
+            .await?;
         Ok(order.filter(|o| o.account == account))
     }
 
@@ -348,8 +380,13 @@ impl Store {
         account: AccountId,
         id: AuthorizationId,
     ) -> Result<Option<Arc<Authorization>>, StoreError> {
-        let found =
-            self.cached(|c| &c.authorizations, id, move |conn| authorizations::by_id(conn, id)).await?;
+        let found = self
+            .cached(
+                |c| &c.authorizations,
+                id,
+                move |conn| authorizations::by_id(conn, id),
+            )
+            .await?;
         Ok(found.filter(|a| a.account == account))
     }
 
@@ -357,8 +394,16 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn certificate(&self, serial: Serial) -> Result<Option<Arc<Certificate>>, StoreError> {
-        self.cached(|c| &c.certificates, serial, move |conn| certificates::by_serial(conn, &serial)).await
+    pub async fn certificate(
+        &self,
+        serial: Serial,
+    ) -> Result<Option<Arc<Certificate>>, StoreError> {
+        self.cached(
+            |c| &c.certificates,
+            serial,
+            move |conn| certificates::by_serial(conn, &serial),
+        )
+        .await
     }
 
     /// The text of a profile version.
@@ -448,7 +493,8 @@ impl Store {
     /// When nothing was written.
     pub async fn remember_clock(&self, now: Timestamp) -> Result<(), StoreError> {
         self.inner.shared.saw(Some(now));
-        self.write("remember_clock", move |w| meta::remember(w.conn(), now)).await
+        self.write("remember_clock", move |w| meta::remember(w.conn(), now))
+            .await
     }
 
     /// Keeps the nonce window of a clean stop.
@@ -457,7 +503,10 @@ impl Store {
     /// When nothing was written.
     pub async fn save_nonce_window(&self, bytes: &[u8]) -> Result<(), StoreError> {
         let bytes = bytes.to_vec();
-        self.write("save_nonce_window", move |w| meta::save_window(w.conn(), &bytes)).await
+        self.write("save_nonce_window", move |w| {
+            meta::save_window(w.conn(), &bytes)
+        })
+        .await
     }
 
     /// The saved nonce window; it is durably deleted before this returns, so that no crash can bring it back.
@@ -465,7 +514,8 @@ impl Store {
     /// # Errors
     /// When it could not be deleted.
     pub async fn take_nonce_window(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.write("take_nonce_window", move |w| meta::take_window(w.conn())).await
+        self.write("take_nonce_window", move |w| meta::take_window(w.conn()))
+            .await
     }
 
     /// The directory's base URLs, the one in force first.
@@ -473,7 +523,8 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub async fn base_urls(&self, directory: DirectoryId) -> Result<Vec<String>, StoreError> {
-        self.read(move |conn| meta::base_urls(conn, directory)).await
+        self.read(move |conn| meta::base_urls(conn, directory))
+            .await
     }
 
     /// Puts a base URL in force for the first directory; former ones stay valid in kid.
@@ -482,7 +533,10 @@ impl Store {
     /// When nothing was written.
     pub async fn set_base_url(&self, url: &str, now: Timestamp) -> Result<(), StoreError> {
         let url = url.to_owned();
-        self.write("set_base_url", move |w| meta::set_base_url(w.conn(), DirectoryId::FIRST, &url, now)).await
+        self.write("set_base_url", move |w| {
+            meta::set_base_url(w.conn(), DirectoryId::FIRST, &url, now)
+        })
+        .await
     }
 
     /// Compares the configured base URL with the stored one.
@@ -490,13 +544,18 @@ impl Store {
     /// # Errors
     /// In words for the operator.
     pub async fn check_base_url(&self, url: &str) -> Result<(), String> {
-        let stored = self.base_urls(DirectoryId::FIRST).await.map_err(|e| e.to_string())?;
+        let stored = self
+            .base_urls(DirectoryId::FIRST)
+            .await
+            .map_err(|e| e.to_string())?;
         match stored.first() {
             Some(stored) if stored == url => Ok(()),
             Some(stored) => Err(format!(
                 "url is {url}, but this CA's URLs are made from {stored} for ever: put {stored} back into cairn.toml"
             )),
-            None => Err("the store holds no base URL: it was not made by `cairn ca init`".to_owned()),
+            None => {
+                Err("the store holds no base URL: it was not made by `cairn ca init`".to_owned())
+            }
         }
     }
 
@@ -512,7 +571,10 @@ impl Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let reason = reason.to_owned();
-        self.write("stop_issuance", move |w| crls::add_stop(w.conn(), issuer, profile_hash, &reason, now)).await
+        self.write("stop_issuance", move |w| {
+            crls::add_stop(w.conn(), issuer, profile_hash, &reason, now)
+        })
+        .await
     }
 
     /// Lets issuance go on; how many stops there were.
@@ -520,7 +582,8 @@ impl Store {
     /// # Errors
     /// When nothing was written.
     pub async fn resume_issuance(&self) -> Result<usize, StoreError> {
-        self.write("resume_issuance", move |w| crls::lift_stops(w.conn())).await
+        self.write("resume_issuance", move |w| crls::lift_stops(w.conn()))
+            .await
     }
 
     /// Finishes what waits, then closes. Later calls answer [`StoreError::Closed`].
@@ -560,7 +623,10 @@ impl Store {
     ) -> Result<T, StoreError> {
         match &self.inner.readers {
             Some(readers) => readers.quick(read),
-            None => self.at_writer(move |w| read(w.conn()).map_err(StoreError::from)).await,
+            None => {
+                self.at_writer(move |w| read(w.conn()).map_err(StoreError::from))
+                    .await
+            }
         }
     }
 
@@ -586,7 +652,8 @@ impl Store {
         name: &'static str,
         write: impl FnOnce(&Writer) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.at_writer(move |w| w.transaction(name, |w| Ok((write(w)?, apply::Effects::default())))).await
+        self.at_writer(move |w| w.transaction(name, |w| Ok((write(w)?, apply::Effects::default()))))
+            .await
     }
 
     /// Something on the writer's thread, between batches.
@@ -619,15 +686,15 @@ impl fmt::Debug for RequestInProgress {
 }
 
 fn start_writer(shared: Arc<Shared>, conn: Connection) -> Result<JoinHandle<()>, OpenError> {
-    let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-        match Writer::new(Arc::clone(&shared), conn) {
+    let thread = thread::Builder::new()
+        .name("store-writer".to_owned())
+        .spawn(move || match Writer::new(Arc::clone(&shared), conn) {
             Ok(writer) => writer.run(),
             Err(fault) => {
                 tracing::error!(target: "cairn", %fault, "the store's writer could not start");
                 shared.queue.abandon();
             }
-        }
-    });
+        });
     thread.map_err(|error| OpenError::Database(format!("no thread for the writer: {error}")))
 }
 
@@ -635,5 +702,8 @@ fn start_writer(shared: Arc<Shared>, conn: Connection) -> Result<JoinHandle<()>,
 fn sync_directory(dir: &Path) -> Result<(), OpenError> {
     std::fs::File::open(dir)
         .and_then(|d| d.sync_all())
-        .map_err(|source| OpenError::Io { path: dir.to_owned(), source })
+        .map_err(|source| OpenError::Io {
+            path: dir.to_owned(),
+            source,
+        })
 }

@@ -2,7 +2,10 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::code::{Code, Fault, certificate_key, count, from_json, from_json_opt, millis_opt, serial_bytes, time, time_opt, to_json};
+use super::code::{
+    Code, Fault, certificate_key, count, from_json, from_json_opt, millis_opt, serial_bytes, time,
+    time_opt, to_json,
+};
 use crate::{
     id::{AccountId, AuthorizationId, DirectoryId, OrderId},
     model::{Order, OrderState},
@@ -46,7 +49,8 @@ const INSERT: &str = concat!(
 );
 const UPDATE: &str = "UPDATE orders SET state = ?2, attempts = ?3, expires = ?4, issuer_id = ?5, serial = ?6, error = ?7 \
                       WHERE id = ?1";
-const OLD: &str = "SELECT row, id, state, expires, created_at FROM orders WHERE row > ?1 ORDER BY row LIMIT ?2";
+const OLD: &str =
+    "SELECT row, id, state, expires, created_at FROM orders WHERE row > ?1 ORDER BY row LIMIT ?2";
 const DELETE: &str = "DELETE FROM orders WHERE row = ?1";
 const LIST: &str = concat!(
     "SELECT ",
@@ -57,7 +61,9 @@ const LIST: &str = concat!(
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[BY_ID, OPEN, UNFINISHED, EXPIRED, INSERT, UPDATE, OLD, DELETE, LIST];
+pub(super) const STATEMENTS: &[&str] = &[
+    BY_ID, OPEN, UNFINISHED, EXPIRED, INSERT, UPDATE, OLD, DELETE, LIST,
+];
 
 fn read(row: &Row<'_>) -> Result<Order, Fault> {
     let identifiers: String = row.get(9)?;
@@ -77,7 +83,10 @@ fn read(row: &Row<'_>) -> Result<Order, Fault> {
         expires: time(row.get(7)?),
         created_at: time(row.get(8)?),
         identifiers: from_json(TABLE, &identifiers)?,
-        authorizations: ids.iter().map(|id| AuthorizationId::from_bytes(*id)).collect(),
+        authorizations: ids
+            .iter()
+            .map(|id| AuthorizationId::from_bytes(*id))
+            .collect(),
         profile: row.get(11)?,
         profile_hash: row.get(12)?,
         replaces: row.get(13)?,
@@ -104,7 +113,11 @@ pub(super) fn by_id(conn: &Connection, id: OrderId) -> Result<Option<Order>, Fau
 }
 
 /// Open orders of the account with that fingerprint, newest first.
-pub(super) fn open(conn: &Connection, account: AccountId, fingerprint: i64) -> Result<Vec<Order>, Fault> {
+pub(super) fn open(
+    conn: &Connection,
+    account: AccountId,
+    fingerprint: i64,
+) -> Result<Vec<Order>, Fault> {
     let mut statement = conn.prepare_cached(OPEN)?;
     read_all(statement.query(params![account.as_bytes(), fingerprint, CANDIDATES])?)
 }
@@ -124,7 +137,9 @@ pub(super) fn expired(conn: &Connection, now: i64, limit: i64) -> Result<Vec<Ord
         match read(row) {
             Ok(order) => found.push(order),
             // One row that this version does not understand must not keep the others for ever.
-            Err(fault @ Fault::Row { .. }) => tracing::warn!(%fault, "an expired order is left alone"),
+            Err(fault @ Fault::Row { .. }) => {
+                tracing::warn!(%fault, "an expired order is left alone")
+            }
             Err(fault) => return Err(fault),
         }
     }
@@ -133,8 +148,16 @@ pub(super) fn expired(conn: &Connection, now: i64, limit: i64) -> Result<Vec<Ord
 
 /// Adds it.
 pub(super) fn insert(conn: &Connection, row: i64, order: &Order) -> Result<(), Fault> {
-    let authorizations: Vec<u8> = order.authorizations.iter().flat_map(|id| *id.as_bytes()).collect();
-    let error = order.error.as_ref().map(|e| to_json(TABLE, e)).transpose()?;
+    let authorizations: Vec<u8> = order
+        .authorizations
+        .iter()
+        .flat_map(|id| *id.as_bytes())
+        .collect();
+    let error = order
+        .error
+        .as_ref()
+        .map(|e| to_json(TABLE, e))
+        .transpose()?;
     conn.prepare_cached(INSERT)?
         .execute(params![
             row,
@@ -163,7 +186,11 @@ pub(super) fn insert(conn: &Connection, row: i64, order: &Order) -> Result<(), F
 
 /// Replaces what may change.
 pub(super) fn update(conn: &Connection, order: &Order) -> Result<(), Fault> {
-    let error = order.error.as_ref().map(|e| to_json(TABLE, e)).transpose()?;
+    let error = order
+        .error
+        .as_ref()
+        .map(|e| to_json(TABLE, e))
+        .transpose()?;
     let changed = conn.prepare_cached(UPDATE)?.execute(params![
         order.id.as_bytes(),
         order.state.code(),
@@ -174,7 +201,10 @@ pub(super) fn update(conn: &Connection, order: &Order) -> Result<(), Fault> {
         error,
     ])?;
     if changed != 1 {
-        return Err(Fault::row(TABLE, format!("order {} is not there", order.id)));
+        return Err(Fault::row(
+            TABLE,
+            format!("order {} is not there", order.id),
+        ));
     }
     Ok(())
 }
@@ -199,7 +229,10 @@ pub(super) fn aging(conn: &Connection, after: i64, limit: i64) -> Result<Vec<Agi
             row: row.get(0)?,
             id: OrderId::from_bytes(row.get(1)?),
             // A state of a later version is not ours to delete.
-            is_final: matches!(OrderState::from_code(TABLE, state), Ok(OrderState::Valid | OrderState::Invalid)),
+            is_final: matches!(
+                OrderState::from_code(TABLE, state),
+                Ok(OrderState::Valid | OrderState::Invalid)
+            ),
             expires: row.get(3)?,
             created_at: row.get(4)?,
         });
@@ -219,15 +252,28 @@ fn state_of(word: &str) -> Result<OrderState, Fault> {
         "processing" => OrderState::Processing,
         "valid" => OrderState::Valid,
         "invalid" => OrderState::Invalid,
-        other => return Err(Fault::row(TABLE, format!("no order has the state {other:?}"))),
+        other => {
+            return Err(Fault::row(
+                TABLE,
+                format!("no order has the state {other:?}"),
+            ));
+        }
     })
 }
 
 /// Newest first, from before the row `after`.
 pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Order)>, Fault> {
-    let state = filter.state.as_deref().map(|word| state_of(word).map(Code::code)).transpose()?;
+    let state = filter
+        .state
+        .as_deref()
+        .map(|word| state_of(word).map(Code::code))
+        .transpose()?;
     // Quoted as in the JSON of the column, so that `a.test` does not find `aa.test`.
-    let name = filter.name.as_ref().map(|name| to_json(TABLE, name)).transpose()?;
+    let name = filter
+        .name
+        .as_ref()
+        .map(|name| to_json(TABLE, name))
+        .transpose()?;
     let account = filter.account.as_ref().map(|a| *a.as_bytes());
     let mut statement = conn.prepare_cached(LIST)?;
     let mut rows = statement.query(params![

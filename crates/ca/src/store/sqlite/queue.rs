@@ -29,7 +29,12 @@ pub struct BatchBounds {
 
 impl Default for BatchBounds {
     fn default() -> Self {
-        Self { transactions: 64, gather: Duration::from_millis(3), gather_from: 4, waiting: 1024 }
+        Self {
+            transactions: 64,
+            gather: Duration::from_millis(3),
+            gather_from: 4,
+            waiting: 1024,
+        }
     }
 }
 
@@ -89,7 +94,9 @@ impl Queue {
 
     /// How many transactions make a batch worth committing now.
     fn target(&self) -> usize {
-        self.in_progress.load(Ordering::Relaxed).min(self.bounds.transactions)
+        self.in_progress
+            .load(Ordering::Relaxed)
+            .min(self.bounds.transactions)
     }
 
     /// Lets a transaction wait for the writer.
@@ -101,7 +108,10 @@ impl Queue {
         if state.transactions.len() >= self.bounds.waiting {
             return Err(StoreError::Overloaded(super::RETRY_AFTER));
         }
-        state.transactions.push_back(Waiting { job, since: self.clock.monotonic() });
+        state.transactions.push_back(Waiting {
+            job,
+            since: self.clock.monotonic(),
+        });
         let waiting = state.transactions.len();
         self.waiting.store(waiting, Ordering::Relaxed);
         let full = self.gathering.load(Ordering::Relaxed) && waiting >= self.target();
@@ -156,7 +166,10 @@ impl Queue {
                 return Next::Close;
             }
             state.idle = true;
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .wake
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -177,8 +190,12 @@ impl Queue {
         if may_gather && company && !state.closed && waiting < self.target() {
             return None;
         }
-        let batch = state.transactions.drain(..waiting.min(self.bounds.transactions)).collect();
-        self.waiting.store(state.transactions.len(), Ordering::Relaxed);
+        let batch = state
+            .transactions
+            .drain(..waiting.min(self.bounds.transactions))
+            .collect();
+        self.waiting
+            .store(state.transactions.len(), Ordering::Relaxed);
         Some(Next::Batch(batch))
     }
 
@@ -194,7 +211,10 @@ impl Queue {
         let (transactions, tasks) = {
             let mut state = self.lock();
             state.closed = true;
-            (std::mem::take(&mut state.transactions), std::mem::take(&mut state.tasks))
+            (
+                std::mem::take(&mut state.transactions),
+                std::mem::take(&mut state.tasks),
+            )
         };
         drop(tasks);
         drop(transactions);
@@ -203,7 +223,10 @@ impl Queue {
     /// How many transactions wait, and how long the first has.
     pub(super) fn depth(&self) -> (usize, Duration) {
         let state = self.lock();
-        let age = state.transactions.front().map(|w| self.clock.monotonic().saturating_sub(w.since));
+        let age = state
+            .transactions
+            .front()
+            .map(|w| self.clock.monotonic().saturating_sub(w.since));
         (state.transactions.len(), age.unwrap_or_default())
     }
 
@@ -214,7 +237,10 @@ impl Queue {
 
     /// A request ended or went to wait for something else: maybe all that are left wait in the batch.
     pub(super) fn request_ended(&self) {
-        let left = self.in_progress.fetch_sub(1, Ordering::Relaxed).saturating_sub(1);
+        let left = self
+            .in_progress
+            .fetch_sub(1, Ordering::Relaxed)
+            .saturating_sub(1);
         if self.gathering.load(Ordering::Relaxed) && self.waiting.load(Ordering::Relaxed) >= left {
             self.rouse(&mut self.lock(), true);
         }

@@ -26,16 +26,24 @@ struct Idle {
 impl Readers {
     pub(super) fn open(path: &Path, connections: usize) -> Result<Self, OpenError> {
         let open = || connect::reader(path);
-        let connections = (0..connections.max(1)).map(|_| open()).collect::<Result<Vec<_>, _>>()?;
+        let connections = (0..connections.max(1))
+            .map(|_| open())
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            idle: Mutex::new(Idle { connections, closed: false }),
+            idle: Mutex::new(Idle {
+                connections,
+                closed: false,
+            }),
             returned: Condvar::new(),
             long: Mutex::new(Some(open()?)),
         })
     }
 
     /// Runs a look-up by key on a connection of the pool, on this thread: it takes microseconds.
-    pub(super) fn quick<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(super) fn quick<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let conn = {
             let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             let mut idle = self
@@ -57,7 +65,10 @@ impl Readers {
     }
 
     /// Runs a list; may take long, so call it where threads may block.
-    pub(super) fn long<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(super) fn long<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StoreError> {
         let long = self.long.lock().unwrap_or_else(PoisonError::into_inner);
         read(long.as_ref().ok_or(StoreError::Closed)?).map_err(StoreError::from)
     }
@@ -69,6 +80,9 @@ impl Readers {
         idle.connections.clear();
         self.returned.notify_all();
         drop(idle);
-        self.long.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.long
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 }

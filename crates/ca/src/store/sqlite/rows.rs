@@ -23,7 +23,9 @@ use super::{
 };
 use crate::{
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
-    model::{Account, Authorization, Certificate, CertificateKey, IssuerRecord, Order, Work, WorkSubject},
+    model::{
+        Account, Authorization, Certificate, CertificateKey, IssuerRecord, Order, Work, WorkSubject,
+    },
     store::{RowFault, Rows},
 };
 
@@ -67,10 +69,15 @@ pub(super) struct SqliteRows;
 fn at_desk<T>(read: impl FnOnce(&Desk) -> Result<T, Fault>) -> Ready<Result<T, RowFault>> {
     let desk = DESK.with(|seat| seat.borrow().clone());
     ready(match desk {
-        None => Err(RowFault::Database("a transaction ran outside of the writer".to_owned())),
+        None => Err(RowFault::Database(
+            "a transaction ran outside of the writer".to_owned(),
+        )),
         Some(desk) => read(&desk).map_err(|fault| {
             let told = match &fault {
-                Fault::Row { table, reason } => RowFault::Row { table, reason: reason.clone() },
+                Fault::Row { table, reason } => RowFault::Row {
+                    table,
+                    reason: reason.clone(),
+                },
                 other => RowFault::Database(other.to_string()),
             };
             desk.fault.set(Some(fault));
@@ -102,8 +109,15 @@ fn by_id<K: Hash + Eq + Copy, V: Clone>(
 }
 
 impl Rows for SqliteRows {
-    fn account(&self, id: AccountId) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send {
-        at_desk(|d| by_id(id, &d.overlay.borrow().accounts, &d.cache.accounts, || accounts::by_id(&d.conn, id)))
+    fn account(
+        &self,
+        id: AccountId,
+    ) -> impl Future<Output = Result<Option<Account>, RowFault>> + Send {
+        at_desk(|d| {
+            by_id(id, &d.overlay.borrow().accounts, &d.cache.accounts, || {
+                accounts::by_id(&d.conn, id)
+            })
+        })
     }
 
     fn account_by_key(
@@ -114,13 +128,22 @@ impl Rows for SqliteRows {
         at_desk(|d| accounts::by_key(&d.conn, directory, key))
     }
 
-    fn is_account_key_hash(&self, spki_sha256: &[u8; 32]) -> impl Future<Output = Result<bool, RowFault>> + Send {
+    fn is_account_key_hash(
+        &self,
+        spki_sha256: &[u8; 32],
+    ) -> impl Future<Output = Result<bool, RowFault>> + Send {
         at_desk(|d| accounts::has_spki(&d.conn, spki_sha256))
     }
 
-    fn order(&self, account: AccountId, id: OrderId) -> impl Future<Output = Result<Option<Order>, RowFault>> + Send {
+    fn order(
+        &self,
+        account: AccountId,
+        id: OrderId,
+    ) -> impl Future<Output = Result<Option<Order>, RowFault>> + Send {
         at_desk(|d| {
-            let order = by_id(id, &d.overlay.borrow().orders, &d.cache.orders, || orders::by_id(&d.conn, id))?;
+            let order = by_id(id, &d.overlay.borrow().orders, &d.cache.orders, || {
+                orders::by_id(&d.conn, id)
+            })?;
             Ok(order.filter(|o| o.account == account))
         })
     }
@@ -131,9 +154,12 @@ impl Rows for SqliteRows {
         id: AuthorizationId,
     ) -> impl Future<Output = Result<Option<Authorization>, RowFault>> + Send {
         at_desk(|d| {
-            let found = by_id(id, &d.overlay.borrow().authorizations, &d.cache.authorizations, || {
-                authorizations::by_id(&d.conn, id)
-            })?;
+            let found = by_id(
+                id,
+                &d.overlay.borrow().authorizations,
+                &d.cache.authorizations,
+                || authorizations::by_id(&d.conn, id),
+            )?;
             Ok(found.filter(|a| a.account == account))
         })
     }
@@ -156,7 +182,10 @@ impl Rows for SqliteRows {
         at_desk(|d| authorizations::valid(&d.conn, account, directory, identifier, wildcard))
     }
 
-    fn unfinished_orders(&self, account: AccountId) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send {
+    fn unfinished_orders(
+        &self,
+        account: AccountId,
+    ) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send {
         at_desk(|d| orders::unfinished(&d.conn, account))
     }
 
@@ -166,7 +195,11 @@ impl Rows for SqliteRows {
     ) -> impl Future<Output = Result<Option<Certificate>, RowFault>> + Send {
         at_desk(|d| {
             let overlay = d.overlay.borrow();
-            let known = overlay.certificates.get(&key.serial).cloned().or_else(|| d.cache.certificates.get(&key.serial).ok());
+            let known = overlay
+                .certificates
+                .get(&key.serial)
+                .cloned()
+                .or_else(|| d.cache.certificates.get(&key.serial).ok());
             match known.filter(|c| c.key == key) {
                 Some(certificate) => Ok(Some(Certificate::clone(&certificate))),
                 None => certificates::by_key(&d.conn, &key),
@@ -182,7 +215,10 @@ impl Rows for SqliteRows {
         at_desk(|d| certificates::has_live_spki(&d.conn, spki_sha256, now))
     }
 
-    fn work(&self, subject: &WorkSubject) -> impl Future<Output = Result<Option<Work>, RowFault>> + Send {
+    fn work(
+        &self,
+        subject: &WorkSubject,
+    ) -> impl Future<Output = Result<Option<Work>, RowFault>> + Send {
         at_desk(|d| work::by_subject(&d.conn, subject))
     }
 
@@ -204,11 +240,18 @@ impl Rows for SqliteRows {
         at_desk(|d| crls::stop(&d.conn, issuer, profile_hash))
     }
 
-    fn crl_number(&self, issuer: IssuerId, shard: u32) -> impl Future<Output = Result<u64, RowFault>> + Send {
+    fn crl_number(
+        &self,
+        issuer: IssuerId,
+        shard: u32,
+    ) -> impl Future<Output = Result<u64, RowFault>> + Send {
         at_desk(|d| crls::number(&d.conn, issuer, shard))
     }
 
-    fn issuer(&self, id: IssuerId) -> impl Future<Output = Result<Option<IssuerRecord>, RowFault>> + Send {
+    fn issuer(
+        &self,
+        id: IssuerId,
+    ) -> impl Future<Output = Result<Option<IssuerRecord>, RowFault>> + Send {
         at_desk(|d| crls::issuer(&d.conn, id))
     }
 }

@@ -45,7 +45,10 @@ impl From<InjectedFault> for Fault {
             InjectedFault::DiskFailure | InjectedFault::Kill => ffi::SQLITE_IOERR,
             InjectedFault::Busy => ffi::SQLITE_BUSY,
         };
-        Self::Sql(rusqlite::Error::SqliteFailure(ffi::Error::new(code), Some("injected".to_owned())))
+        Self::Sql(rusqlite::Error::SqliteFailure(
+            ffi::Error::new(code),
+            Some("injected".to_owned()),
+        ))
     }
 }
 
@@ -102,11 +105,17 @@ impl Shared {
 
     /// Why the disk takes no writes, if it does not.
     pub(super) fn read_only(&self) -> Option<String> {
-        self.read_only.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.read_only
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(super) fn set_read_only(&self, reason: Option<String>) {
-        *self.read_only.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+        *self
+            .read_only
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     /// Remembers the newest moment that anything stored names.
@@ -124,7 +133,8 @@ impl Shared {
         if rows > 0 {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
-        self.transactions.fetch_add(u64::try_from(transactions).unwrap_or(0), Ordering::Relaxed);
+        self.transactions
+            .fetch_add(u64::try_from(transactions).unwrap_or(0), Ordering::Relaxed);
         self.rows.fetch_add(rows, Ordering::Relaxed);
     }
 

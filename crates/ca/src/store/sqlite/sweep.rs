@@ -52,14 +52,25 @@ impl Store {
     ///
     /// # Errors
     /// When nothing was written.
-    pub async fn sweep(&self, now: Timestamp, policy: &SweepPolicy, limit: usize) -> Result<SweepReport, StoreError> {
+    pub async fn sweep(
+        &self,
+        now: Timestamp,
+        policy: &SweepPolicy,
+        limit: usize,
+    ) -> Result<SweepReport, StoreError> {
         let policy = *policy;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX).max(1);
-        self.at_writer(move |w| w.transaction("sweep", |w| sweep(w, now, policy, limit))).await
+        self.at_writer(move |w| w.transaction("sweep", |w| sweep(w, now, policy, limit)))
+            .await
     }
 }
 
-fn sweep(writer: &Writer, now: Timestamp, policy: SweepPolicy, limit: i64) -> Result<(SweepReport, Effects), Fault> {
+fn sweep(
+    writer: &Writer,
+    now: Timestamp,
+    policy: SweepPolicy,
+    limit: i64,
+) -> Result<(SweepReport, Effects), Fault> {
     let mut effects = Effects::default();
     let mut report = SweepReport::default();
     let conn = writer.conn();

@@ -20,9 +20,16 @@ macro_rules! columns {
     };
 }
 
-const BY_SUBJECT: &str =
-    concat!("SELECT ", columns!(), " FROM work WHERE subject = ?1 AND kind = ?2 AND challenge = ?3");
-const ABANDONED: &str = concat!("SELECT ", columns!(), " FROM work WHERE boot <> ?1 OR until <= ?2 LIMIT ?3");
+const BY_SUBJECT: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM work WHERE subject = ?1 AND kind = ?2 AND challenge = ?3"
+);
+const ABANDONED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM work WHERE boot <> ?1 OR until <= ?2 LIMIT ?3"
+);
 const PUT: &str = concat!(
     "INSERT INTO work (",
     columns!(),
@@ -39,7 +46,10 @@ pub(super) const STATEMENTS: &[&str] = &[BY_SUBJECT, ABANDONED, PUT, DELETE];
 fn read(row: &Row<'_>) -> Result<Work, Fault> {
     let version: i64 = row.get(3)?;
     if version != VERSION {
-        return Err(Fault::row(TABLE, format!("format version {version} is not known to this version")));
+        return Err(Fault::row(
+            TABLE,
+            format!("format version {version} is not known to this version"),
+        ));
     }
     let account = AccountId::from_bytes(row.get(4)?);
     let subject: [u8; 16] = row.get(1)?;
@@ -49,8 +59,16 @@ fn read(row: &Row<'_>) -> Result<Work, Fault> {
             authorization: AuthorizationId::from_bytes(subject),
             challenge: ChallengeType::from_code(TABLE, row.get(2)?)?,
         },
-        1 => WorkSubject::Issue { account, order: OrderId::from_bytes(subject) },
-        other => return Err(Fault::row(TABLE, format!("kind {other} is not known to this version"))),
+        1 => WorkSubject::Issue {
+            account,
+            order: OrderId::from_bytes(subject),
+        },
+        other => {
+            return Err(Fault::row(
+                TABLE,
+                format!("kind {other} is not known to this version"),
+            ));
+        }
     };
     Ok(Work {
         subject,
@@ -64,9 +82,11 @@ fn read(row: &Row<'_>) -> Result<Work, Fault> {
 /// The row key's columns: subject, kind, challenge; and the account.
 fn key(subject: &WorkSubject) -> (&[u8; 16], i64, i64, AccountId) {
     match subject {
-        WorkSubject::Validate { account, authorization, challenge } => {
-            (authorization.as_bytes(), 0, challenge.code(), *account)
-        }
+        WorkSubject::Validate {
+            account,
+            authorization,
+            challenge,
+        } => (authorization.as_bytes(), 0, challenge.code(), *account),
         WorkSubject::Issue { account, order } => (order.as_bytes(), 1, -1, *account),
     }
 }
@@ -80,7 +100,12 @@ pub(super) fn by_subject(conn: &Connection, subject: &WorkSubject) -> Result<Opt
 }
 
 /// Rows of other boots, and rows whose lease ended.
-pub(super) fn abandoned(conn: &Connection, boot: BootId, now: i64, limit: i64) -> Result<Vec<Work>, Fault> {
+pub(super) fn abandoned(
+    conn: &Connection,
+    boot: BootId,
+    now: i64,
+    limit: i64,
+) -> Result<Vec<Work>, Fault> {
     let mut statement = conn.prepare_cached(ABANDONED)?;
     let mut rows = statement.query(params![boot.as_bytes(), now, limit])?;
     let mut found = Vec::new();
@@ -115,6 +140,7 @@ pub(super) fn put(conn: &Connection, work: &Work) -> Result<(), Fault> {
 /// Deletes the subject's row, if it is there.
 pub(super) fn delete(conn: &Connection, subject: &WorkSubject) -> Result<(), Fault> {
     let (id, kind, challenge, _) = key(subject);
-    conn.prepare_cached(DELETE)?.execute(params![id, kind, challenge])?;
+    conn.prepare_cached(DELETE)?
+        .execute(params![id, kind, challenge])?;
     Ok(())
 }

@@ -59,7 +59,14 @@ pub(super) struct Asked<T: Transaction> {
 impl<T: Transaction> Asked<T> {
     pub(super) fn new(transaction: T) -> (Self, oneshot::Receiver<Result<T::Answer, TxError>>) {
         let (reply, answer) = oneshot::channel();
-        (Self { transaction, decided: None, reply }, answer)
+        (
+            Self {
+                transaction,
+                decided: None,
+                reply,
+            },
+            answer,
+        )
     }
 }
 
@@ -74,7 +81,11 @@ impl<T: Transaction> Job for Asked<T> {
             let future = pin!(self.transaction.run(rows));
             match future.poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(decision) => decision.map_err(JobFault::Rows)?,
-                Poll::Pending => return Err(JobFault::Bug("the transaction waited for something other than rows")),
+                Poll::Pending => {
+                    return Err(JobFault::Bug(
+                        "the transaction waited for something other than rows",
+                    ));
+                }
             }
         };
         self.decided = Some(decision.answer);
@@ -85,10 +96,14 @@ impl<T: Transaction> Job for Asked<T> {
         let (outcome, answer) = match (outcome, self.decided) {
             (Err(error), _) => (TransactionOutcome::Failed, Err(error)),
             (Ok(()), Some(Ok(answer))) => (TransactionOutcome::Granted, Ok(answer)),
-            (Ok(()), Some(Err(problem))) => (TransactionOutcome::Refused, Err(TxError::Refused(Box::new(problem)))),
-            (Ok(()), None) => {
-                (TransactionOutcome::Failed, Err(StoreError::Failed("no decision was made".to_owned()).into()))
-            }
+            (Ok(()), Some(Err(problem))) => (
+                TransactionOutcome::Refused,
+                Err(TxError::Refused(Box::new(problem))),
+            ),
+            (Ok(()), None) => (
+                TransactionOutcome::Failed,
+                Err(StoreError::Failed("no decision was made".to_owned()).into()),
+            ),
         };
         // Whoever hung up does not hear of it; the transaction stands.
         let _ = self.reply.send(answer);
@@ -139,7 +154,15 @@ impl Writer {
             fault: Cell::new(None),
         });
         rows::take_seat(&desk);
-        Ok(Self { shared, desk, keys, probed: Cell::default(), weight: Cell::new(0), killed: Cell::new(false), cursor: sweep::Cursor::default() })
+        Ok(Self {
+            shared,
+            desk,
+            keys,
+            probed: Cell::default(),
+            weight: Cell::new(0),
+            killed: Cell::new(false),
+            cursor: sweep::Cursor::default(),
+        })
     }
 
     /// The writer's connection, for tasks between batches.
@@ -286,16 +309,19 @@ impl Writer {
         for waiting in batch.iter() {
             self.inject(FaultPoint::AfterCommit, waiting.job.name())?;
         }
-        Ok(Committed { outcomes, effects, rows: conn.total_changes().saturating_sub(before) })
+        Ok(Committed {
+            outcomes,
+            effects,
+            rows: conn.total_changes().saturating_sub(before),
+        })
     }
 
     /// One member: load, decide, write.
     fn member(&self, job: &mut dyn Job) -> Result<Effects, Verdict> {
         self.desk.fault.set(None);
         let name = job.name();
-        let decided = catch_unwind(AssertUnwindSafe(|| job.run(&SqliteRows))).unwrap_or_else(|_| {
-            Err(JobFault::Bug("the transaction panicked"))
-        });
+        let decided = catch_unwind(AssertUnwindSafe(|| job.run(&SqliteRows)))
+            .unwrap_or_else(|_| Err(JobFault::Bug("the transaction panicked")));
         let fault = match decided {
             Ok(changes) => match apply(&self.desk.conn, &self.keys, changes) {
                 Ok(effects) => return Ok(effects),
@@ -313,7 +339,9 @@ impl Writer {
         match fault {
             Fault::Collision(_) => Err(Verdict::Member(TxError::Collision)),
             // SQLite ends the whole transaction by itself after some errors; others would hit every member alike.
-            fault if self.desk.conn.is_autocommit() || fault.is_disk() => Err(Verdict::Batch(fault)),
+            fault if self.desk.conn.is_autocommit() || fault.is_disk() => {
+                Err(Verdict::Batch(fault))
+            }
             fault => {
                 tracing::error!(target: "cairn", tx = name, %fault, "a transaction failed; nothing of it was written");
                 Err(Verdict::Member(StoreError::from(fault).into()))
@@ -323,14 +351,29 @@ impl Writer {
 
     fn overlay(&self, member: &Effects) {
         let mut overlay = self.desk.overlay.borrow_mut();
-        overlay.accounts.extend(member.accounts.iter().map(|a| (a.id, Arc::clone(a))));
-        overlay.orders.extend(member.orders.iter().map(|o| (o.id, Arc::clone(o))));
-        overlay.authorizations.extend(member.authorizations.iter().map(|a| (a.id, Arc::clone(a))));
-        overlay.certificates.extend(member.certificates.iter().map(|c| (c.key.serial, Arc::clone(c))));
+        overlay
+            .accounts
+            .extend(member.accounts.iter().map(|a| (a.id, Arc::clone(a))));
+        overlay
+            .orders
+            .extend(member.orders.iter().map(|o| (o.id, Arc::clone(o))));
+        overlay
+            .authorizations
+            .extend(member.authorizations.iter().map(|a| (a.id, Arc::clone(a))));
+        overlay.certificates.extend(
+            member
+                .certificates
+                .iter()
+                .map(|c| (c.key.serial, Arc::clone(c))),
+        );
     }
 
     fn announce(&self, batch: Vec<Waiting>, committed: Committed) {
-        let Committed { outcomes, effects, rows } = committed;
+        let Committed {
+            outcomes,
+            effects,
+            rows,
+        } = committed;
         self.shared.count(batch.len(), rows);
         self.publish(&effects);
         for (waiting, outcome) in batch.into_iter().zip(outcomes) {
@@ -358,7 +401,10 @@ impl Writer {
         }
         if self.shared.checkpoints.take_restart() {
             // Nearly all of the log is in the database already; the rest goes now, and the log starts anew.
-            if let Err(error) = self.conn().query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())) {
+            if let Err(error) = self
+                .conn()
+                .query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
+            {
                 tracing::warn!(target: "cairn", %error, "the write-ahead log could not be restarted");
             }
         }
@@ -418,7 +464,11 @@ impl Writer {
             return Err(StoreError::ReadOnly(reason));
         }
         self.probed.set(now);
-        match self.inject(FaultPoint::BeforeCommit, "probe").map_err(Fault::from).and_then(|()| meta::probe(self.conn())) {
+        match self
+            .inject(FaultPoint::BeforeCommit, "probe")
+            .map_err(Fault::from)
+            .and_then(|()| meta::probe(self.conn()))
+        {
             Ok(()) => {
                 tracing::info!(target: "cairn", "the disk takes writes again");
                 self.shared.set_read_only(None);
@@ -437,7 +487,9 @@ impl Writer {
                 self.probed.set(self.shared.clock.monotonic());
                 self.shared.set_read_only(Some(reason.clone()));
             }
-            other => tracing::error!(target: "cairn", error = %other, "a commit failed; nothing of it was written"),
+            other => {
+                tracing::error!(target: "cairn", error = %other, "a commit failed; nothing of it was written")
+            }
         }
     }
 
