@@ -277,7 +277,7 @@ impl Issuance {
             issuer_key_id: issuer.certificate.key_id(),
             not_before,
             not_after,
-            spki_der: spki.spki_der(),
+            key: spki,
             dns_names: &dns_names,
             ip_addresses: &[],
             common_name: common_name.as_deref(),

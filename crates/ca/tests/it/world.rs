@@ -15,6 +15,7 @@ use cairn_ca::{
     setup::{self, InitRequest},
 };
 use cairn_testkit::{acme::Client, dns, http::Responder};
+use cairn_x509::key::KeyKind;
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::ResolvesServerCert,
@@ -25,7 +26,8 @@ use tempfile::TempDir;
 pub(crate) struct World {
     pub(crate) node: Node,
     pub(crate) web: Responder,
-    pub(crate) dns: dns::Server,
+    /// Answers while it lives.
+    _dns: dns::Server,
     pub(crate) url: String,
     dir: TempDir,
 }
@@ -48,7 +50,7 @@ impl World {
             url: url.parse().unwrap(),
             permit_dns: Vec::new(),
             permit_ip: Vec::new(),
-            key_kind: Default::default(),
+            key_kind: KeyKind::P256,
             unlock: Unlock::File,
             passphrase: None,
             crl_shards: 1,
@@ -56,10 +58,16 @@ impl World {
             settings: Vec::new(),
             now: SystemClock::default().wall(),
         };
-        setup::init(&request).unwrap();
-        let loaded = setup::load(&request.dir, &mut |_| {
-            panic!("the passphrase lies in a file")
+        let home = request.dir.clone();
+        // Both block, as the command line lets them.
+        let loaded = tokio::task::spawn_blocking(move || {
+            setup::init(&request).unwrap();
+            setup::load(&request.dir, &mut |_| {
+                panic!("the passphrase lies in a file")
+            })
+            .unwrap()
         })
+        .await
         .unwrap();
         let mut config = loaded.config;
         config.listen.subscribers = vec![subscribers];
@@ -73,8 +81,8 @@ impl World {
         });
         change(&mut config);
         let node = Node::start(NodeParts {
-            location: node::location(&request.dir),
-            dir: request.dir.clone(),
+            location: node::location(&home),
+            dir: home,
             config,
             signer: Arc::new(SoftwareSigner::start(Arc::new(loaded.issuing_key)).unwrap()),
             issuing_certificate: loaded.issuing_certificate,
@@ -87,7 +95,7 @@ impl World {
         Self {
             node,
             web,
-            dns,
+            _dns: dns,
             url,
             dir,
         }

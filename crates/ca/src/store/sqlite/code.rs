@@ -229,7 +229,8 @@ pub(super) fn serial_bytes(serial: &Serial) -> &[u8] {
 
 /// The serial of stored octets.
 pub(super) fn serial(table: &'static str, octets: [u8; 19]) -> Result<Serial, Fault> {
-    Serial::from_bytes(octets).ok_or_else(|| Fault::row(table, "the serial is none of this CA"))
+    Serial::from_bytes(octets)
+        .ok_or_else(|| Fault::row(table, "a serial that is not of this CA's form".to_owned()))
 }
 
 /// A certificate's key of two columns that are both there or both not.

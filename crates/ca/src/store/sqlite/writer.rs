@@ -262,8 +262,10 @@ impl Writer {
 
     fn answer(&self, waiting: Waiting, outcome: Result<(), TxError>) {
         let name = waiting.job.name();
-        let outcome = waiting.job.answer(outcome);
-        self.shared.observer.transaction(name, outcome);
+        let Waiting { job, since } = waiting;
+        let outcome = job.answer(outcome);
+        let took = self.shared.clock.monotonic().saturating_sub(since);
+        self.shared.observer.transaction(name, outcome, took);
     }
 
     /// Runs all in one database transaction, a savepoint each.
