@@ -472,7 +472,12 @@ async fn give_up(
         now: ca.clock.wall(),
     };
     match ca.store.transact(fail).await {
-        Ok(next) => next,
+        Ok(next) => {
+            if next.is_none() {
+                ca.metrics.issuance_failed();
+            }
+            next
+        }
         Err(error) => {
             warn!(order = %order.id, %error, "the failed issuance could not be noted; it is taken over when its lease ends");
             None

@@ -69,6 +69,8 @@ impl World {
         })
         .await
         .unwrap();
+        // The judges need the root of what the clients here will keep.
+        cairn_testkit::issued::keep_root(&std::fs::read_to_string(home.join("root.pem")).unwrap());
         let mut config = loaded.config;
         config.listen.subscribers = vec![subscribers];
         config.listen.publication = vec![publication];
