@@ -823,10 +823,9 @@ pub(super) async fn a_hang_up_does_not_stop_a_transaction(factory: &impl Factory
 
 /// A lock that another process holds is a reason to come back, never half a state (T-CA-51).
 pub(super) async fn a_busy_database_is_told_and_leaves_no_half_state(factory: &impl Factory) {
-    // T-CA-51
     let turn = AtomicUsize::new(0);
     let hook: FaultHook = Arc::new(move |point, _| {
-        // Every third strike, at alternating points, pseudo-randomly spread over the flows.
+        // Two periods that share no factor: over the flows every transaction is struck at both points.
         let n = turn.fetch_add(1, Ordering::Relaxed);
         match point {
             FaultPoint::BeforeCommit if n % 7 == 3 => Some(InjectedFault::Busy),
@@ -879,7 +878,7 @@ async fn insist<A, F: Future<Output = Result<A, TxError>>>(
     }
 }
 
-/// Fifty finalizes of one order get one serial (T-CA-48).
+/// Fifty finalizes of one order get one serial; one signature is all that may follow (T-CA-41).
 pub(super) async fn concurrent_finalizes_of_one_order_get_one_serial(factory: &impl Factory) {
     let store = factory.fresh(Arc::new(Watcher::default()), None);
     ready_orders(&store, &[("a.test", 10)]).await;

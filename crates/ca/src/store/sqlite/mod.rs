@@ -685,14 +685,30 @@ impl fmt::Debug for RequestInProgress {
     }
 }
 
+/// However the writer ends, by a panic of an observer too: nobody waits for it in vain, and readiness tells.
+struct WriterEnds(Arc<Shared>);
+
+impl Drop for WriterEnds {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!(target: "cairn", "the store's writer panicked; restart the server");
+            self.0
+                .set_read_only(Some("its writer ended; restart the server".to_owned()));
+        }
+        self.0.queue.abandon();
+    }
+}
+
 fn start_writer(shared: Arc<Shared>, conn: Connection) -> Result<JoinHandle<()>, OpenError> {
     let thread = thread::Builder::new()
         .name("store-writer".to_owned())
-        .spawn(move || match Writer::new(Arc::clone(&shared), conn) {
-            Ok(writer) => writer.run(),
-            Err(fault) => {
-                tracing::error!(target: "cairn", %fault, "the store's writer could not start");
-                shared.queue.abandon();
+        .spawn(move || {
+            let _ended = WriterEnds(Arc::clone(&shared));
+            match Writer::new(shared, conn) {
+                Ok(writer) => writer.run(),
+                Err(fault) => {
+                    tracing::error!(target: "cairn", %fault, "the store's writer could not start");
+                }
             }
         });
     thread.map_err(|error| OpenError::Database(format!("no thread for the writer: {error}")))

@@ -84,9 +84,21 @@ conforms! {
     a_serial_is_given_once
     a_refusal_is_audited
     a_hang_up_does_not_stop_a_transaction
-    a_busy_database_is_told_and_leaves_no_half_state
-    concurrent_finalizes_of_one_order_get_one_serial
     the_observer_hears_of_commits_only
+}
+
+#[tokio::test]
+async fn a_busy_database_is_told_and_leaves_no_half_state() {
+    // T-CA-51
+    conformance::a_busy_database_is_told_and_leaves_no_half_state(&InMemory).await;
+    conformance::a_busy_database_is_told_and_leaves_no_half_state(&OnDisk::default()).await;
+}
+
+#[tokio::test]
+async fn concurrent_finalizes_of_one_order_get_one_serial() {
+    // T-CA-41
+    conformance::concurrent_finalizes_of_one_order_get_one_serial(&InMemory).await;
+    conformance::concurrent_finalizes_of_one_order_get_one_serial(&OnDisk::default()).await;
 }
 
 #[tokio::test]
@@ -222,7 +234,6 @@ async fn one_issuance_is_four_commits_and_a_dozen_rows() {
 
 #[tokio::test]
 async fn a_second_server_on_the_directory_is_refused_by_name() {
-    // T-CA-128
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let refused = Store::open(&Location::File(dir.path().to_owned()), options()).unwrap_err();
@@ -582,6 +593,32 @@ async fn a_bug_in_a_transaction_is_an_error_and_the_writer_lives() {
     store.transact(create_account(1)).await.unwrap();
 }
 
+struct Panicking;
+
+impl Observer for Panicking {
+    fn account(&self, _account: &Arc<Account>) {
+        panic!("a bug outside of the store");
+    }
+
+    fn order(&self, _order: &Arc<Order>) {}
+
+    fn authorization(&self, _authorization: &Arc<Authorization>) {}
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_writer_that_ended() {
+    let store = InMemory.fresh(Arc::new(Panicking), None);
+    for _ in 0..2 {
+        let closed = store.transact(create_account(1)).await;
+        assert!(
+            matches!(closed, Err(TxError::Store(StoreError::Closed))),
+            "{closed:?}"
+        );
+    }
+    assert!(store.read_only_reason().unwrap().contains("restart"));
+    store.close().await;
+}
+
 #[tokio::test]
 async fn waiting_transactions_share_commits() {
     let dir = tempfile::tempdir().unwrap();
@@ -850,7 +887,7 @@ async fn a_late_signature_never_replaces_one_that_is_stored() {
 
 #[tokio::test]
 async fn a_backup_taken_while_the_server_serves_is_whole_and_restores_under_a_new_epoch() {
-    // T-CA-122
+    // T-CA-122, T-CA-103
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     store
