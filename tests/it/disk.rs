@@ -420,8 +420,10 @@ fn a_server_that_is_started_on_a_full_disk_says_so_or_serves_what_it_has() {
         ca.kill();
         let ballast = Ballast::drop_on(disk.path());
         let started = ca.try_start_unready();
-        let said = ca.log().join("\n");
-        assert!(said.contains("full"), "{said}");
+        if !started {
+            let said = ca.log().join("\n");
+            assert!(said.contains("full"), "{said}");
+        }
         if started {
             // It serves: reads work, and it is ready once there is room, without a restart.
             assert_eq!(ca::get(PUBLICATION, "/health/live").unwrap().0, 200);

@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How often abandoned work and expired rows are looked for.
-const SWEEP_TICK: Duration = Duration::from_secs(60);
+const SWEEP_TICK: Duration = Duration::from_secs(10);
 
 /// How many rows one take-over or sweep handles in a transaction.
 const CHUNK: usize = 256;
