@@ -3,12 +3,20 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::disallowed_methods,
     reason = "tests fail by panicking"
 )]
 
 mod admission;
+mod clocks;
 mod hold;
+mod kill_points;
 mod listener;
 mod operator;
+mod races;
 mod resource;
+mod reuse;
+mod signing;
+mod steps;
+mod transitions;
 mod world;

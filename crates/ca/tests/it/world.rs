@@ -11,7 +11,7 @@ use cairn_ca::{
     clock::{Clock, SystemClock},
     config::{Config, Unlock},
     issuance::signer::SoftwareSigner,
-    node::{self, Ca, Node, NodeParts},
+    node::{self, Ca, Node, NodeParts, Timing},
     setup::{self, InitRequest},
 };
 use cairn_testkit::{acme::Client, dns, http::Responder};
@@ -37,6 +37,14 @@ impl World {
 
     /// A node whose configuration is as `change` leaves it.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_parts(change, |_| {}).await
+    }
+
+    /// The same, started with the parts as `adjust` leaves them.
+    pub(crate) async fn with_parts(
+        change: impl FnOnce(&mut Config),
+        adjust: impl FnOnce(&mut NodeParts),
+    ) -> Self {
         let (web, dns) = (Responder::local(), dns::Server::local());
         dns.add_wildcard("test", Ipv4Addr::LOCALHOST);
         let dir = tempfile::tempdir().unwrap();
@@ -57,11 +65,8 @@ impl World {
             now: SystemClock::default().wall(),
         };
         setup::init(&request).unwrap();
-        let loaded = setup::load(&request.dir, &mut |_| {
-            panic!("the passphrase lies in a file")
-        })
-        .unwrap();
-        let mut config = loaded.config;
+        let mut parts = parts(&request.dir);
+        let config = &mut parts.config;
         config.listen.subscribers = vec![subscribers];
         config.listen.publication = vec![publication];
         config.dns.servers = vec![dns.address()];
@@ -71,25 +76,33 @@ impl World {
             http_port: Some(web.address().port()),
             tls_port: None,
         });
-        change(&mut config);
-        let node = Node::start(NodeParts {
-            location: node::location(&request.dir),
-            dir: request.dir.clone(),
-            config,
-            signer: Arc::new(SoftwareSigner::start(Arc::new(loaded.issuing_key)).unwrap()),
-            issuing_certificate: loaded.issuing_certificate,
-            root_certificate: loaded.root_certificate,
-            blocked: loaded.blocked,
-            clock: Arc::new(SystemClock::default()),
-        })
-        .await
-        .unwrap();
+        change(config);
+        adjust(&mut parts);
+        let node = Node::start(parts).await.unwrap();
         Self {
             node,
             web,
             dns,
             url,
             dir,
+        }
+    }
+
+    /// The node stopped, and started again on the same directory with the same configuration.
+    pub(crate) async fn restarted(self, adjust: impl FnOnce(&mut NodeParts)) -> Self {
+        self.stop().await.start(adjust).await
+    }
+
+    /// Everything but the node, which is stopped.
+    pub(crate) async fn stop(self) -> Site {
+        let config = self.ca().snapshot.load().config.clone();
+        self.node.shutdown().await;
+        Site {
+            config,
+            web: self.web,
+            dns: self.dns,
+            url: self.url,
+            dir: self.dir,
         }
     }
 
@@ -140,6 +153,53 @@ impl World {
         let mut client = self.stranger().await;
         client.new_account().await.expect(201);
         client
+    }
+}
+
+/// A CA's directory with its surroundings, and no node running on it.
+pub(crate) struct Site {
+    pub(crate) config: Config,
+    pub(crate) web: Responder,
+    dns: dns::Server,
+    url: String,
+    dir: TempDir,
+}
+
+impl Site {
+    pub(crate) fn dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("ca")
+    }
+
+    /// Starts a node on it, with the parts as `adjust` leaves them.
+    pub(crate) async fn start(self, adjust: impl FnOnce(&mut NodeParts)) -> World {
+        let mut parts = parts(&self.dir());
+        parts.config = self.config;
+        adjust(&mut parts);
+        let node = Node::start(parts).await.unwrap();
+        World {
+            node,
+            web: self.web,
+            dns: self.dns,
+            url: self.url,
+            dir: self.dir,
+        }
+    }
+}
+
+/// What a node is started with, as the directory says.
+pub(crate) fn parts(dir: &Path) -> NodeParts {
+    let loaded = setup::load(dir, &mut |_| panic!("the passphrase lies in a file")).unwrap();
+    NodeParts {
+        location: node::location(dir),
+        dir: dir.to_owned(),
+        config: loaded.config,
+        signer: Arc::new(SoftwareSigner::start(Arc::new(loaded.issuing_key)).unwrap()),
+        issuing_certificate: loaded.issuing_certificate,
+        root_certificate: loaded.root_certificate,
+        blocked: loaded.blocked,
+        clock: Arc::new(SystemClock::default()),
+        timing: Timing::default(),
+        faults: None,
     }
 }
 
