@@ -9,20 +9,26 @@ page_port=8443
 http_port=14480
 tls_port=14441
 
+# cmdline PID: as typed; empty if it is gone.
+cmdline() {
+  cat "/proc/$1/cmdline" 2>/dev/null | tr '\0' ' '
+}
+
 # running NAME: the pid of what was started under that name, if it still is that.
 running() {
   local pid line
   [[ -f $up/$1.pid ]] || return 1
   { read -r pid && IFS= read -r line; } <"$up/$1.pid" || return 1
   # A pid is used again; the command line and its directory of state tell whose it is.
-  [[ $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == "$line" ]] && echo "$pid"
+  [[ $(cmdline "$pid") == "$line" ]] && echo "$pid"
 }
 
 # start NAME WORDS COMMAND…: in the background, until its log has the words.
 start() {
   local name=$1 words=$2 log=$up/$1.log pid n
   shift 2
-  setsid "$@" >"$log" 2>&1 </dev/null &
+  : >"$log"
+  RUST_BACKTRACE=0 setsid "$@" >"$log" 2>&1 </dev/null &
   pid=$!
   printf '%s\n%s \n' "$pid" "$*" >"$up/$name.pid"
   for ((n = 0; n < 300; n++)); do
@@ -53,24 +59,26 @@ stop() {
   rm -f "$up/$1.pid"
 }
 
-# free PORT: or say who has it.
+# free PORT…: or say who has it.
 free() {
-  local port=$1 inode uid fd pid hex
-  hex=$(printf '%04X' "$port")
-  # local address, state 0A (listening), owner, inode
-  read -r inode uid < <(awk -v p=":$hex\$" '$2 ~ p && $4 == "0A" { print $10, $8; exit }' \
-    /proc/net/tcp /proc/net/tcp6 2>/dev/null) || return 0
-  for fd in /proc/[0-9]*/fd/*; do
-    [[ $(readlink "$fd" 2>/dev/null) == "socket:[$inode]" ]] || continue
-    pid=${fd#/proc/}
-    pid=${pid%%/*}
-    echo "error: port $port is taken by pid $pid: $(tr '\0' ' ' <"/proc/$pid/cmdline")" >&2
+  local port hex inode uid fd pid
+  for port; do
+    hex=$(printf '%04X' "$port")
+    # local address, state 0A (listening), owner, inode
+    read -r inode uid < <(awk -v p=":$hex\$" '$2 ~ p && $4 == "0A" { print $10, $8; exit }' \
+      /proc/net/tcp /proc/net/tcp6 2>/dev/null) || continue
+    for fd in /proc/[0-9]*/fd/*; do
+      [[ $(readlink "$fd" 2>/dev/null) == "socket:[$inode]" ]] || continue
+      pid=${fd#/proc/}
+      pid=${pid%%/*}
+      echo "error: port $port is taken by pid $pid: $(cmdline "$pid")" >&2
+      echo >&2
+      echo "hint: stop that program, then: make up" >&2
+      exit 1
+    done
+    echo "error: port $port is taken by a program of user $(id -nu "$uid" 2>/dev/null || echo "$uid")" >&2
     echo >&2
-    echo "hint: stop that program, then: make up" >&2
+    echo "hint: sudo ss -ltnp 'sport = :$port' names it; stop it, then: make up" >&2
     exit 1
   done
-  echo "error: port $port is taken by a program of user $(id -nu "$uid" 2>/dev/null || echo "$uid")" >&2
-  echo >&2
-  echo "hint: sudo ss -ltnp 'sport = :$port' names it; stop it, then: make up" >&2
-  exit 1
 }

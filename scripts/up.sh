@@ -5,6 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/up-lib.sh
 
+ports=("$ca_port" "$publication_port" "$page_port" "$http_port")
+# Before minutes of building, unless it is ours that runs.
+if ! running ca >/dev/null && ! running page >/dev/null; then
+  free "${ports[@]}"
+fi
+
 mkdir -p -m 700 "$up"
 target=${CARGO_TARGET_DIR:-target}
 cargo build --quiet --locked -p cairn --bin cairn --example up
@@ -12,9 +18,7 @@ cairn=$target/debug/cairn
 
 stop page
 stop ca
-for port in $ca_port $publication_port $page_port $http_port; do
-  free "$port"
-done
+free "${ports[@]}"
 
 if [[ ! -f $up/ca/cairn.toml ]]; then
   "$cairn" ca init "$up/ca" --name "Cairn Up" --url "https://localhost:$ca_port" \

@@ -1,5 +1,7 @@
 //! Every target over its corpus and over seeded mutations of it; `CAIRN_SOAK` makes the run a hundred times longer.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{fs, panic, path::PathBuf};
 
 use cairn_fuzz::{Random, TARGETS, mutate};

@@ -8,6 +8,7 @@ mod draft;
 mod key;
 mod transport;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,7 +58,20 @@ impl Client {
     /// # Panics
     /// If there is no directory.
     pub async fn connect(directory: &str, root_pem: &str) -> Self {
-        let transport = Arc::new(Transport::new(root_pem));
+        Self::over(Transport::new(root_pem), directory).await
+    }
+
+    /// The same with connections from this address of the host.
+    pub async fn connect_from(directory: &str, root_pem: &str, from: impl Into<IpAddr>) -> Self {
+        Self::over(
+            Transport::from_address(root_pem, Some(from.into())),
+            directory,
+        )
+        .await
+    }
+
+    async fn over(transport: Transport, directory: &str) -> Self {
+        let transport = Arc::new(transport);
         let found = transport.send("GET", directory, &[], Vec::new()).await;
         let directory = found.expect("the directory").expect(200).json();
         let key = Arc::new(Key::es256());
@@ -87,6 +101,37 @@ impl Client {
             transport: Arc::new(Transport::new(root_pem)),
             ..self.clone()
         }
+    }
+
+    /// The same client over connections of its own that come from this address of the host.
+    #[must_use]
+    pub fn apart_from(&self, root_pem: &str, from: impl Into<IpAddr>) -> Self {
+        Self {
+            transport: Arc::new(Transport::from_address(root_pem, Some(from.into()))),
+            ..self.clone()
+        }
+    }
+
+    /// A HEAD whose nonce is not kept for later.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn head_quietly(&self, url: &str) -> std::io::Result<Response> {
+        self.transport.send("HEAD", url, &[], Vec::new()).await
+    }
+
+    /// Any request without an envelope, with these headers.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn plain_with(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(String, String)],
+    ) -> std::io::Result<Response> {
+        let answer = self.transport.send(method, url, headers, Vec::new()).await;
+        Ok(self.note(answer?))
     }
 
     /// The URL of a directory member.

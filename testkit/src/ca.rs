@@ -9,6 +9,7 @@ mod settings;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -30,6 +31,9 @@ pub const HOST: [u8; 4] = [127, 0, 0, 2];
 /// Where the CA asks DNS.
 pub const RESOLVER: ([u8; 4], u16) = ([127, 0, 0, 1], 53);
 
+/// What `cairn ca init` and a server that prompts are given.
+pub const PASSPHRASE: &str = "correct horse battery staple";
+
 const URL: &str = "https://ca.test";
 /// The time that a start, a reload or a stop may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,12 +44,19 @@ pub struct Builder {
     arguments: Vec<String>,
     settings: Vec<(String, String)>,
     tables: String,
+    place: Option<PathBuf>,
+    environment: Vec<(String, String)>,
+    unlock: &'static str,
 }
 
 /// A CA in a folder of its own; killed and removed when dropped.
 #[derive(Debug)]
 pub struct TestCa {
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes the folder at the end, unless the test gave its own.
+    _kept: Option<TempDir>,
+    environment: Vec<(String, String)>,
+    prompts: bool,
     process: Option<Process>,
 }
 
@@ -72,14 +83,42 @@ impl Builder {
         self
     }
 
+    /// Puts the CA into this folder, such as a small disk's, in place of a temporary one.
+    #[must_use]
+    pub fn place(mut self, folder: &Path) -> Self {
+        self.place = Some(folder.to_owned());
+        self
+    }
+
+    /// Sets a variable in the server's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Protects the keys with [`PASSPHRASE`], which the server reads from its standard input.
+    #[must_use]
+    pub fn prompts(mut self) -> Self {
+        self.unlock = "prompt";
+        self
+    }
+
     /// Makes the CA without serving it.
     ///
     /// # Panics
     /// If `cairn ca init` fails.
     pub fn init(self) -> TestCa {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let kept = match self.place {
+            Some(_) => None,
+            None => Some(tempfile::tempdir().expect("a temporary folder")),
+        };
+        let own = kept.as_ref().map(|folder| folder.path().to_owned());
         let ca = TestCa {
-            folder,
+            folder: self.place.or(own).expect("one of both"),
+            _kept: kept,
+            environment: self.environment,
+            prompts: self.unlock == "prompt",
             process: None,
         };
         let mut command = Command::new(places::cairn());
@@ -87,7 +126,9 @@ impl Builder {
             .args(["ca", "init"])
             .arg(ca.dir())
             .args(["--name", "Test", "--url", URL]);
-        command.args(["--unlock", "file"]).args(&self.arguments);
+        command
+            .args(["--unlock", self.unlock])
+            .args(&self.arguments);
         let output = with_passphrase(&mut command);
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(
@@ -120,6 +161,9 @@ impl TestCa {
             arguments: vec![],
             settings: vec![],
             tables: String::new(),
+            place: None,
+            environment: vec![],
+            unlock: "file",
         };
         builder
             .set("listen.subscribers", &format!("[\"{SUBSCRIBERS}\"]"))
@@ -148,11 +192,19 @@ impl TestCa {
     /// # Errors
     /// If the server ends; [`log`](Self::log) has its reasons.
     pub fn try_start(&mut self) -> Result<(), ExitStatus> {
-        let mut command = Command::new(places::cairn());
-        command.args(["ca", "serve", "--dir"]).arg(self.dir());
-        let process = self
-            .process
-            .insert(Process::start("cairn ca serve", &mut command));
+        let input = match self.prompts {
+            true => format!("{PASSPHRASE}\n"),
+            false => String::new(),
+        };
+        self.try_start_with(input.as_bytes())
+    }
+
+    /// The same with these bytes on the server's standard input.
+    ///
+    /// # Errors
+    /// If the server ends; [`log`](Self::log) has its reasons.
+    pub fn try_start_with(&mut self, input: &[u8]) -> Result<(), ExitStatus> {
+        let process = self.process.insert(self.spawn(input));
         let ready = || match process.ended() {
             Some(status) => Some(Err(status)),
             None => get(PUBLICATION, "/health/ready")
@@ -166,6 +218,26 @@ impl TestCa {
                 self.log()
             ),
         }
+    }
+
+    /// Serves until it answers, ready or not; `false` if it ends before that.
+    ///
+    /// # Panics
+    /// If it does neither in time.
+    pub fn try_start_unready(&mut self) -> bool {
+        let process = self.process.insert(self.spawn(&[]));
+        let alive = || match process.ended() {
+            Some(_) => Some(false),
+            None => get(PUBLICATION, "/health/live").map(|_| true),
+        };
+        crate::wait_for(PATIENCE, alive).expect("it neither serves nor ends")
+    }
+
+    fn spawn(&self, input: &[u8]) -> Process {
+        let mut command = Command::new(places::cairn());
+        command.args(["ca", "serve", "--dir"]).arg(self.dir());
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        Process::start_with("cairn ca serve", &mut command, input)
     }
 
     /// Kills it as a crash would.
@@ -235,9 +307,16 @@ impl TestCa {
         (output.status, text(&output.stdout), text(&output.stderr))
     }
 
+    /// A GET on the operator's socket: status and body; `None` while nobody answers.
+    pub fn operator(&self, path: &str) -> Option<(u16, Vec<u8>)> {
+        let stream = UnixStream::connect(self.dir().join("operator.sock")).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+        exchange(stream, path)
+    }
+
     /// The CA's folder.
     pub fn dir(&self) -> PathBuf {
-        self.folder.path().join("ca")
+        self.folder.join("ca")
     }
 
     /// The root certificate's file.
@@ -327,7 +406,7 @@ fn with_passphrase(command: &mut Command) -> Output {
     let mut child = command.spawn().expect("the cairn binary");
     let mut stdin = child.stdin.take().expect("a pipe");
     // It may not ask at all and end before it reads.
-    stdin.write_all(b"correct horse battery staple\n").ok();
+    stdin.write_all(format!("{PASSPHRASE}\n").as_bytes()).ok();
     drop(stdin);
     child.wait_with_output().expect("our own child")
 }
@@ -335,8 +414,12 @@ fn with_passphrase(command: &mut Command) -> Output {
 /// A plain GET on the publication listener: status and body; `None` while nobody answers.
 pub fn get(address: &str, path: &str) -> Option<(u16, Vec<u8>)> {
     let address: SocketAddr = address.parse().ok()?;
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    exchange(stream, path)
+}
+
+fn exchange(mut stream: impl Read + Write, path: &str) -> Option<(u16, Vec<u8>)> {
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: ca.test\r\nConnection: close\r\n\r\n"

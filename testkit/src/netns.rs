@@ -5,6 +5,7 @@
 //! closure runs. Needs root or unprivileged user namespaces.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -136,6 +137,39 @@ impl Namespace {
         replace("/etc/hosts", &hosts);
         replace("/etc/resolv.conf", &resolv);
     }
+}
+
+/// Mounts an empty disk of so many bytes at a folder that is there; only inside a namespace, which takes it along.
+///
+/// # Panics
+/// If it can't be mounted.
+pub fn small_disk(folder: &Path, bytes: u64) {
+    let size = format!("size={bytes},mode=700");
+    let mut mount = Command::new("mount");
+    mount
+        .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+        .arg(folder);
+    assert!(
+        mount.status().expect("mount").success(),
+        "cannot mount a disk"
+    );
+}
+
+/// Lets this process and its children have as many open files as the system allows.
+///
+/// # Panics
+/// If the system refuses.
+pub fn many_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let raised = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
+    raised.expect("more descriptors");
 }
 
 /// Runs `body` in a namespace as [`Namespace::new`] makes it.

@@ -1,6 +1,6 @@
 //! A child process whose lines are kept: waited for, printed when its test fails.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,13 +27,25 @@ impl Process {
     /// # Panics
     /// If it can't be started.
     pub fn start(name: &str, command: &mut Command) -> Self {
+        Self::start_with(name, command, &[])
+    }
+
+    /// Starts a command with these bytes on its standard input, then the end of it.
+    ///
+    /// # Panics
+    /// If it can't be started.
+    pub fn start_with(name: &str, command: &mut Command, input: &[u8]) -> Self {
         command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command
             .spawn()
             .unwrap_or_else(|error| panic!("{name}: {error}"));
+        // Few bytes: the pipe holds them, whether they are read or not.
+        if let Some(mut pipe) = child.stdin.take() {
+            pipe.write_all(input).ok();
+        }
         let lines = Arc::new(Lines::default());
         keep(child.stdout.take().expect("a pipe"), lines.clone());
         keep(child.stderr.take().expect("a pipe"), lines.clone());
@@ -82,6 +94,24 @@ impl Process {
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         kill_process(id.expect("a process id"), signal).expect("a signal to our own child");
+    }
+
+    /// A file of its own in `/proc`, such as `environ`; empty if there is none.
+    pub fn proc(&self, name: &str) -> Vec<u8> {
+        std::fs::read(format!("/proc/{}/{name}", self.id())).unwrap_or_default()
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).map_or(0, Iterator::count)
+    }
+
+    /// Its resident memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = String::from_utf8_lossy(&self.proc("status")).into_owned();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.map_or(0, |kib| kib * 1024)
     }
 
     /// Kills it as a crash would (SIGKILL) and reaps it.

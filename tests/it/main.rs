@@ -10,8 +10,12 @@
 
 mod acme_py;
 mod certbot;
+mod conformance;
 mod crash;
+mod disk;
 mod envelope;
 mod instant_acme;
+mod limits;
 mod raw;
+mod validation_faults;
 mod world;

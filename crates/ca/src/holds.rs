@@ -4,14 +4,16 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
 use crate::{
     limits::Limits,
+    metrics::Metrics,
     model::{Account, Authorization, Order},
-    store::Observer,
+    store::{Observer, TransactionOutcome},
 };
 
 const SHARDS: usize = 16;
@@ -23,6 +25,7 @@ type Shard = Mutex<HashMap<[u8; 16], Weak<Notify>>>;
 pub struct Holds {
     shards: [Shard; SHARDS],
     limits: Arc<Limits>,
+    metrics: Arc<Metrics>,
 }
 
 /// Interest in one aggregate. Take it before looking at the state: a change after that wakes it.
@@ -36,10 +39,11 @@ pub struct Watch<'a> {
 impl Holds {
     /// No one waits yet.
     #[must_use]
-    pub fn new(limits: Arc<Limits>) -> Self {
+    pub fn new(limits: Arc<Limits>, metrics: Arc<Metrics>) -> Self {
         Self {
             shards: Default::default(),
             limits,
+            metrics,
         }
     }
 
@@ -121,6 +125,10 @@ impl Drop for Watch<'_> {
 
 impl Observer for Holds {
     fn account(&self, _account: &Arc<Account>) {}
+
+    fn transaction(&self, name: &'static str, outcome: TransactionOutcome, took: Duration) {
+        self.metrics.transaction(name, outcome, took);
+    }
 
     fn order(&self, order: &Arc<Order>) {
         self.limits.on_order(order);

@@ -14,6 +14,7 @@ use prometheus_client::{
 };
 
 use crate::frontend::urls::Route;
+use crate::store::TransactionOutcome;
 
 /// What one node counts.
 #[derive(Debug)]
@@ -93,17 +94,6 @@ struct ByCrl {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ByTable {
     table: &'static str,
-}
-
-/// How a transaction ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Committed.
-    Committed,
-    /// The rules refused.
-    Refused,
-    /// The store could not.
-    Failed,
 }
 
 impl Default for Metrics {
@@ -268,7 +258,7 @@ impl Metrics {
     }
 
     /// Counts a transaction.
-    pub fn transaction(&self, name: &'static str, ended: Ended, took: Duration) {
+    pub fn transaction(&self, name: &'static str, ended: TransactionOutcome, took: Duration) {
         self.transactions.count(name, ended);
         self.transactions.took.observe(took.as_secs_f64());
     }
@@ -414,7 +404,7 @@ impl Default for Transactions {
 }
 
 impl Transactions {
-    fn count(&self, name: &'static str, ended: Ended) {
+    fn count(&self, name: &'static str, ended: TransactionOutcome) {
         if !self.count_known(name, ended) {
             let cells = ["committed", "refused", "failed"].map(|outcome| {
                 self.family.get_or_create_owned(&ByTransaction {
@@ -431,7 +421,7 @@ impl Transactions {
         }
     }
 
-    fn count_known(&self, name: &'static str, ended: Ended) -> bool {
+    fn count_known(&self, name: &'static str, ended: TransactionOutcome) -> bool {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let Some((_, [committed, refused, failed])) =
             known.iter().find(|(other, _)| *other == name)
@@ -439,9 +429,9 @@ impl Transactions {
             return false;
         };
         match ended {
-            Ended::Committed => committed.inc(),
-            Ended::Refused => refused.inc(),
-            Ended::Failed => failed.inc(),
+            TransactionOutcome::Granted => committed.inc(),
+            TransactionOutcome::Refused => refused.inc(),
+            TransactionOutcome::Failed => failed.inc(),
         };
         true
     }
@@ -458,8 +448,16 @@ mod tests {
         metrics.request(None, 404, Duration::from_millis(1));
         metrics.request(Some(Route::Directory), 418, Duration::from_millis(1));
         metrics.problem(&Problem::malformed("x"));
-        metrics.transaction("create_order", Ended::Committed, Duration::from_millis(4));
-        metrics.transaction("create_order", Ended::Refused, Duration::from_millis(4));
+        metrics.transaction(
+            "create_order",
+            TransactionOutcome::Granted,
+            Duration::from_millis(4),
+        );
+        metrics.transaction(
+            "create_order",
+            TransactionOutcome::Refused,
+            Duration::from_millis(4),
+        );
         metrics.validation_concluded(true);
         metrics.issued();
         metrics.crl("/crl/ab/0.crl", 1_900_000_000);

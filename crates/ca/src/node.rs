@@ -31,8 +31,8 @@ use crate::{
     operator,
     publication::{self, File, Readiness, Shelf},
     store::{
-        self, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy, TakeOver,
-        TxError,
+        self, Filter, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy,
+        TakeOver, TxError,
     },
     validation::{NameRules, Resolver, ValidationDriver, Validator},
 };
@@ -276,8 +276,8 @@ impl Node {
         let now = clock.wall();
         let boot = BootId::new(now, seed()?);
         let limits = Arc::new(Limits::new(config.limits.clone()));
-        let holds = Arc::new(Holds::new(Arc::clone(&limits)));
         let metrics = Arc::new(Metrics::new());
+        let holds = Arc::new(Holds::new(Arc::clone(&limits), Arc::clone(&metrics)));
         let options = store::OpenOptions {
             faults,
             ..store::OpenOptions::new(boot, Arc::<Holds>::clone(&holds), now)
@@ -415,6 +415,7 @@ impl Node {
         listeners.push(task);
         schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
         schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
+        schedules.push(tokio::spawn(count_unfinished(Arc::clone(&ca))));
         let own = config.tls.certificate.is_none().then_some(own);
         Ok(Self {
             ca,
@@ -569,6 +570,41 @@ async fn take_over(ca: &Arc<Ca>) {
         }
         if !more {
             return;
+        }
+    }
+}
+
+/// Counts what earlier runs left open towards the accounts' bounds. Rows that end meanwhile tell of themselves, so a
+/// page that is behind counts at most its own moment too much, until it expires.
+async fn count_unfinished(ca: Arc<Ca>) {
+    let mut filter = Filter {
+        state: Some("open".to_owned()),
+        limit: CHUNK,
+        ..Filter::default()
+    };
+    loop {
+        let page = match ca.store.list_orders(filter.clone()).await {
+            Ok(page) => page,
+            Err(error) => {
+                warn!(%error, "orders of earlier runs are not counted towards the bounds");
+                return;
+            }
+        };
+        for order in &page.items {
+            // The newest state, should it have changed since the page was read.
+            let Ok(Some(order)) = ca.store.order(order.account, order.id).await else {
+                continue;
+            };
+            ca.limits.on_order(&order);
+            for id in &order.authorizations {
+                if let Ok(Some(authorization)) = ca.store.authorization(order.account, *id).await {
+                    ca.limits.on_authorization(&authorization);
+                }
+            }
+        }
+        match page.next {
+            Some(next) => filter.after = Some(next),
+            None => return,
         }
     }
 }

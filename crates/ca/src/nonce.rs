@@ -263,9 +263,11 @@ impl Used {
             .entry(counter / PAGE_BITS)
             .or_insert_with(|| Box::new([0; PAGE_WORDS]));
         let bit = counter % PAGE_BITS;
-        // In range: bit / 64 < PAGE_WORDS by the modulus above.
-        #[expect(clippy::cast_possible_truncation, reason = "below PAGE_BITS")]
-        let Some(word) = page.get_mut((bit / 64) as usize) else {
+        // Always there: the modulus keeps the bit inside the page.
+        let Some(word) = usize::try_from(bit / 64)
+            .ok()
+            .and_then(|at| page.get_mut(at))
+        else {
             return false;
         };
         let mask = 1 << (bit % 64);

@@ -126,7 +126,10 @@ async fn obtain(
         status => bail!("the order is {status:?}: {:?}", order.state().error),
     }
     let key = rcgen::KeyPair::generate()?;
-    let csr = rcgen::CertificateParams::new(vec![name.to_owned()])?.serialize_request(&key)?;
+    let mut request = rcgen::CertificateParams::new(vec![name.to_owned()])?;
+    // The crate's placeholder of a subject is no name of ours.
+    request.distinguished_name = rcgen::DistinguishedName::new();
+    let csr = request.serialize_request(&key)?;
     order.finalize_csr(csr.der()).await?;
     let chain = order.poll_certificate(&RetryPolicy::default()).await?;
     Ok((chain, key.serialize_pem()))

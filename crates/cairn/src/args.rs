@@ -31,13 +31,19 @@ pub(crate) struct Cli {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Print the result as one JSON object
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
     /// Print nothing but results and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Everywhere"
+    )]
     pub(crate) quiet: bool,
     /// Print reasons; -vv: also every exchange, without secrets
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Everywhere")]
     pub(crate) verbose: u8,
 }
 
@@ -60,7 +66,7 @@ pub(crate) enum CaCommand {
     Status(Place),
     /// List certificates, orders or accounts
     List(List),
-    /// Show one certificate, order, authorization or account with its trace
+    /// Show one certificate, order or account with all that belongs to it
     Show(Show),
     /// Print the root certificate
     Root(Place),

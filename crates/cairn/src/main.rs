@@ -16,10 +16,6 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Small and steady under many short allocations; the system's keeps what 64 clients once needed.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,

@@ -174,7 +174,7 @@ fn errors_say_what_why_and_what_next_with_the_right_exit_code() {
     );
     check(
         "a wrong option",
-        &cairn(&["ca", "serve", "--dri", "x"]),
+        &cairn(&["ca", "serve", "--dirs", "x"]),
         2,
         &["--dir"],
     );

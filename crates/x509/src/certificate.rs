@@ -1,5 +1,6 @@
 //! Certificates (RFC 5280 §4): three steps, build → sign elsewhere → assemble; and reading them back.
 
+mod constraints;
 mod parse;
 mod serial;
 mod template;
@@ -7,11 +8,12 @@ mod template;
 use aws_lc_rs::digest;
 use data_encoding::{BASE64, HEXLOWER};
 
-pub(crate) use parse::{Body, extensions as parse_extensions};
+pub(crate) use constraints::NameConstraints;
+pub(crate) use parse::{Body, extensions as parse_extensions, small};
 pub use parse::{Certificate, CertificateFault, Extension};
 pub use serial::{BadSerial, Serial};
 pub use template::{IssuingTemplate, LeafTemplate, Name, RootTemplate, TemplateFault};
-pub(crate) use template::{distribution_point, usage};
+pub(crate) use template::{distribution_point, is_ldh, usage};
 
 use crate::{
     key::SignatureAlgorithm,

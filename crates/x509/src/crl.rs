@@ -115,6 +115,8 @@ pub(crate) struct CrlBody {
     pub(crate) next_update: i64,
     /// `None` where the list is absent.
     pub(crate) entries: Option<Vec<ParsedEntry>>,
+    /// Whether an entry has an extension that is critical or no reason code.
+    pub(crate) foreign_entry_extension: bool,
     pub(crate) extensions: Vec<Extension>,
 }
 
@@ -133,19 +135,20 @@ impl CrlBody {
     pub(crate) fn parse(tbs: &[u8]) -> Result<Self, CertificateFault> {
         let mut r = Reader::new(only(tbs, tag::SEQUENCE)?.contents);
         let version = match r.peek() {
-            Some(tag::INTEGER) => Some(r.unsigned()?.first().copied().unwrap_or(0)),
+            Some(tag::INTEGER) => Some(certificate::small(r.unsigned()?)?),
             _ => None,
         };
         let algorithm = SignatureAlgorithm::read(&mut r)?;
         let issuer = r.expect(tag::SEQUENCE)?.whole.to_vec();
         let (this_update, next_update) = (r.time()?, r.time()?);
+        let mut foreign = false;
         let entries = match r.optional(tag::SEQUENCE)? {
             None => None,
             Some(list) => {
                 let mut list = Reader::new(list.contents);
                 let mut found = Vec::new();
                 while !list.is_empty() {
-                    found.push(parsed_entry(list.enter(tag::SEQUENCE)?)?);
+                    found.push(parsed_entry(list.enter(tag::SEQUENCE)?, &mut foreign)?);
                 }
                 Some(found)
             }
@@ -162,6 +165,7 @@ impl CrlBody {
             this_update,
             next_update,
             entries,
+            foreign_entry_extension: foreign,
             extensions,
         })
     }
@@ -171,12 +175,13 @@ impl CrlBody {
     }
 }
 
-fn parsed_entry(mut r: Reader<'_>) -> Result<ParsedEntry, CertificateFault> {
+fn parsed_entry(mut r: Reader<'_>, foreign: &mut bool) -> Result<ParsedEntry, CertificateFault> {
     let serial = r.expect(tag::INTEGER)?.contents.to_vec();
     let revoked_at = r.time()?;
     let mut reason = None;
     if let Some(extensions) = r.optional(tag::SEQUENCE)? {
         for one in crate::certificate::parse_extensions(extensions.whole)? {
+            *foreign |= one.critical || one.id != oid::REASON_CODE;
             if one.id == oid::REASON_CODE {
                 let value = only(&one.value, tag::ENUMERATED)?.contents;
                 reason = Some(
@@ -245,6 +250,7 @@ impl Crl {
     #[must_use]
     pub fn number(&self) -> Option<u64> {
         let value = &self.body.extension(oid::CRL_NUMBER)?.value;
+        only(value, tag::INTEGER).ok()?;
         let digits = Reader::new(value).unsigned().ok()?;
         (digits.len() <= 8).then(|| digits.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
     }

@@ -9,6 +9,7 @@ use crate::{
     },
     oid,
     reader::{DerFault, Reader, Value, only},
+    weak::{self, KeyFault},
     writer::{Writer, tag},
 };
 
@@ -24,6 +25,9 @@ pub enum CsrFault {
     /// The key.
     #[error(transparent)]
     Key(#[from] PublicKeyFault),
+    /// An RSA key that no signature can be verified with.
+    #[error("its key is refused: {0}")]
+    Weak(#[from] KeyFault),
     /// SHA-1, MD5, PSS or something unheard of.
     #[error(
         "it is signed with an algorithm other than ECDSA or RSA PKCS#1 with SHA-256, -384, -512, or Ed25519"
@@ -46,6 +50,9 @@ pub enum CsrFault {
     /// A name with octets that its string type does not have.
     #[error("a name in it has characters that do not belong there")]
     NameString,
+    /// A common name beside other attributes in one RDN, or too long.
+    #[error("its common name is longer than 64 octets or stands in one RDN with something else")]
+    CommonName,
     /// More than this server reads.
     #[error("it holds more than this server reads")]
     TooMuch,
@@ -59,6 +66,9 @@ impl From<BadSignature> for CsrFault {
 
 /// How many subject alternative names are read.
 const NAMES_MAX: usize = 1000;
+
+/// ub-common-name (RFC 5280 appendix A.1).
+const COMMON_NAME_MAX: usize = 64;
 
 /// A CSR whose signature was verified.
 #[derive(Debug, Clone)]
@@ -97,6 +107,8 @@ impl Csr {
         };
         csr.attributes(reader.expect(tag::constructed(0))?.contents)?;
         reader.end()?;
+        // Before the signature: the library does not verify with such a key, and that would be told as the fault.
+        weak::check_shape(&csr.key)?;
         csr.key.verify(algorithm, info.whole, signature)?;
         Ok(csr)
     }
@@ -127,8 +139,9 @@ impl Csr {
         while !extensions.is_empty() {
             let mut extension = extensions.enter(tag::SEQUENCE)?;
             let id = extension.expect(tag::OID)?.contents;
-            if extension.peek() == Some(tag::BOOLEAN) {
-                extension.boolean()?;
+            // DER leaves FALSE, the default, out.
+            if extension.peek() == Some(tag::BOOLEAN) && !extension.boolean()? {
+                return Err(DerFault::Value.into());
             }
             let value = extension.expect(tag::OCTET_STRING)?.contents;
             extension.end()?;
@@ -194,7 +207,7 @@ impl Csr {
         &self.ip_addresses
     }
 
-    /// Every common name of the subject.
+    /// The common name of the subject, if it has one; more than one is refused.
     #[must_use]
     pub fn common_names(&self) -> &[String] {
         &self.common_names
@@ -207,8 +220,9 @@ impl Csr {
     }
 }
 
+/// Names have visible ASCII only; which of it belongs into a host name is for whoever knows the order (T-CA-55).
 fn ascii(octets: &[u8]) -> Result<String, CsrFault> {
-    if octets.is_ascii() {
+    if octets.iter().all(u8::is_ascii_graphic) {
         String::from_utf8(octets.to_vec()).map_err(|_| CsrFault::NameString)
     } else {
         Err(CsrFault::NameString)
@@ -224,32 +238,39 @@ fn address(octets: &[u8]) -> Result<IpAddr, CsrFault> {
         .map_err(|_| DerFault::Value.into())
 }
 
-/// The common names of a subject; they must be PrintableString, UTF8String or IA5String of ASCII.
+/// The common name of a subject, if any: one, alone in its RDN, of at most 64 octets, as PrintableString, UTF8String or
+/// IA5String (T-CA-56).
 fn common_names(subject: &[u8]) -> Result<Vec<String>, CsrFault> {
     let mut found = Vec::new();
     let mut names = Reader::new(subject);
     while !names.is_empty() {
         let mut set = names.enter(tag::SET)?;
-        if set.is_empty() {
-            return Err(DerFault::Value.into());
-        }
-        while !set.is_empty() {
+        let (mut attributes, mut has_common_name) = (0, false);
+        while attributes == 0 || !set.is_empty() {
+            attributes += 1;
             let mut attribute = set.enter(tag::SEQUENCE)?;
             let id = attribute.expect(tag::OID)?.contents;
             let value = attribute.any()?;
             attribute.end()?;
             if id == oid::COMMON_NAME {
+                has_common_name = true;
                 if !matches!(
                     value.tag,
                     tag::UTF8_STRING | tag::PRINTABLE_STRING | tag::IA5_STRING
                 ) {
                     return Err(CsrFault::NameString);
                 }
-                if found.len() >= 8 {
-                    return Err(CsrFault::TooMuch);
+                if value.contents.len() > COMMON_NAME_MAX {
+                    return Err(CsrFault::CommonName);
+                }
+                if !found.is_empty() {
+                    return Err(CsrFault::Twice("a common name"));
                 }
                 found.push(ascii(value.contents)?);
             }
+        }
+        if has_common_name && attributes > 1 {
+            return Err(CsrFault::CommonName);
         }
     }
     Ok(found)

@@ -1,11 +1,13 @@
 //! Our lints, over the very bytes that are about to be signed (design.md §2.6). Each rule cites its clause. Bytes that a
 //! lint refuses are never signed (T-CA-98).
 
+mod ca;
 mod crl;
 mod leaf;
 
 use std::fmt;
 
+pub use ca::{lint_issuing, lint_root};
 pub use crl::lint_crl;
 pub use leaf::{LeafExpectation, lint_leaf};
 

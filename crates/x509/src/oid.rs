@@ -68,17 +68,16 @@ pub const CLIENT_AUTH: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02]
 /// The contents octets of a dotted text such as `2.23.140.1.2.1`.
 #[must_use]
 pub fn from_text(text: &str) -> Option<Vec<u8>> {
-    let arcs: Vec<u64> = text
-        .split('.')
-        .map(|a| a.parse().ok())
-        .collect::<Option<_>>()?;
+    let number = |arc: &str| {
+        let plain =
+            arc.bytes().all(|b| b.is_ascii_digit()) && (arc == "0" || !arc.starts_with('0'));
+        arc.parse::<u64>().ok().filter(|_| plain)
+    };
+    let arcs: Vec<u64> = text.split('.').map(number).collect::<Option<_>>()?;
     let [first, second, rest @ ..] = arcs.as_slice() else {
         return None;
     };
-    if *first > 2
-        || (*first < 2 && *second > 39)
-        || text.split('.').any(|a| a.len() > 1 && a.starts_with('0'))
-    {
+    if *first > 2 || (*first < 2 && *second > 39) {
         return None;
     }
     let mut out = Vec::new();

@@ -74,6 +74,18 @@ impl Key {
         format!("{token}.{}", self.thumbprint())
     }
 
+    /// The key for use where it does not belong, in a CSR.
+    ///
+    /// # Panics
+    /// If it is no ES256 key.
+    pub fn for_a_csr(&self) -> rcgen::KeyPair {
+        let Pair::Ecdsa(pair) = &self.pair else {
+            panic!("only an ES256 key is given away");
+        };
+        let der = pair.to_pkcs8v1().expect("PKCS#8");
+        rcgen::KeyPair::try_from(der.as_ref()).expect("a key")
+    }
+
     /// Signs as JWS wants it: r‖s for ECDSA.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();

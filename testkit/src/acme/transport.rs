@@ -1,5 +1,6 @@
 //! HTTP/1.1 over TLS for the test client: kept connections, every status an answer.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -40,6 +41,12 @@ impl Response {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
+    /// Every `Link`, as written.
+    pub fn links(&self) -> Vec<&str> {
+        let all = self.headers.get_all("link").iter();
+        all.filter_map(|link| link.to_str().ok()).collect()
+    }
+
     /// The `Location`.
     ///
     /// # Panics
@@ -74,6 +81,8 @@ type Connection = SendRequest<Full<Bytes>>;
 /// Kept connections to one origin.
 #[derive(Debug)]
 pub(super) struct Transport {
+    /// The address that connections come from, if not the system's choice.
+    from: Option<IpAddr>,
     tls: Arc<ClientConfig>,
     idle: Mutex<Vec<(String, Connection)>>,
 }
@@ -81,6 +90,11 @@ pub(super) struct Transport {
 impl Transport {
     /// Trusts this root (PEM) alone.
     pub(super) fn new(root_pem: &str) -> Self {
+        Self::from_address(root_pem, None)
+    }
+
+    /// The same with connections from one address of this host.
+    pub(super) fn from_address(root_pem: &str, from: Option<IpAddr>) -> Self {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(root_pem.as_bytes()) {
             roots
@@ -94,6 +108,7 @@ impl Transport {
             .with_root_certificates(roots)
             .with_no_client_auth();
         Self {
+            from,
             tls: Arc::new(tls),
             idle: Mutex::new(Vec::new()),
         }
@@ -175,10 +190,16 @@ impl Transport {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
             _ => authority,
         };
-        let stream = if host.len() == authority.len() {
-            TcpStream::connect((host.trim_matches(['[', ']']), port)).await?
-        } else {
-            TcpStream::connect(authority).await?
+        let stream = match (self.from, host.len() == authority.len()) {
+            (Some(from), _) => {
+                let to = tokio::net::lookup_host((host, port)).await?.next();
+                let socket = tokio::net::TcpSocket::new_v4()?;
+                socket.bind((from, 0).into())?;
+                let to = to.ok_or_else(|| std::io::Error::other("no address"))?;
+                socket.connect(to).await?
+            }
+            (None, true) => TcpStream::connect((host.trim_matches(['[', ']']), port)).await?,
+            (None, false) => TcpStream::connect(authority).await?,
         };
         stream.set_nodelay(true)?;
         if !https {

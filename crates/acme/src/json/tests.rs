@@ -1,5 +1,7 @@
 //! Tests of the strict reader.
 
+#![allow(clippy::disallowed_methods, reason = "these tests bound real time")]
+
 use std::{collections::BTreeMap, time::Instant};
 
 use proptest::prelude::*;

@@ -105,6 +105,10 @@ fn listen(config: &Config) -> Found {
 fn paths(config: &Config) -> Found {
     let (tls, keys) = (&config.tls, &config.keys);
     let empty = |path: &Path| path.as_os_str().is_empty();
+    if !config.url.is_named() && tls.certificate.is_none() && tls.key.is_none() {
+        let reason = "is an address: the CA issues for names only, so set tls.certificate and tls.key, or use a name";
+        return Some(("url".to_owned(), reason));
+    }
     found(
         tls.certificate.is_some() && tls.key.is_none(),
         "tls.certificate",

@@ -137,12 +137,11 @@ impl<'a> Document<'a> {
     }
 }
 
+/// Gets a key's dotted path, its own place and its value's.
+type Visit<'a> = &'a mut dyn FnMut(&str, Range<usize>, Range<usize>);
+
 /// Calls `visit` with every key's dotted path, its own place and its value's.
-fn walk(
-    table: &DeTable<'_>,
-    prefix: &str,
-    visit: &mut dyn FnMut(&str, Range<usize>, Range<usize>),
-) {
+fn walk(table: &DeTable<'_>, prefix: &str, visit: Visit<'_>) {
     for (key, value) in table {
         let path = match prefix {
             "" => key.get_ref().to_string(),

@@ -89,7 +89,7 @@ impl fmt::Display for Span {
         let millis = self.0.as_millis();
         let exact = UNITS
             .iter()
-            .find(|(_, unit)| millis > 0 && millis % u128::from(*unit) == 0);
+            .find(|(_, unit)| millis > 0 && millis.is_multiple_of(u128::from(*unit)));
         match exact {
             Some((name, unit)) => write!(f, "{}{name}", millis / u128::from(*unit)),
             None => f.write_str("0s"),

@@ -266,6 +266,7 @@ fn name_and_url_are_demanded_and_judged() {
         ("name = \"a\\u001b\"\nurl = \"https://ca\"", "name"),
         ("name = \"x\"\nurl = \"http://ca\"", "url"),
         ("name = \"x\"\nurl = \"https://ca/acme\"", "url"),
+        ("name = \"x\"\nurl = \"https://[::1]\"", "url"),
     ] {
         assert_eq!(fault(text).key, key, "{text}");
     }

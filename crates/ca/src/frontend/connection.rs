@@ -73,7 +73,7 @@ const BACKLOG: i32 = 1024;
 ///
 /// # Errors
 /// As the system says: in use, not permitted, no such address.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

@@ -143,10 +143,10 @@ fn note(ca: &Ca, problem: &Problem, route: Option<Route>, address: IpAddr) {
         route.map_or("none", Route::name),
     );
     // A spent nonce is the protocol's daily bread, and shedding must stay cheap: both are counted above. `detail` may
-    // repeat what a stranger sent: its Debug form keeps one event one line (T-CA-119).
+    // repeat what a stranger sent: the log's formatter keeps one event one line (T-CA-119).
     if problem.kind == ProblemType::BadNonce || status == 503 {
-        tracing::debug!(target: "cairn", problem = kind, status, route, %address, detail = ?problem.detail, "refused");
+        tracing::debug!(target: "cairn", problem = kind, status, route, %address, detail = %problem.detail, "refused");
     } else {
-        tracing::info!(target: "cairn", problem = kind, status, route, %address, detail = ?problem.detail, "refused");
+        tracing::info!(target: "cairn", problem = kind, status, route, %address, detail = %problem.detail, "refused");
     }
 }

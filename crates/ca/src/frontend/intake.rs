@@ -73,8 +73,9 @@ mod tests {
 
     #[test]
     fn only_plain_jose_json_is_taken() {
-        // 8555-6.2-7 T-CA-20
-        let cases: &[(&str, &[(&str, &str)], Option<u16>)] = &[
+        // 8555-6.2-7 8555-6.3-4
+        type Lines = &'static [(&'static str, &'static str)];
+        let cases: &[(&str, Lines, Option<u16>)] = &[
             ("plain", &[("content-type", "application/jose+json")], None),
             (
                 "other case",

@@ -300,7 +300,7 @@ impl Issuance {
             issuer_key_id: issuer.certificate.key_id(),
             not_before,
             not_after,
-            spki_der: spki.spki_der(),
+            key: spki,
             dns_names: &dns_names,
             ip_addresses: &[],
             common_name: common_name.as_deref(),
@@ -502,7 +502,12 @@ async fn give_up(
         now: ca.clock.wall(),
     };
     match ca.store.transact(fail).await {
-        Ok(next) => next,
+        Ok(next) => {
+            if next.is_none() {
+                ca.metrics.issuance_failed();
+            }
+            next
+        }
         Err(error) => {
             warn!(order = %order.id, %error, "the failed issuance could not be noted; it is taken over when its lease ends");
             None

@@ -9,6 +9,7 @@ use cairn_x509::{
         Certificate, IssuingTemplate, Name, RootTemplate, Serial, assemble, fingerprint, pem,
     },
     key::{KeyKind, PrivateKey, PrivateKeyFault},
+    lint::{LintFinding, lint_issuing, lint_root},
     weak::BlockedKeys,
 };
 use ipnet::IpNet;
@@ -108,11 +109,9 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Result<Chain, SetupFault> {
         spki_der: root_key.spki_der(),
         signature_algorithm: root_key.signature_algorithm(),
     };
-    let root = signed(
-        &root.build().map_err(|e| crypto(&e))?,
-        &root_key,
-        &root_name,
-    )?;
+    let tbs = root.build().map_err(|e| crypto(&e))?;
+    lint_root(&tbs, &root).map_err(|found| unfit(&found))?;
+    let root = signed(&tbs, &root_key, &root_name)?;
     let issuer = Certificate::parse(&root.der).map_err(|e| crypto(&e))?;
     let permit_ip: Vec<(IpAddr, u8)> = wanted
         .permitted_ip
@@ -131,11 +130,9 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Result<Chain, SetupFault> {
         permit_ip: &permit_ip,
         signature_algorithm: root_key.signature_algorithm(),
     };
-    let issuing = signed(
-        &issuing.build().map_err(|e| crypto(&e))?,
-        &root_key,
-        &issuing_name,
-    )?;
+    let tbs = issuing.build().map_err(|e| crypto(&e))?;
+    lint_issuing(&tbs, &issuing, &issuer).map_err(|found| unfit(&found))?;
+    let issuing = signed(&tbs, &root_key, &issuing_name)?;
     // What was signed is what checks: a key that signs wrongly is noticed before anybody trusts it.
     let parsed = Certificate::parse(&issuing.der).map_err(|e| crypto(&e))?;
     parsed.verify_issued_by(&issuer).map_err(|e| crypto(&e))?;
@@ -150,6 +147,15 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Result<Chain, SetupFault> {
         root,
         issuing,
     })
+}
+
+/// Bytes that our own lints refuse are not signed (T-CA-98).
+fn unfit(found: &[LintFinding]) -> SetupFault {
+    let rules: Vec<String> = found.iter().map(ToString::to_string).collect();
+    SetupFault::Crypto(format!(
+        "the certificate would not be fit: {}",
+        rules.join("; ")
+    ))
 }
 
 fn serial(now: Timestamp) -> Result<Serial, SetupFault> {

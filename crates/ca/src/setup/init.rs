@@ -100,7 +100,9 @@ pub struct CertificateReport {
 /// What stood against it; what had been made by then is taken away again.
 pub fn init(request: &InitRequest) -> Result<InitReport, SetupFault> {
     let text = configuration(request)?;
-    let config = Config::parse(&text, &request.dir.join(FILE_NAME))?;
+    // The file is not written yet: its place in it would help nobody.
+    let config = Config::parse(&text, &request.dir.join(FILE_NAME))
+        .map_err(|fault| SetupFault::Request(format!("{}: {}", fault.key, fault.reason)))?;
     let made_dir = claim(&request.dir)?;
     let outcome = build(request, &config, &text);
     if outcome.is_err() {

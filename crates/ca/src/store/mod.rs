@@ -11,6 +11,8 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
+#[cfg(test)]
+mod conformance;
 pub mod sqlite;
 mod transactions;
 
@@ -248,7 +250,7 @@ pub trait Observer: Send + Sync {
     /// A work row was made or changed owner.
     fn work(&self, _work: &Work) {}
     /// A transaction ended; for metrics.
-    fn transaction(&self, _name: &'static str, _outcome: TransactionOutcome) {}
+    fn transaction(&self, _name: &'static str, _outcome: TransactionOutcome, _took: Duration) {}
 }
 
 /// How a transaction ended.

@@ -6,7 +6,7 @@ use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overloaded_server_refuses_signed_requests_and_still_gives_nonces() {
-    // T-CA-116 8555-6.7-3b
+    // 8555-6.7-3b
     let world = World::start().await;
     let client = world.subscriber().await;
     let snapshot = world.ca().snapshot.load_full();

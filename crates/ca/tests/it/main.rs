@@ -1,5 +1,6 @@
 //! The CA in this process, asked over real sockets.
 
+#![allow(clippy::disallowed_methods, reason = "these tests bound real time")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -331,16 +331,24 @@ async fn anothers_objects_look_like_absent_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_order_on_its_way_shows_the_headers_and_members_of_each_step() {
     // 8555-7.4-1 8555-7.4-7 8555-7.4-9 8555-7.4-10 8555-7.4.2-1 8555-7.5.1-2 8555-7.5.1-7 8555-7.1-2 8555-7.1.3-1
-    // 8555-7.1.4-1 8555-8-1 T-CA-26
+    // 8555-7.1.4-1 8555-8-1 T-CA-33
     let world = World::start().await;
     let client = world.subscriber().await;
-    let placed = client.new_order(&["Way.Resource.test"]).await.expect(201);
+    let wanted = json!({
+        "identifiers": [{ "type": "dns", "value": "Way.Resource.test" }, { "type": "dns", "value": "way.resource.test" }],
+        "status": "ready", "authorizations": [], "expires": "9999-01-01T00:00:00Z",
+    });
+    let placed = client
+        .post(&client.url("newOrder"), &wanted)
+        .await
+        .expect(201);
     let (url, order) = (placed.location(), placed.json());
     assert_eq!(order["status"], "pending");
     assert_eq!(
         order["identifiers"],
         json!([{ "type": "dns", "value": "way.resource.test" }])
     );
+    assert_ne!(order["expires"], "9999-01-01T00:00:00Z");
     assert!(
         order["expires"].is_string()
             && order.get("certificate").is_none()

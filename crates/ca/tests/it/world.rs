@@ -15,6 +15,7 @@ use cairn_ca::{
     setup::{self, InitRequest},
 };
 use cairn_testkit::{acme::Client, dns, http::Responder};
+use cairn_x509::key::KeyKind;
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::ResolvesServerCert,
@@ -25,7 +26,8 @@ use tempfile::TempDir;
 pub(crate) struct World {
     pub(crate) node: Node,
     pub(crate) web: Responder,
-    pub(crate) dns: dns::Server,
+    /// Answers while it lives.
+    _dns: dns::Server,
     pub(crate) url: String,
     dir: TempDir,
 }
@@ -56,7 +58,7 @@ impl World {
             url: url.parse().unwrap(),
             permit_dns: Vec::new(),
             permit_ip: Vec::new(),
-            key_kind: Default::default(),
+            key_kind: KeyKind::P256,
             unlock: Unlock::File,
             passphrase: None,
             crl_shards: 1,
@@ -64,8 +66,15 @@ impl World {
             settings: Vec::new(),
             now: SystemClock::default().wall(),
         };
-        setup::init(&request).unwrap();
-        let mut parts = parts(&request.dir);
+        // Both block, as the command line lets them.
+        let mut parts = tokio::task::spawn_blocking(move || {
+            setup::init(&request).unwrap();
+            parts(&request.dir)
+        })
+        .await
+        .unwrap();
+        // The judges need the root of what the clients here will keep.
+        cairn_testkit::issued::keep_root(&read(&parts.dir.join("root.pem")));
         let config = &mut parts.config;
         config.listen.subscribers = vec![subscribers];
         config.listen.publication = vec![publication];
@@ -82,7 +91,7 @@ impl World {
         Self {
             node,
             web,
-            dns,
+            _dns: dns,
             url,
             dir,
         }

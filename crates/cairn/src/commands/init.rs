@@ -80,7 +80,7 @@ fn default_url() -> Result<cairn_ca::config::BaseUrl, cairn_ca::config::BadBaseU
 fn text(report: &InitReport) -> String {
     let certificate = |label: &str, made: &setup::CertificateReport, more: String| {
         vec![
-            label.to_owned(),
+            format!("{label:<8}"),
             made.name.clone(),
             made.key.clone(),
             format!("until {}", when::day(made.not_after)),
@@ -127,7 +127,7 @@ fn text(report: &InitReport) -> String {
             ),
         ),
     ] {
-        text.push_str(&format!("\n{label:<9}{value}"));
+        text.push_str(&format!("\n{label:<10}{value}"));
     }
     if let Some(name) = &report.credential {
         text.push_str(&format!(

@@ -58,7 +58,14 @@ pub(crate) fn outline(value: &Value, depth: usize) -> String {
     match value {
         Value::Object(members) => {
             let width = members.keys().map(|k| k.chars().count()).max().unwrap_or(0);
-            let lines = members.iter().map(|(key, value)| {
+            // What is said in a word first, what needs lines of its own after.
+            let (plain_ones, nested): (Vec<_>, Vec<_>) =
+                members.iter().partition(|(_, value)| match value {
+                    Value::Object(inner) => inner.is_empty(),
+                    Value::Array(items) => !items.iter().any(Value::is_object),
+                    _ => true,
+                });
+            let lines = plain_ones.into_iter().chain(nested).map(|(key, value)| {
                 let key = plain(key);
                 match value {
                     Value::Object(m) if !m.is_empty() => {

@@ -17,6 +17,7 @@ use crate::{args::Serve, failure::Failure, hardening, log, passphrase, ui::Ui};
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
     hardening::forbid_dumps()?;
+    hardening::raise_open_files();
     let dir = directory(&args.place)?;
     let what = format!("the CA in {} does not start", dir.display());
     let loaded =

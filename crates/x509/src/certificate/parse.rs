@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Serial, template::usage};
+use super::{NameConstraints, Serial, template::usage};
 use crate::{
     key::{BadSignature, PublicKey, PublicKeyFault, PublicKeyKind, SignatureAlgorithm, key_id},
     oid,
@@ -63,21 +63,22 @@ pub(crate) struct Body {
     pub(crate) dns_names: Vec<String>,
     pub(crate) ip_addresses: Vec<IpAddr>,
     pub(crate) other_names: bool,
-    pub(crate) key_id: [u8; 20],
-    pub(crate) permitted_dns: Vec<String>,
-    pub(crate) constrained: bool,
+    pub(crate) key_id: Vec<u8>,
+    pub(crate) constraints: NameConstraints,
 }
 
 impl Body {
-    pub(crate) fn parse(tbs: &[u8]) -> Result<Self, CertificateFault> {
+    /// Parses; a key whose octets are those of `known` is taken from there, for decoding a point costs more than all the
+    /// rest.
+    pub(crate) fn parse(tbs: &[u8], known: Option<&PublicKey>) -> Result<Self, CertificateFault> {
         let mut r = Reader::new(only(tbs, tag::SEQUENCE)?.contents);
         let version = match r.optional(tag::constructed(0))? {
             None => 0,
             Some(inner) => {
                 let mut inner = Reader::new(inner.contents);
-                let number = inner.unsigned()?;
+                let number = small(inner.unsigned()?)?;
                 inner.end()?;
-                number.first().copied().unwrap_or(0)
+                number
             }
         };
         let serial = r.expect(tag::INTEGER)?.contents.to_vec();
@@ -87,7 +88,11 @@ impl Body {
         let (not_before, not_after) = (validity.time()?, validity.time()?);
         validity.end()?;
         let subject = r.expect(tag::SEQUENCE)?.whole.to_vec();
-        let key = PublicKey::from_spki_der(r.expect(tag::SEQUENCE)?.whole)?;
+        let spki = r.expect(tag::SEQUENCE)?.whole;
+        let key = match known {
+            Some(known) if known.spki_der() == spki => known.clone(),
+            _ => PublicKey::from_spki_der(spki)?,
+        };
         let mut unique_ids = false;
         for number in [1, 2] {
             unique_ids |= r.optional(tag::context(number))?.is_some();
@@ -97,7 +102,7 @@ impl Body {
             None => Vec::new(),
         };
         r.end()?;
-        let key_id = key_id(key.key_bits());
+        let key_id = key_id(key.key_bits()).to_vec();
         let mut body = Self {
             version,
             serial,
@@ -113,21 +118,17 @@ impl Body {
             ip_addresses: Vec::new(),
             other_names: false,
             key_id,
-            permitted_dns: Vec::new(),
-            constrained: false,
+            constraints: NameConstraints::default(),
         };
         for extension in &extensions {
             match extension.id.as_slice() {
                 oid::SUBJECT_ALT_NAME => body.alternative_names(&extension.value)?,
                 oid::SUBJECT_KEY_ID => {
-                    if let Ok(id) = only(&extension.value, tag::OCTET_STRING)?
-                        .contents
-                        .try_into()
-                    {
-                        body.key_id = id;
-                    }
+                    body.key_id = only(&extension.value, tag::OCTET_STRING)?.contents.to_vec();
                 }
-                oid::NAME_CONSTRAINTS => body.constraints(&extension.value)?,
+                oid::NAME_CONSTRAINTS => {
+                    body.constraints = NameConstraints::parse(&extension.value)?;
+                }
                 _ => {}
             }
         }
@@ -160,25 +161,17 @@ impl Body {
         Ok(())
     }
 
-    fn constraints(&mut self, value: &[u8]) -> Result<(), DerFault> {
-        self.constrained = true;
-        let mut outer = Reader::new(only(value, tag::SEQUENCE)?.contents);
-        let permitted = outer.optional(tag::constructed(0))?;
-        let _excluded = outer.optional(tag::constructed(1))?;
-        outer.end()?;
-        let mut trees = Reader::new(permitted.map_or(&[][..], |p| p.contents));
-        while !trees.is_empty() {
-            let base = trees.enter(tag::SEQUENCE)?.any()?;
-            if base.tag == 0x82 {
-                self.permitted_dns
-                    .push(String::from_utf8_lossy(base.contents).into_owned());
-            }
-        }
-        Ok(())
-    }
-
     pub(crate) fn extension(&self, id: &[u8]) -> Option<&Extension> {
         self.extensions.iter().find(|e| e.id == id)
+    }
+}
+
+/// A version number.
+pub(crate) fn small(magnitude: &[u8]) -> Result<u8, DerFault> {
+    match magnitude {
+        [] => Ok(0),
+        [number] => Ok(*number),
+        _ => Err(DerFault::Value),
     }
 }
 
@@ -218,7 +211,7 @@ impl Certificate {
         let algorithm = SignatureAlgorithm::read(&mut r)?;
         let signature = r.bit_string()?.to_vec();
         r.end()?;
-        let body = Body::parse(&tbs)?;
+        let body = Body::parse(&tbs, None)?;
         if body.algorithm != algorithm {
             return Err(CertificateFault::Algorithm);
         }
@@ -307,13 +300,27 @@ impl Certificate {
     /// The DNS subtrees that it may sign for; empty: no constraint on them.
     #[must_use]
     pub fn permitted_dns(&self) -> &[String] {
-        &self.body.permitted_dns
+        &self.body.constraints.permitted_dns
+    }
+
+    pub(crate) fn constraints(&self) -> &NameConstraints {
+        &self.body.constraints
     }
 
     /// Its extensions.
     #[must_use]
     pub fn extensions(&self) -> &[Extension] {
         &self.body.extensions
+    }
+
+    /// How many certificates of CAs may follow below it, if that is bounded.
+    #[must_use]
+    pub fn path_length(&self) -> Option<u64> {
+        let basic = self.body.extension(oid::BASIC_CONSTRAINTS)?;
+        let mut inner = Reader::new(only(&basic.value, tag::SEQUENCE).ok()?.contents);
+        inner.boolean().ok()?;
+        let digits = inner.unsigned().ok()?;
+        (digits.len() <= 8).then(|| digits.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
     }
 
     /// Whether it may sign certificates and CRLs.

@@ -21,6 +21,12 @@ pub enum TemplateFault {
     /// A constraint that cannot be written.
     #[error("{0} is no address range")]
     Range(String),
+    /// A constraint that is no DNS name.
+    #[error("{0} is no lower-case DNS name")]
+    DnsName(String),
+    /// Ends that are no times of X.509, or in the wrong order.
+    #[error("from {0} to {1} is no validity; it lies between the years 1950 and 9999")]
+    Validity(i64, i64),
 }
 
 /// A subject or issuer: an organization and a common name.
@@ -112,8 +118,8 @@ pub struct LeafTemplate<'a> {
     pub not_before: i64,
     /// Last second.
     pub not_after: i64,
-    /// The subscriber's key.
-    pub spki_der: &'a [u8],
+    /// The subscriber's key, as the CSR's parser gave it.
+    pub key: &'a PublicKey,
     /// Its DNS names.
     pub dns_names: &'a [String],
     /// Its addresses.
@@ -155,7 +161,14 @@ struct Head<'a> {
     spki: &'a [u8],
 }
 
-fn tbs(head: &Head<'_>, extensions: impl FnOnce(&mut Writer)) -> Vec<u8> {
+/// The first second of 1950 and the last of 9999.
+const TIMES: std::ops::RangeInclusive<i64> = -631_152_000..=253_402_300_799;
+
+fn tbs(head: &Head<'_>, extensions: impl FnOnce(&mut Writer)) -> Result<Vec<u8>, TemplateFault> {
+    let (from, to) = head.validity;
+    if from > to || !TIMES.contains(&from) || !TIMES.contains(&to) {
+        return Err(TemplateFault::Validity(from, to));
+    }
     let mut w = Writer::with_capacity(1024);
     w.nest(tag::SEQUENCE, |w| {
         w.nest(tag::constructed(0), |w| w.unsigned(&[2]));
@@ -170,7 +183,7 @@ fn tbs(head: &Head<'_>, extensions: impl FnOnce(&mut Writer)) -> Vec<u8> {
         w.raw(head.spki);
         w.nest(tag::constructed(3), |w| w.nest(tag::SEQUENCE, extensions));
     });
-    w.finish()
+    Ok(w.finish())
 }
 
 fn authority_key_id(w: &mut Writer, key_id: &[u8]) {
@@ -212,7 +225,7 @@ impl RootTemplate<'_> {
             subject: &subject,
             spki: self.spki_der,
         };
-        Ok(tbs(&head, |w| ca_extensions(w, key.key_bits(), None)))
+        tbs(&head, |w| ca_extensions(w, key.key_bits(), None))
     }
 }
 
@@ -220,9 +233,12 @@ impl IssuingTemplate<'_> {
     /// The bytes to sign.
     ///
     /// # Errors
-    /// When the key or a range is none.
+    /// When the key, a name or a range is none.
     pub fn build(&self) -> Result<Vec<u8>, TemplateFault> {
         let key = PublicKey::from_spki_der(self.spki_der)?;
+        if let Some(name) = self.permit_dns.iter().find(|n| !is_ldh(n)) {
+            return Err(TemplateFault::DnsName(name.clone()));
+        }
         for (address, length) in self.permit_ip {
             let most = if address.is_ipv4() { 32 } else { 128 };
             if *length > most {
@@ -238,7 +254,7 @@ impl IssuingTemplate<'_> {
             subject: &subject,
             spki: self.spki_der,
         };
-        Ok(tbs(&head, |w| {
+        tbs(&head, |w| {
             ca_extensions(w, key.key_bits(), Some(0));
             authority_key_id(w, self.issuer_key_id);
             if !self.permit_dns.is_empty() || !self.permit_ip.is_empty() {
@@ -246,7 +262,7 @@ impl IssuingTemplate<'_> {
                     w.nest(tag::SEQUENCE, |w| self.constraints(w))
                 });
             }
-        }))
+        })
     }
 
     fn constraints(&self, w: &mut Writer) {
@@ -297,9 +313,8 @@ impl LeafTemplate<'_> {
     /// The bytes to sign.
     ///
     /// # Errors
-    /// When the key or a policy is none.
+    /// When a policy or the validity is none.
     pub fn build(&self) -> Result<Vec<u8>, TemplateFault> {
-        let key = PublicKey::from_spki_der(self.spki_der)?;
         let policies = self
             .policies
             .iter()
@@ -318,10 +333,10 @@ impl LeafTemplate<'_> {
             issuer: self.issuer_subject_der,
             validity: (self.not_before, self.not_after),
             subject: &subject,
-            spki: self.spki_der,
+            spki: self.key.spki_der(),
         };
-        Ok(tbs(&head, |w| {
-            let rsa = matches!(key.kind(), PublicKeyKind::Rsa { .. });
+        tbs(&head, |w| {
+            let rsa = matches!(self.key.kind(), PublicKeyKind::Rsa { .. });
             let bits = usage::DIGITAL_SIGNATURE
                 | if rsa && self.key_encipherment {
                     usage::KEY_ENCIPHERMENT
@@ -358,7 +373,7 @@ impl LeafTemplate<'_> {
                     w.nest(tag::SEQUENCE, |w| w.unsigned(&[5]))
                 });
             }
-        }))
+        })
     }
 
     fn names(&self, w: &mut Writer) {
@@ -399,4 +414,17 @@ pub(crate) fn distribution_point(w: &mut Writer, url: &str) {
     w.nest(tag::constructed(0), |w| {
         w.nest(tag::constructed(0), |w| w.value(0x86, url.as_bytes()))
     });
+}
+
+/// Whether a name has lower-case letters, digits and hyphens only, in labels of 1 to 63.
+pub(crate) fn is_ldh(name: &str) -> bool {
+    name.len() <= 253
+        && name.split('.').all(|label| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        })
 }

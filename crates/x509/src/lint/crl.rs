@@ -5,7 +5,6 @@ use crate::{
     certificate::{Certificate, distribution_point},
     crl::{CrlBody, CrlTemplate},
     oid,
-    reader::Reader,
     writer::{Writer, tag},
 };
 
@@ -26,6 +25,7 @@ pub fn lint_crl(
             return run.end();
         }
     };
+    run.rule("der", "5280-5-1", true, String::new);
     run.rule("version", "5280-5-1", body.version == Some(1), || {
         format!("version field {:?}", body.version)
     });
@@ -41,11 +41,16 @@ pub fn lint_crl(
         body.algorithm == issuer.issues_with(),
         || format!("{:?}", body.algorithm),
     );
+    let ordered = body.this_update < body.next_update;
+    run.rule("dates", "5280-5-1", ordered, || {
+        "nextUpdate is not after thisUpdate".to_owned()
+    });
+    let dates = (body.this_update, body.next_update);
     run.rule(
-        "dates",
-        "5280-5-1",
-        body.this_update < body.next_update,
-        || "nextUpdate is not after thisUpdate".to_owned(),
+        "dates-stored",
+        "T-CA-98",
+        !ordered || dates == (template.this_update, template.next_update),
+        || "other dates than the template's".to_owned(),
     );
     run.rule(
         "list",
@@ -54,11 +59,28 @@ pub fn lint_crl(
         || "an empty list that should be absent".to_owned(),
     );
     let entries = body.entries.as_deref().unwrap_or_default();
+    // RFC 5280 §5.3.1: 0 is left out, 7 is not used.
     run.rule(
         "reason",
         "5280-5-1",
-        entries.iter().all(|e| e.reason != Some(0)),
-        || "unspecified(0)".to_owned(),
+        entries
+            .iter()
+            .all(|e| e.reason.is_none_or(|r| matches!(r, 1..=6 | 8..=10))),
+        || "unspecified(0) or no reason code".to_owned(),
+    );
+    run.rule(
+        "entry-extensions",
+        "5280-5-1",
+        !body.foreign_entry_extension,
+        || "an entry with an extension that is critical or no reason code".to_owned(),
+    );
+    let mut serials: Vec<&[u8]> = entries.iter().map(|e| e.serial.as_slice()).collect();
+    serials.sort_unstable();
+    run.rule(
+        "entry-once",
+        "5280-5-1",
+        serials.windows(2).all(|pair| pair.first() != pair.last()),
+        || "a serial that is listed twice".to_owned(),
     );
     run.rule(
         "revocation-date",
@@ -75,13 +97,12 @@ pub fn lint_crl(
     run.rule("authority-key-id", "5280-5-1", fits, || {
         "absent or another".to_owned()
     });
-    let number = body.extension(oid::CRL_NUMBER);
-    let fits = number.is_some_and(|e| {
-        !e.critical
-            && Reader::new(&e.value)
-                .unsigned()
-                .is_ok_and(|n| n.len() <= 19 && n == significant(&template.number.to_be_bytes()))
-    });
+    let mut w = Writer::default();
+    w.unsigned(&template.number.to_be_bytes());
+    let number = w.finish();
+    let fits = body
+        .extension(oid::CRL_NUMBER)
+        .is_some_and(|e| !e.critical && e.value == number);
     run.rule("number", "5280-5-1", fits, || {
         "absent, critical, or another than the reserved one".to_owned()
     });
@@ -99,16 +120,17 @@ pub fn lint_crl(
     run.rule("distribution-point", "5280-5.2.5-1", fits, || {
         "absent, not critical, or of another shard".to_owned()
     });
-    run.rule(
-        "extensions-known",
-        "5280-5-1",
-        body.extensions.len() == 3,
-        || "another extension".to_owned(),
-    );
+    const KNOWN: [&[u8]; 3] = [
+        oid::AUTHORITY_KEY_ID,
+        oid::CRL_NUMBER,
+        oid::ISSUING_DISTRIBUTION_POINT,
+    ];
+    let stranger = body
+        .extensions
+        .iter()
+        .find(|e| !KNOWN.contains(&e.id.as_slice()));
+    run.rule("extensions-known", "5280-5-1", stranger.is_none(), || {
+        "another extension".to_owned()
+    });
     run.end()
-}
-
-fn significant(octets: &[u8]) -> &[u8] {
-    let first = octets.iter().position(|b| *b != 0).unwrap_or(octets.len());
-    &octets[first..]
 }

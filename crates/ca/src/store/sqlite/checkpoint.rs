@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
 };
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use super::shared::Shared;
 
 /// Frames (4 KiB each) of log from which the writer helps.
-const FRAMES_MAX: i64 = 32_768;
+const FRAMES_MAX: i64 = 16_384;
 
 /// Requests for checkpoints.
 #[derive(Default)]
@@ -22,6 +22,7 @@ pub(super) struct Checkpoints {
     state: Mutex<State>,
     wake: Condvar,
     restart: AtomicBool,
+    passes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -53,6 +54,12 @@ impl Checkpoints {
         self.restart.load(Ordering::Relaxed) && self.restart.swap(false, Ordering::Relaxed)
     }
 
+    /// How many checkpoints were run.
+    #[cfg(test)]
+    pub(super) fn passes(&self) -> u64 {
+        self.passes.load(Ordering::Relaxed)
+    }
+
     /// Waits for the next request; `false`: none will come.
     fn wait(&self) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,6 +88,7 @@ pub(super) fn start(shared: Arc<Shared>, conn: Connection) -> std::io::Result<Jo
                 }
                 Err(error) => tracing::warn!(target: "cairn", %error, "a checkpoint failed; the write-ahead log grows"),
             }
+            shared.checkpoints.passes.fetch_add(1, Ordering::Relaxed);
         }
     })
 }

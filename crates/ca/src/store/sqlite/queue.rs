@@ -44,7 +44,7 @@ pub(super) type Task = Box<dyn FnOnce(&Writer) + Send>;
 /// A transaction that waits, and since when.
 pub(super) struct Waiting {
     pub(super) job: Box<dyn Job>,
-    since: Duration,
+    pub(super) since: Duration,
 }
 
 /// What the writer does next.

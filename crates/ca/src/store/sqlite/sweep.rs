@@ -1,22 +1,19 @@
 //! Sweeping by age, in bounded chunks between batches: expired open orders become invalid, then orders, authorizations
 //! and audit rows go when they are old enough. Certificates and their evidence stay.
 
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{cell::Cell, time::Duration};
 
-use cairn_acme::{problem::Problem, time::Timestamp};
+use cairn_acme::time::Timestamp;
 
 use super::{
     Store,
-    apply::{Effects, write_audit},
+    apply::{Effects, apply},
     audit, authorizations,
     code::Fault,
     meta, orders,
     writer::Writer,
 };
-use crate::{
-    model::{AuditEvent, Order, OrderState},
-    store::StoreError,
-};
+use crate::{authority::orders::expire, store::StoreError};
 
 /// How long rows are kept.
 #[derive(Debug, Clone, Copy)]
@@ -80,13 +77,11 @@ fn sweep(
     meta::remember(conn, now)?;
     effects.latest = Some(now);
 
-    let expired = orders::expired(conn, now.as_millis(), limit)?;
-    report.expired = expired.len();
-    for order in expired {
-        let order = ended(order);
-        orders::update(conn, &order)?;
-        write_audit(conn, writer.keys(), &[expiry(&order, now)])?;
-        effects.orders.push(Arc::new(order));
+    for order in orders::expired(conn, now.as_millis(), limit)? {
+        if let Some(changes) = expire(order, now) {
+            report.expired += 1;
+            effects.merge(apply(conn, writer.keys(), changes)?);
+        }
     }
 
     let due = now.minus(policy.orders_after).as_millis();
@@ -133,23 +128,4 @@ fn advance(cursor: &Cell<i64>, looked: i64, limit: i64, last: Option<i64>) -> bo
     let more = looked >= limit;
     cursor.set(last.filter(|_| more).unwrap_or(0));
     more
-}
-
-fn ended(mut order: Order) -> Order {
-    order.state = OrderState::Invalid;
-    order.error = Some(Problem::malformed(
-        "the order expired before it was finalized; place a new order",
-    ));
-    order
-}
-
-fn expiry(order: &Order, now: Timestamp) -> AuditEvent {
-    AuditEvent {
-        at: now,
-        event: "order-expired",
-        account: Some(order.account),
-        order: Some(order.id),
-        serial: None,
-        detail: "{}".to_owned(),
-    }
 }

@@ -262,8 +262,10 @@ impl Writer {
 
     fn answer(&self, waiting: Waiting, outcome: Result<(), TxError>) {
         let name = waiting.job.name();
-        let outcome = waiting.job.answer(outcome);
-        self.shared.observer.transaction(name, outcome);
+        let Waiting { job, since } = waiting;
+        let outcome = job.answer(outcome);
+        let took = self.shared.clock.monotonic().saturating_sub(since);
+        self.shared.observer.transaction(name, outcome, took);
     }
 
     /// Runs all in one database transaction, a savepoint each.
@@ -272,6 +274,8 @@ impl Writer {
         *self.desk.overlay.borrow_mut() = rows::Overlay::default();
         if attempted.is_err() {
             self.roll_back();
+            // After a COMMIT that failed it is not certain what the tables hold.
+            self.desk.cache.clear();
         }
         attempted
     }

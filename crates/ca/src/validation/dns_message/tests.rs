@@ -1,5 +1,7 @@
 //! Answers as servers, odd servers and forgers would write them.
 
+#![allow(clippy::disallowed_methods, reason = "these tests bound real time")]
+
 use proptest::prelude::*;
 
 use super::super::testing::{Reply, record_a, record_aaaa, record_cname, record_soa, record_txt};

@@ -1,0 +1,917 @@
+//! What every store must do, whatever database lies under it: one suite, run over a [`Factory`].
+//!
+//! Its heart: for each stage of an aggregate's life and each ordered pair of transactions on it, two askers at once must
+//! leave what one after the other would have left, and hear what they would have heard: side by side, beside a member
+//! that fails, after a commit that died, and after one whose end nobody learned.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use cairn_acme::{
+    challenge::{ChallengeType, Token},
+    identifier::Identifier,
+    key::PublicKey,
+    problem::Problem,
+    status::{AccountStatus, AuthorizationStatus},
+    time::Timestamp,
+};
+use cairn_x509::certificate::Serial;
+
+use super::{
+    AuditSubject, BeginIssuance, BeginValidation, Changes, ConcludeIssuance, ConcludeValidation,
+    CreateAccount, CreateOrder, DeactivateAuthorization, Decision, FailIssuance, FaultHook,
+    FaultPoint, InjectedFault, NoteValidationAttempt, Observer, OrderPolicy, PutCrl, RecordRefusal,
+    RegisterIssuer, ReserveCrlNumber, RowFault, Rows, Seed, Store, StoreError, TakeOver, Target,
+    Transaction, TxError, UpdateAccount,
+};
+use crate::{
+    id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
+    model::{
+        Account, Authorization, Certificate, CertificateKey, CertificateState, Evidence,
+        IssuerRecord, Method, Order, OrderState, Requester, StoredCrl,
+    },
+};
+
+/// Makes empty stores of the kind under test.
+pub(super) trait Factory {
+    /// A new store, with its observer and strikes.
+    fn fresh(&self, observer: Arc<dyn Observer>, faults: Option<FaultHook>) -> Store;
+}
+
+/// Where the tests stand in time.
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const ISSUER: IssuerId = IssuerId([7; 16]);
+pub(super) const PROFILE: [u8; 32] = [9; 32];
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const REQUESTER: Requester = Requester { address: None };
+const JWK: &[u8] =
+    br#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+
+pub(super) fn boot(n: u8) -> BootId {
+    BootId::from_bytes([n; 16])
+}
+
+pub(super) fn account_id(n: u8) -> AccountId {
+    AccountId::new(NOW, [n; 10])
+}
+
+pub(super) fn order_id(n: u8) -> OrderId {
+    OrderId::new(NOW, [n; 10])
+}
+
+pub(super) fn authorization_id(n: u8) -> AuthorizationId {
+    AuthorizationId::new(NOW, [n; 10])
+}
+
+pub(super) fn name(text: &str) -> Identifier {
+    Identifier::parse("dns", text).unwrap()
+}
+
+pub(super) fn key_of_certificate(n: u8) -> CertificateKey {
+    CertificateKey {
+        issuer: ISSUER,
+        serial: Serial::new(1, 0, [n; 16]),
+    }
+}
+
+pub(super) fn create_account(n: u8) -> CreateAccount {
+    let key = PublicKey::from_jwk(JWK).unwrap();
+    CreateAccount {
+        id: account_id(n),
+        directory: DirectoryId::FIRST,
+        url: format!("https://ca.test/acme/account/{}", account_id(n)),
+        spki_sha256: [0xfd; 32],
+        key,
+        contacts: Vec::new(),
+        terms_agreed: true,
+        only_return_existing: false,
+        terms_required: None,
+        requester: REQUESTER,
+        now: NOW,
+    }
+}
+
+/// For account 1; the order's id and its authorizations' ids follow from `n`.
+pub(super) fn create_order(n: u8, names: &[&str]) -> CreateOrder {
+    let seed = |i: usize| Seed {
+        id: authorization_id(n + u8::try_from(i).unwrap()),
+        token: Token::from_random(&[n + u8::try_from(i).unwrap(); 16]).unwrap(),
+    };
+    CreateOrder {
+        id: order_id(n),
+        account: account_id(1),
+        directory: DirectoryId::FIRST,
+        identifiers: names.iter().map(|n| name(n)).collect(),
+        not_before: None,
+        not_after: None,
+        profile: None,
+        profile_hash: PROFILE,
+        replaces: None,
+        authorization_seeds: (0..names.len()).map(seed).collect(),
+        policy: OrderPolicy {
+            order_life: 7 * DAY,
+            pending_authorization_life: 7 * DAY,
+            challenges: vec![ChallengeType::Http01],
+        },
+        requester: REQUESTER,
+        now: NOW,
+    }
+}
+
+pub(super) fn target(n: u8) -> Target {
+    Target {
+        account: account_id(1),
+        authorization: authorization_id(n),
+        challenge: ChallengeType::Http01,
+    }
+}
+
+pub(super) fn begin_validation(n: u8) -> BeginValidation {
+    BeginValidation {
+        target: target(n),
+        key_authorization: "token.thumbprint".to_owned(),
+        boot: boot(1),
+        lease: LEASE,
+        now: NOW,
+    }
+}
+
+pub(super) fn conclude_validation(
+    n: u8,
+    generation: Option<u32>,
+    valid: bool,
+) -> ConcludeValidation {
+    let evidence = Evidence {
+        method: Method::Challenge(ChallengeType::Http01),
+        validated_at: NOW,
+        addresses: vec!["192.0.2.1".parse().unwrap()],
+        detail: "found".to_owned(),
+    };
+    ConcludeValidation {
+        target: target(n),
+        key_authorization: "token.thumbprint".to_owned(),
+        generation,
+        boot: boot(1),
+        outcome: if valid {
+            Ok(evidence)
+        } else {
+            Err(Problem::unauthorized("wrong body"))
+        },
+        trace: "{}".to_owned(),
+        life: 30 * DAY,
+        now: NOW,
+    }
+}
+
+pub(super) fn begin_issuance(order: u8, serial: u8) -> BeginIssuance {
+    let certificate = Certificate {
+        key: key_of_certificate(serial),
+        account: account_id(1),
+        order: order_id(order),
+        directory: DirectoryId::FIRST,
+        state: CertificateState::Permitted,
+        names: vec![name("a.test")],
+        not_before: NOW,
+        not_after: NOW.plus(90 * DAY),
+        tbs: vec![serial; 700],
+        signature: None,
+        spki_sha256: [serial; 32],
+        profile_hash: PROFILE,
+        crl_shard: 0,
+        lint: "[]".to_owned(),
+        evidence: "{}".to_owned(),
+        request: vec![0x30; 900],
+        created_at: NOW,
+        issued_at: None,
+    };
+    BeginIssuance {
+        account: account_id(1),
+        order: order_id(order),
+        resumes: None,
+        certificate,
+        boot: boot(1),
+        lease: LEASE,
+        now: NOW,
+    }
+}
+
+pub(super) fn conclude_issuance(order: u8, serial: u8) -> ConcludeIssuance {
+    ConcludeIssuance {
+        account: account_id(1),
+        order: order_id(order),
+        certificate: key_of_certificate(serial),
+        generation: 1,
+        boot: boot(1),
+        signature: vec![serial; 71],
+        now: NOW,
+    }
+}
+
+fn fail_issuance(order: u8, try_again: bool) -> FailIssuance {
+    FailIssuance {
+        account: account_id(1),
+        order: order_id(order),
+        generation: 1,
+        boot: boot(1),
+        problem: Problem::server_internal("the signer failed"),
+        try_again,
+        lease: LEASE,
+        now: NOW,
+    }
+}
+
+pub(super) fn deactivate_account() -> UpdateAccount {
+    UpdateAccount {
+        account: account_id(1),
+        contacts: None,
+        deactivate: true,
+        requester: REQUESTER,
+        now: NOW,
+    }
+}
+
+pub(super) fn deactivate_authorization(n: u8) -> DeactivateAuthorization {
+    DeactivateAuthorization {
+        account: account_id(1),
+        authorization: authorization_id(n),
+        requester: REQUESTER,
+        now: NOW,
+    }
+}
+
+pub(super) fn take_over(boot_number: u8) -> TakeOver {
+    TakeOver {
+        boot: boot(boot_number),
+        lease: LEASE,
+        limit: 16,
+        now: NOW,
+    }
+}
+
+pub(super) fn issuer() -> IssuerRecord {
+    IssuerRecord {
+        id: ISSUER,
+        certificate_der: vec![1, 2, 3],
+        crl_shards: 1,
+        created_at: NOW,
+    }
+}
+
+fn reserve_crl() -> ReserveCrlNumber {
+    ReserveCrlNumber {
+        issuer: ISSUER,
+        shard: 0,
+        now: NOW,
+    }
+}
+
+pub(super) fn put_crl(number: u64) -> PutCrl {
+    let crl = StoredCrl {
+        issuer: ISSUER,
+        shard: 0,
+        number,
+        this_update: NOW,
+        next_update: NOW.plus(7 * DAY),
+        der: vec![5; 200],
+    };
+    PutCrl { crl }
+}
+
+/// Stops the writer until it is let go, so that what is asked meanwhile meets in one batch.
+pub(super) struct Hold {
+    held: Mutex<mpsc::Receiver<()>>,
+    started: mpsc::Sender<()>,
+}
+
+/// The end of a [`Hold`], from outside.
+pub(super) struct Held {
+    release: mpsc::Sender<()>,
+    asked: tokio::task::JoinHandle<Result<(), TxError>>,
+}
+
+impl Hold {
+    /// Returns when the writer stands still.
+    pub(super) async fn the_writer(store: &Store) -> Held {
+        let (release, held) = mpsc::channel();
+        let (started, standing) = mpsc::channel();
+        let store = store.clone();
+        let asked = tokio::spawn(async move {
+            store
+                .transact(Self {
+                    held: Mutex::new(held),
+                    started,
+                })
+                .await
+        });
+        tokio::task::yield_now().await;
+        standing.recv().unwrap();
+        Held { release, asked }
+    }
+}
+
+impl Held {
+    pub(super) async fn release(self) {
+        drop(self.release);
+        self.asked.await.unwrap().unwrap();
+    }
+}
+
+impl Transaction for Hold {
+    const NAME: &'static str = "hold";
+    type Answer = ();
+
+    async fn run<R: Rows>(&self, _rows: &R) -> Result<Decision<()>, RowFault> {
+        let _ = self.started.send(());
+        // Ends when the sender is dropped, and at once if it runs again.
+        let _ = self.held.lock().unwrap().recv();
+        Ok(Decision::unchanged(()))
+    }
+}
+
+/// Writes a row and then one that cannot be written.
+pub(super) struct Broken;
+
+impl Transaction for Broken {
+    const NAME: &'static str = "broken";
+    type Answer = ();
+
+    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<()>, RowFault> {
+        let mut changes = Changes::default();
+        if let Some(mut account) = rows.account(account_id(1)).await? {
+            account.terms_agreed = false;
+            changes.update_accounts.push(account);
+        }
+        let mut missing = begin_issuance(10, 77).certificate;
+        missing.state = CertificateState::Unconfirmed;
+        changes.update_certificates.push(missing);
+        Ok(Decision {
+            changes,
+            answer: Ok(()),
+        })
+    }
+}
+
+/// An observer that holds every step against the RFC's figures: no state may follow that must not (RFC 8555 §7.1.6).
+#[derive(Default)]
+pub(super) struct Watcher {
+    accounts: Mutex<HashMap<AccountId, AccountStatus>>,
+    orders: Mutex<HashMap<OrderId, OrderState>>,
+    authorizations: Mutex<HashMap<AuthorizationId, AuthorizationStatus>>,
+    pub(super) wrong: Mutex<Vec<String>>,
+    pub(super) heard: AtomicUsize,
+}
+
+impl Watcher {
+    fn step<K: std::hash::Hash + Eq + Debug, S: Copy + PartialEq + Debug>(
+        &self,
+        seen: &Mutex<HashMap<K, S>>,
+        id: K,
+        state: S,
+        allowed: impl Fn(S, S) -> bool,
+    ) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        let text = format!("{id:?}");
+        if let Some(before) = seen.lock().unwrap().insert(id, state)
+            && before != state
+            && !allowed(before, state)
+        {
+            self.wrong
+                .lock()
+                .unwrap()
+                .push(format!("{text}: {before:?} became {state:?}"));
+        }
+    }
+}
+
+impl Observer for Watcher {
+    fn account(&self, account: &Arc<Account>) {
+        self.step(
+            &self.accounts,
+            account.id,
+            account.status,
+            AccountStatus::can_become,
+        );
+    }
+
+    fn order(&self, order: &Arc<Order>) {
+        let allowed = |before, after| {
+            matches!(
+                (before, after),
+                (
+                    OrderState::Open,
+                    OrderState::Processing | OrderState::Invalid
+                ) | (
+                    OrderState::Processing,
+                    OrderState::Valid | OrderState::Invalid
+                )
+            )
+        };
+        self.step(&self.orders, order.id, order.state, allowed);
+    }
+
+    fn authorization(&self, authorization: &Arc<Authorization>) {
+        self.step(
+            &self.authorizations,
+            authorization.id,
+            authorization.status,
+            AuthorizationStatus::can_become,
+        );
+    }
+}
+
+/// One asker's transaction; what it heard, as text.
+type Step = (&'static str, fn(Store) -> Asking);
+type Asking = std::pin::Pin<Box<dyn Future<Output = String> + Send>>;
+
+macro_rules! step {
+    ($label:literal, $transaction:expr) => {
+        ($label, |store: Store| -> Asking {
+            Box::pin(async move { heard(store.transact($transaction).await) })
+        })
+    };
+}
+
+fn heard<A: Debug>(answer: Result<A, TxError>) -> String {
+    match answer {
+        Ok(answer) => format!("{answer:?}"),
+        Err(TxError::Refused(problem)) => {
+            format!("refused: {} {}", problem.kind.urn(), problem.detail)
+        }
+        Err(other) => format!("failed: {other}"),
+    }
+}
+
+/// Every transaction that the server runs on one account's things.
+const STEPS: &[Step] = &[
+    step!("create_account", create_account(1)),
+    step!("create_account again", create_account(2)),
+    step!("deactivate_account", deactivate_account()),
+    step!("create_order", create_order(10, &["a.test"])),
+    step!("create_order again", create_order(20, &["a.test"])),
+    step!("begin_validation", begin_validation(10)),
+    step!(
+        "note_validation_attempt",
+        NoteValidationAttempt {
+            target: target(10),
+            generation: 1,
+            boot: boot(1),
+            error: Problem::unauthorized("refused"),
+            trace: "{}".to_owned(),
+            lease: LEASE,
+            now: NOW,
+        }
+    ),
+    step!(
+        "conclude_validation valid",
+        conclude_validation(10, Some(1), true)
+    ),
+    step!(
+        "conclude_validation invalid",
+        conclude_validation(10, Some(1), false)
+    ),
+    step!(
+        "conclude_validation at once",
+        conclude_validation(10, None, true)
+    ),
+    step!("deactivate_authorization", deactivate_authorization(10)),
+    step!("begin_issuance", begin_issuance(10, 1)),
+    step!("begin_issuance other serial", begin_issuance(10, 2)),
+    step!("conclude_issuance", conclude_issuance(10, 1)),
+    step!("fail_issuance", fail_issuance(10, true)),
+    step!("fail_issuance for good", fail_issuance(10, false)),
+    step!("take_over", take_over(2)),
+];
+
+const CRL_STEPS: &[Step] = &[
+    step!("reserve_crl_number", reserve_crl()),
+    step!(
+        "put_crl first",
+        put_crl(u64::try_from(NOW.as_seconds()).unwrap_or(0))
+    ),
+    step!(
+        "put_crl second",
+        put_crl(u64::try_from(NOW.as_seconds()).unwrap_or(0) + 1)
+    ),
+    step!(
+        "register_issuer",
+        RegisterIssuer {
+            issuer: issuer(),
+            add: true
+        }
+    ),
+];
+
+/// How far the aggregate is before the pair comes: the steps that bring it there.
+const STAGES: &[(&str, &[usize])] = &[
+    ("nothing", &[]),
+    ("account", &[0]),
+    ("order pending", &[0, 3]),
+    ("validating", &[0, 3, 5]),
+    ("order ready", &[0, 3, 9]),
+    ("processing", &[0, 3, 9, 11]),
+    ("taken over", &[0, 3, 9, 11, 16]),
+    ("valid", &[0, 3, 9, 11, 13]),
+];
+
+/// What the store holds of it all, as text.
+async fn state(store: &Store) -> String {
+    let mut text = String::new();
+    for n in [1, 2] {
+        text += &format!("{:?}\n", store.account(account_id(n)).await.unwrap());
+        text += &format!(
+            "{:?}\n",
+            store
+                .certificate(key_of_certificate(n).serial)
+                .await
+                .unwrap()
+        );
+    }
+    for n in [10, 20] {
+        text += &format!(
+            "{:?}\n",
+            store.order(account_id(1), order_id(n)).await.unwrap()
+        );
+        text += &format!(
+            "{:?}\n",
+            store
+                .authorization(account_id(1), authorization_id(n))
+                .await
+                .unwrap()
+        );
+        text += &format!(
+            "{:?}\n",
+            store
+                .audit(AuditSubject::Order(order_id(n)), 100)
+                .await
+                .unwrap()
+        );
+    }
+    text += &format!(
+        "{:?}\n",
+        store
+            .audit(AuditSubject::Account(account_id(1)), 100)
+            .await
+            .unwrap()
+    );
+    text += &format!("{:?}\n", store.crls().await.unwrap());
+    let sizes = store.sizes(NOW).await.unwrap();
+    text += &format!(
+        "work {} certificates {} unconfirmed {}\n",
+        sizes.work, sizes.certificates, sizes.unconfirmed
+    );
+    text
+}
+
+/// How the two askers meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meeting {
+    /// One hears its answer before the other asks: the measure of the others.
+    OneAfterTheOther,
+    /// Both in one commit, if the store has such.
+    Together,
+    /// With a failing transaction between them.
+    AroundAFailingOne,
+    /// Their common commit dies.
+    CommitDies,
+}
+
+/// A hook that strikes when told: at that point, once.
+/// Where the next strike lands.
+type Aim = Arc<Mutex<Option<(FaultPoint, InjectedFault)>>>;
+
+fn striking() -> (Aim, FaultHook) {
+    let next = Arc::new(Mutex::new(None));
+    let armed = Arc::clone(&next);
+    let hook: FaultHook = Arc::new(move |point, _| {
+        let mut armed: std::sync::MutexGuard<'_, Option<(FaultPoint, InjectedFault)>> =
+            armed.lock().unwrap();
+        match *armed {
+            Some((at, fault)) if at == point => {
+                *armed = None;
+                Some(fault)
+            }
+            _ => None,
+        }
+    });
+    (next, hook)
+}
+
+async fn meet(
+    factory: &impl Factory,
+    setup: &[Step],
+    (a, b): (Step, Step),
+    how: Meeting,
+) -> (String, String, String) {
+    let watcher = Arc::new(Watcher::default());
+    let (strike, hook) = striking();
+    let store = factory.fresh(Arc::<Watcher>::clone(&watcher), Some(hook));
+    for (_, run) in setup {
+        run(store.clone()).await;
+    }
+    let (first, second) = if how == Meeting::OneAfterTheOther {
+        (a.1(store.clone()).await, b.1(store.clone()).await)
+    } else {
+        let held = Hold::the_writer(&store).await;
+        // Spawned in order and polled in order: they wait in order.
+        let first = tokio::spawn(a.1(store.clone()));
+        tokio::task::yield_now().await;
+        let broken = (how == Meeting::AroundAFailingOne).then(|| {
+            let store = store.clone();
+            tokio::spawn(async move { store.transact(Broken).await })
+        });
+        tokio::task::yield_now().await;
+        let second = tokio::spawn(b.1(store.clone()));
+        tokio::task::yield_now().await;
+        if how == Meeting::CommitDies {
+            // Hits the first of the two: the hold runs already.
+            *strike.lock().unwrap() = Some((FaultPoint::BeforeRun, InjectedFault::DiskFailure));
+        }
+        held.release().await;
+        if let Some(broken) = broken {
+            assert!(broken.await.unwrap().is_err());
+        }
+        (first.await.unwrap(), second.await.unwrap())
+    };
+    let state = state(&store).await;
+    let wrong = watcher.wrong.lock().unwrap().clone();
+    assert!(wrong.is_empty(), "{} then {}: {wrong:?}", a.0, b.0);
+    store.close().await;
+    (first, second, state)
+}
+
+/// Every ordered pair at every stage, met in every way, is as if one came after the other.
+pub(super) async fn pairs_are_as_if_one_came_after_the_other(factory: &impl Factory) {
+    let mut failures = Vec::new();
+    let mut pairs = 0;
+    for (stage, setup) in STAGES {
+        let setup: Vec<Step> = setup.iter().map(|n| STEPS[*n]).collect();
+        pairs += all_pairs(factory, stage, &setup, STEPS, &mut failures).await;
+    }
+    pairs += all_pairs(factory, "crl", &[], CRL_STEPS, &mut failures).await;
+    assert!(
+        failures.is_empty(),
+        "{} of {pairs} pairs:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+async fn all_pairs(
+    factory: &impl Factory,
+    stage: &str,
+    setup: &[Step],
+    steps: &[Step],
+    failures: &mut Vec<String>,
+) -> usize {
+    let untouched = {
+        let store = factory.fresh(Arc::new(Watcher::default()), None);
+        for (_, run) in setup {
+            run(store.clone()).await;
+        }
+        state(&store).await
+    };
+    for a in steps {
+        for b in steps {
+            let measure = meet(factory, setup, (*a, *b), Meeting::OneAfterTheOther).await;
+            // Two that write nothing at this stage cannot come into each other's way.
+            if measure.2 == untouched {
+                continue;
+            }
+            for how in [
+                Meeting::Together,
+                Meeting::AroundAFailingOne,
+                Meeting::CommitDies,
+            ] {
+                let met = meet(factory, setup, (*a, *b), how).await;
+                if met != measure {
+                    failures.push(format!(
+                        "{stage}: {} then {}, {how:?}:\n  {met:?}\n  {measure:?}",
+                        a.0, b.0
+                    ));
+                }
+            }
+        }
+    }
+    steps.len() * steps.len()
+}
+
+/// A transaction whose COMMIT nobody learned of runs again and finds its own rows.
+pub(super) async fn a_repeat_after_an_unknown_commit_finds_its_own_rows(factory: &impl Factory) {
+    let mut failures = Vec::new();
+    // Those that a client or the server itself repeats; each after the stage that it needs.
+    for (n, setup) in [
+        (0, &[][..]),
+        (3, &[0]),
+        (5, &[0, 3]),
+        (9, &[0, 3]),
+        (13, &[0, 3, 9, 11]),
+    ] {
+        let (strike, hook) = striking();
+        let store = factory.fresh(Arc::new(Watcher::default()), Some(hook));
+        for step in setup {
+            STEPS[*step].1(store.clone()).await;
+        }
+        let (label, run) = STEPS[n];
+        let before = state(&store).await;
+        *strike.lock().unwrap() = Some((FaultPoint::AfterCommit, InjectedFault::Busy));
+        let unknown = run(store.clone()).await;
+        let between = state(&store).await;
+        let again = run(store.clone()).await;
+        let after = state(&store).await;
+        if !unknown.starts_with("failed")
+            || between == before
+            || after != between
+            || again.starts_with("failed")
+        {
+            failures.push(format!(
+                "{label}: {unknown} / {again}\n  {before}\n  {between}\n  {after}"
+            ));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A serial is given once: the second draw is told to draw again, and nothing of it is written.
+pub(super) async fn a_serial_is_given_once(factory: &impl Factory) {
+    let store = factory.fresh(Arc::new(Watcher::default()), None);
+    ready_orders(&store, &[("a.test", 10), ("b.test", 20)]).await;
+    store.transact(begin_issuance(10, 1)).await.unwrap();
+    let mut second = begin_issuance(20, 1);
+    second.certificate.names = vec![name("b.test")];
+    let refused = store.transact(second.clone()).await;
+    assert!(matches!(refused, Err(TxError::Collision)), "{refused:?}");
+    let order = store
+        .order(account_id(1), order_id(20))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((order.state, order.attempts), (OrderState::Open, 0));
+    second.certificate.key = key_of_certificate(2);
+    store.transact(second).await.unwrap();
+}
+
+pub(super) async fn ready_orders(store: &Store, orders: &[(&str, u8)]) {
+    store.transact(create_account(1)).await.unwrap();
+    for (name, n) in orders {
+        store.transact(create_order(*n, &[name])).await.unwrap();
+        store
+            .transact(conclude_validation(*n, None, true))
+            .await
+            .unwrap();
+    }
+}
+
+/// A refusal's audit row is as durable as a grant's.
+pub(super) async fn a_refusal_is_audited(factory: &impl Factory) {
+    let store = factory.fresh(Arc::new(Watcher::default()), None);
+    ready_orders(&store, &[("a.test", 10)]).await;
+    let mut begin = begin_issuance(10, 1);
+    begin.certificate.profile_hash = [0; 32];
+    let refused = store.transact(begin).await;
+    assert!(matches!(refused, Err(TxError::Refused(_))), "{refused:?}");
+    let audit = store
+        .audit(AuditSubject::Order(order_id(10)), 10)
+        .await
+        .unwrap();
+    assert!(
+        audit.iter().any(|e| e.event == "issuance-refused"),
+        "{audit:?}"
+    );
+    let told = RecordRefusal {
+        event: "policy-refused",
+        account: Some(account_id(1)),
+        order: None,
+        detail: "no such name".to_owned(),
+        now: NOW,
+    };
+    store.transact(told).await.unwrap();
+    let audit = store
+        .audit(AuditSubject::Account(account_id(1)), 10)
+        .await
+        .unwrap();
+    assert!(
+        audit.iter().any(|e| e.event == "policy-refused"),
+        "{audit:?}"
+    );
+}
+
+/// Whoever hangs up does not hear of the transaction, which stands.
+pub(super) async fn a_hang_up_does_not_stop_a_transaction(factory: &impl Factory) {
+    let store = factory.fresh(Arc::new(Watcher::default()), None);
+    let held = Hold::the_writer(&store).await;
+    let asking = tokio::spawn({
+        let store = store.clone();
+        async move { store.transact(create_account(1)).await }
+    });
+    tokio::task::yield_now().await;
+    asking.abort();
+    assert!(asking.await.unwrap_err().is_cancelled());
+    held.release().await;
+    // The next one comes after it in any case.
+    let found = store.transact(create_account(2)).await.unwrap();
+    assert!(!found.created);
+    assert_eq!(found.account.id, account_id(1));
+}
+
+/// A lock that another process holds is a reason to come back, never half a state (T-CA-51).
+pub(super) async fn a_busy_database_is_told_and_leaves_no_half_state(factory: &impl Factory) {
+    // T-CA-51
+    let turn = AtomicUsize::new(0);
+    let hook: FaultHook = Arc::new(move |point, _| {
+        // Every third strike, at alternating points, pseudo-randomly spread over the flows.
+        let n = turn.fetch_add(1, Ordering::Relaxed);
+        match point {
+            FaultPoint::BeforeCommit if n % 7 == 3 => Some(InjectedFault::Busy),
+            FaultPoint::BeforeRun if n % 11 == 5 => Some(InjectedFault::Busy),
+            _ => None,
+        }
+    });
+    let watcher = Arc::new(Watcher::default());
+    let store = factory.fresh(Arc::<Watcher>::clone(&watcher), Some(hook));
+    let mut busy = 0;
+    insist(&mut busy, || store.transact(create_account(1))).await;
+    for n in (10..250).step_by(2) {
+        let label = format!("n{n}.test");
+        let placed = insist(&mut busy, || store.transact(create_order(n, &[&label]))).await;
+        assert_eq!(placed.order.id, order_id(n));
+        insist(&mut busy, || {
+            store.transact(conclude_validation(n, None, true))
+        })
+        .await;
+        let mut begin = begin_issuance(n, n);
+        begin.certificate.names = vec![name(&label)];
+        insist(&mut busy, || store.transact(begin.clone())).await;
+        let order = insist(&mut busy, || store.transact(conclude_issuance(n, n))).await;
+        assert_eq!(order.state, OrderState::Valid);
+    }
+    assert!(busy > 50, "only {busy} strikes");
+    assert!(watcher.wrong.lock().unwrap().is_empty());
+    let sizes = store.sizes(NOW).await.unwrap();
+    assert_eq!(
+        (
+            sizes.orders,
+            sizes.certificates,
+            sizes.unconfirmed,
+            sizes.work
+        ),
+        (120, 120, 0, 0)
+    );
+}
+
+async fn insist<A, F: Future<Output = Result<A, TxError>>>(
+    busy: &mut usize,
+    ask: impl Fn() -> F,
+) -> A {
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(TxError::Store(StoreError::Overloaded(_))) => *busy += 1,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Fifty finalizes of one order get one serial (T-CA-48).
+pub(super) async fn concurrent_finalizes_of_one_order_get_one_serial(factory: &impl Factory) {
+    let store = factory.fresh(Arc::new(Watcher::default()), None);
+    ready_orders(&store, &[("a.test", 10)]).await;
+    let asked: Vec<_> = (1..=50)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.transact(begin_issuance(10, n)).await })
+        })
+        .collect();
+    let mut granted = 0;
+    for asking in asked {
+        match asking.await.unwrap() {
+            Ok(_) => granted += 1,
+            Err(TxError::Refused(problem)) => {
+                assert!(problem.kind.urn().ends_with("orderNotReady"), "{problem:?}")
+            }
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(granted, 1);
+    assert_eq!(store.sizes(NOW).await.unwrap().certificates, 1);
+}
+
+/// An observer hears before the asker, and finds in the store what it heard.
+pub(super) async fn the_observer_hears_of_commits_only(factory: &impl Factory) {
+    let watcher = Arc::new(Watcher::default());
+    let store = factory.fresh(Arc::<Watcher>::clone(&watcher), None);
+    store.transact(create_account(1)).await.unwrap();
+    assert_eq!(watcher.heard.load(Ordering::Relaxed), 1);
+    assert!(store.transact(Broken).await.is_err());
+    assert_eq!(watcher.heard.load(Ordering::Relaxed), 1);
+    let account = store.account(account_id(1)).await.unwrap().unwrap();
+    assert!(account.terms_agreed, "a failed transaction left a trace");
+}
