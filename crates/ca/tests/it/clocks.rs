@@ -42,6 +42,8 @@ struct Stopped {
     clock: Arc<TestClock>,
     /// Of the listener, valid at all times: the client keeps the machine's time.
     certificate: String,
+    /// Where its files are.
+    files: Option<tempfile::TempDir>,
 }
 
 fn clock() -> Arc<TestClock> {
@@ -78,7 +80,7 @@ impl Stopped {
             },
         )
         .await;
-        Self { world, clock, certificate }
+        Self { world, clock, certificate, files: Some(files) }
     }
 
     async fn subscriber(&self) -> Client {
@@ -300,7 +302,7 @@ async fn nothing_is_signed_while_the_wall_clock_lies_and_everything_after() {
     let truth = stopped.now();
     let behind = Arc::new(TestClock::at(truth.minus(DAY)));
     let started = Arc::<TestClock>::clone(&behind);
-    let Stopped { world, certificate, .. } = stopped;
+    let Stopped { world, certificate, files, .. } = stopped;
     let mut signer = None;
     let world = world
         .restarted(|parts| {
@@ -311,7 +313,7 @@ async fn nothing_is_signed_while_the_wall_clock_lies_and_everything_after() {
     let signer = signer.unwrap();
     signer.watch(&world);
     let names = ["restarted.clock.test"];
-    let stopped = Stopped { world, clock: behind, certificate };
+    let stopped = Stopped { world, clock: behind, certificate, files };
     let client = stopped.subscriber().await;
     let order = ready(&stopped.world, &client, &names).await;
     client.finalize(&order.1, &csr(&names).0).await.expect(503);
@@ -442,7 +444,7 @@ async fn crl_numbers_rise_on_schedule_and_after_a_restore() {
     let stopped = Stopped::with(|_| {}, |_| {}).await;
     let clock = Arc::clone(&stopped.clock);
     let client = stopped.subscriber().await;
-    let Stopped { world, certificate, .. } = stopped;
+    let Stopped { world, files: _files, .. } = stopped;
     let old = ready(&world, &client, &["old.clock.test"]).await;
     finish(&client, &old, &["old.clock.test"]).await;
     let backup = world.dir().join("backup.db");
@@ -479,8 +481,7 @@ async fn crl_numbers_rise_on_schedule_and_after_a_restore() {
             hasty(parts);
         })
         .await;
-    let directory = format!("{}/directory", world.url);
-    let mut client = Client { kid: client.kid.clone(), key: Arc::clone(&client.key), ..Client::connect(&directory, &certificate).await };
+    let mut client = client.clone();
     client.new_account().await.expect(200);
     let number = crl(&client, &world).await.number();
     assert!(number > last.number(), "{number:?} after {:?}", last.number());

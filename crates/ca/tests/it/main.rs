@@ -4,7 +4,6 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::disallowed_methods,
     reason = "tests fail by panicking"
 )]
 

@@ -109,7 +109,7 @@ impl World {
         Site {
             config,
             web: self.web,
-            dns: self.dns,
+            _dns: self._dns,
             url: self.url,
             dir: self.dir,
         }
@@ -169,7 +169,7 @@ impl World {
 pub(crate) struct Site {
     pub(crate) config: Config,
     pub(crate) web: Responder,
-    dns: dns::Server,
+    _dns: dns::Server,
     url: String,
     dir: TempDir,
 }
@@ -188,7 +188,7 @@ impl Site {
         World {
             node,
             web: self.web,
-            dns: self.dns,
+            _dns: self._dns,
             url: self.url,
             dir: self.dir,
         }
