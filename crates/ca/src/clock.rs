@@ -2,7 +2,7 @@
 //! the readings disagree (T-CA-96).
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,6 +15,10 @@ pub const MAX_DISAGREEMENT: Duration = Duration::from_secs(60);
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Civil time.
     fn wall(&self) -> Timestamp;
+    /// Civil time as the machine claims it, where [`wall`](Self::wall) does not believe every step.
+    fn claimed(&self) -> Timestamp {
+        self.wall()
+    }
     /// Time since an arbitrary moment of this process; never steps.
     fn monotonic(&self) -> Duration;
 }
@@ -51,6 +55,51 @@ impl Clock for SystemClock {
 
     fn monotonic(&self) -> Duration {
         self.origin.elapsed()
+    }
+}
+
+/// What rows are written by: civil time as the machine tells it, as long as it agrees with the time that has passed since
+/// the start. From a step on it is the start and what has passed: else an authorization that was validated under a clock a
+/// year ahead would be good for that year once the clock is right again, an expired one would come back under a clock
+/// that is behind, and the store would remember a time that stops signing for as long (T-CA-46, T-CA-96).
+#[derive(Debug)]
+pub struct SteadyClock {
+    machine: Arc<dyn Clock>,
+    wall: Timestamp,
+    monotonic: Duration,
+}
+
+impl SteadyClock {
+    /// Believes that clock as it stands now.
+    #[must_use]
+    pub fn new(machine: Arc<dyn Clock>) -> Self {
+        let (wall, monotonic) = (machine.wall(), machine.monotonic());
+        Self {
+            machine,
+            wall,
+            monotonic,
+        }
+    }
+}
+
+impl Clock for SteadyClock {
+    fn wall(&self) -> Timestamp {
+        let passed = self.machine.monotonic().saturating_sub(self.monotonic);
+        let (claimed, expected) = (self.machine.wall(), self.wall.plus(passed));
+        let apart = claimed.since(expected).max(expected.since(claimed));
+        if apart > MAX_DISAGREEMENT {
+            expected
+        } else {
+            claimed
+        }
+    }
+
+    fn claimed(&self) -> Timestamp {
+        self.machine.wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.machine.monotonic()
     }
 }
 
@@ -162,6 +211,24 @@ pub fn agree(start: &Readings, now: &Readings) -> Result<(), ClockFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_not_dated_by_a_clock_that_stepped() {
+        // T-CA-96
+        let t0 = Timestamp::from_seconds(1_800_000_000);
+        let machine = Arc::new(TestClock::at(t0));
+        let steady = SteadyClock::new(machine.clone());
+        let hour = Duration::from_secs(3600);
+        machine.advance(hour);
+        assert_eq!(steady.wall(), t0.plus(hour));
+        for stepped in [t0.plus(365 * 24 * hour), t0.minus(24 * hour)] {
+            machine.step_wall(stepped);
+            assert_eq!((steady.wall(), steady.claimed()), (t0.plus(hour), stepped));
+        }
+        let slewed = t0.plus(hour).plus(Duration::from_secs(30));
+        machine.step_wall(slewed);
+        assert_eq!(steady.wall(), slewed);
+    }
 
     #[test]
     fn signing_stops_when_the_clocks_disagree_by_more_than_a_minute() {

@@ -75,15 +75,14 @@ impl Holds {
     }
 
     fn wake(&self, id: &[u8; 16]) {
-        let waiting = {
-            let shard = self
-                .shard(id)
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            shard.get(id).and_then(Weak::upgrade)
-        };
-        if let Some(notify) = waiting {
-            notify.notify_waiters();
+        let shard = self
+            .shard(id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // All of it under the lock: a waiter that wakes on another thread and drops its watch meanwhile must find itself
+        // the last one, or its entry would stay for ever.
+        if let Some(waiting) = shard.get(id).and_then(Weak::upgrade) {
+            waiting.notify_waiters();
         }
     }
 

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     authority::policy::NamePolicy,
-    clock::{Clock, Readings},
+    clock::{Clock, Readings, SteadyClock},
     config::{Config, Preset},
     frontend::{self, Urls},
     holds::Holds,
@@ -37,9 +37,6 @@ use crate::{
     validation::{NameRules, Resolver, ValidationDriver, Validator},
 };
 
-/// How often abandoned work and expired rows are looked for.
-const SWEEP_TICK: Duration = Duration::from_secs(10);
-
 /// How many rows one take-over or sweep handles in a transaction.
 const CHUNK: usize = 256;
 
@@ -48,6 +45,30 @@ const LEASE: Duration = Duration::from_secs(60);
 
 /// How long a clean stop waits for requests and work.
 const DRAIN: Duration = Duration::from_secs(20);
+
+/// How long the machinery waits: fixed in operation, short in tests.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// How long a certificate's signature may take.
+    pub sign: Duration,
+    /// How often abandoned work and expired rows are looked for.
+    pub housekeeping: Duration,
+    /// How often the CRLs' schedule is looked at.
+    pub crl: Duration,
+    /// How often the own certificate's age is looked at.
+    pub own_certificate: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            sign: Duration::from_secs(10),
+            housekeeping: Duration::from_secs(60),
+            crl: Duration::from_secs(5),
+            own_certificate: Duration::from_secs(10),
+        }
+    }
+}
 
 /// One configuration in force. A request and an issuance keep the snapshot that they began with.
 #[derive(Debug)]
@@ -93,6 +114,8 @@ pub struct Ca {
     pub crls: Shelf,
     /// This process incarnation.
     pub boot: BootId,
+    /// How long it waits for what.
+    pub timing: Timing,
 }
 
 /// What a node is started with.
@@ -113,6 +136,10 @@ pub struct NodeParts {
     pub clock: Arc<dyn Clock>,
     /// Where the rows are: the directory's database, but for tests.
     pub location: store::Location,
+    /// How long it waits for what.
+    pub timing: Timing,
+    /// Strikes of tests at the store.
+    pub faults: Option<store::FaultHook>,
 }
 
 /// Why a node does not start.
@@ -242,16 +269,20 @@ impl Node {
             blocked,
             clock,
             location,
+            timing,
+            faults,
         } = parts;
+        let clock: Arc<dyn Clock> = Arc::new(SteadyClock::new(clock));
         let now = clock.wall();
         let boot = BootId::new(now, seed()?);
         let limits = Arc::new(Limits::new(config.limits.clone()));
         let metrics = Arc::new(Metrics::new());
         let holds = Arc::new(Holds::new(Arc::clone(&limits), Arc::clone(&metrics)));
-        let store = Store::open(
-            &location,
-            store::OpenOptions::new(boot, Arc::<Holds>::clone(&holds), now),
-        )?;
+        let options = store::OpenOptions {
+            faults,
+            ..store::OpenOptions::new(boot, Arc::<Holds>::clone(&holds), now)
+        };
+        let store = Store::open(&location, options)?;
         let certificate = Certificate::parse(&issuing_certificate)
             .map_err(|e| StartFault::Issuer(e.to_string()))?;
         let known = store
@@ -317,6 +348,7 @@ impl Node {
             clock,
             crls: shelf,
             boot,
+            timing,
         });
         take_over(&ca).await;
         Self::listen(ca, dir, root_certificate).await
@@ -580,7 +612,7 @@ async fn count_unfinished(ca: Arc<Ca>) {
 /// Expiry, sweeping, leases that ran out.
 async fn housekeeping(ca: Arc<Ca>) {
     loop {
-        tokio::time::sleep(SWEEP_TICK).await;
+        tokio::time::sleep(ca.timing.housekeeping).await;
         take_over(&ca).await;
         let config = &ca.snapshot.load_full().config;
         let policy = SweepPolicy {

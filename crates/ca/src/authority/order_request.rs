@@ -133,6 +133,14 @@ fn dates(
     now: Timestamp,
     bounds: &Bounds,
 ) -> Result<(), Problem> {
+    // A certificate's dates are whole seconds (RFC 5280 §4.1.2.5): parts of one could not be honoured (8555-7.4-2).
+    for (member, date) in [("notBefore", not_before), ("notAfter", not_after)] {
+        if let Some(date) = date.filter(|d| d.as_millis() % 1000 != 0) {
+            return Err(Problem::malformed(format!(
+                "{member} {date} has parts of a second, which a certificate cannot carry"
+            )));
+        }
+    }
     if let Some(start) = not_before {
         if now.since(start) > NOT_BEFORE_SLACK {
             return Err(Problem::malformed(format!(

@@ -23,9 +23,6 @@ use crate::{
 /// How long a CRL's signature may take.
 const SIGN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How often the schedule is looked at.
-const TICK: Duration = Duration::from_secs(5);
-
 /// thisUpdate lies this far back, for relying parties whose clocks are slow.
 const BACKDATE: i64 = 60;
 
@@ -63,7 +60,7 @@ impl CrlPublisher {
     /// Looks at the schedule for ever.
     pub async fn run(ca: Arc<Ca>) {
         loop {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(ca.timing.crl).await;
             Self::pass(&ca).await;
         }
     }
@@ -129,11 +126,13 @@ impl CrlPublisher {
                     .join("; "),
             )
         })?;
-        let signature = ca
+        let asked = ca
             .issuance
             .signer()
-            .sign(Signable::crl(tbs.clone()), SIGN_DEADLINE)
-            .await?;
+            .sign(Signable::crl(tbs.clone()), SIGN_DEADLINE);
+        let signature = tokio::time::timeout(SIGN_DEADLINE, asked)
+            .await
+            .unwrap_or(Err(SignerFault::TimedOut(SIGN_DEADLINE)))?;
         issuer
             .certificate
             .verify_signature(&tbs, &signature)

@@ -16,6 +16,7 @@ use cairn_x509::{
     lint::{LeafExpectation, lint_leaf},
 };
 use serde_json::json;
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::{
@@ -34,8 +35,8 @@ use crate::{
     },
 };
 
-/// How long one signature may take.
-const SIGN_DEADLINE: Duration = Duration::from_secs(10);
+/// When a signer with a full queue is asked again; it gave no signature, so the permit still stands.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 /// An issuance's lease; signing and storing end well before.
 const LEASE: Duration = Duration::from_secs(60);
@@ -97,21 +98,8 @@ impl Issuance {
 
     /// Stops signing while the clocks disagree (T-CA-96).
     pub(super) fn clocks_agree(&self, ca: &Ca) -> Result<Timestamp, Problem> {
-        let now = Readings {
-            wall: ca.clock.wall(),
-            database: ca.store.latest_time(),
-            monotonic: ca.clock.monotonic(),
-        };
-        let issuer = &self.parts.issuer.certificate;
-        let fault = match clock::agree(&self.parts.start, &now) {
-            Err(fault) => fault.to_string(),
-            Ok(()) if now.wall.as_seconds() < issuer.not_before() => {
-                "the clock is before the issuer's certificate begins".to_owned()
-            }
-            Ok(()) if now.wall.as_seconds() > issuer.not_after() => {
-                "the issuer's certificate has ended".to_owned()
-            }
-            Ok(()) => return Ok(now.wall),
+        let Some(fault) = self.clock_fault(ca) else {
+            return Ok(ca.clock.wall());
         };
         error!(%fault, "signing stopped");
         ca.metrics.signing_stopped();
@@ -120,6 +108,27 @@ impl Issuance {
         )
         .status(503)
         .retry_after(Duration::from_secs(60)))
+    }
+
+    /// Why nothing is signed now, as far as the clocks go.
+    #[must_use]
+    pub fn clock_fault(&self, ca: &Ca) -> Option<String> {
+        let now = Readings {
+            wall: ca.clock.claimed(),
+            database: ca.store.latest_time(),
+            monotonic: ca.clock.monotonic(),
+        };
+        let issuer = &self.parts.issuer.certificate;
+        match clock::agree(&self.parts.start, &now) {
+            Err(fault) => Some(fault.to_string()),
+            Ok(()) if now.wall.as_seconds() < issuer.not_before() => {
+                Some("the clock is before the issuer's certificate begins".to_owned())
+            }
+            Ok(()) if now.wall.as_seconds() > issuer.not_after() => {
+                Some("the issuer's certificate has ended".to_owned())
+            }
+            Ok(()) => None,
+        }
     }
 
     /// Accepts a finalize: judges the CSR, commits the permission to sign and starts the signature. The order is
@@ -135,7 +144,7 @@ impl Issuance {
         authorizations: &[Arc<Authorization>],
         csr_der: &[u8],
         request: &[u8],
-    ) -> Result<Order, TxError> {
+    ) -> Result<(), TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
         let csr = Csr::parse(csr_der).map_err(|e| {
             refused(Problem::new(
@@ -153,21 +162,35 @@ impl Issuance {
                 "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
             )));
         }
-        let begun = self
-            .begin(
-                ca,
-                &Request {
-                    order,
-                    authorizations,
-                    csr: &csr,
-                    bytes: request,
-                },
-                None,
-            )
-            .await?;
-        let answer = begun.order.clone();
-        tokio::spawn(follow(Arc::clone(ca), begun));
-        Ok(answer)
+        let (ca, order) = (Arc::clone(ca), order.clone());
+        let (authorizations, bytes) = (authorizations.to_vec(), request.to_vec());
+        let (reply, answer) = oneshot::channel();
+        // The server's task, not the request's: a client that hangs up around the COMMIT must not leave a permission that
+        // nobody follows until its lease ends.
+        tokio::spawn(async move {
+            let request = Request {
+                order: &order,
+                authorizations: &authorizations,
+                csr: &csr,
+                bytes: &bytes,
+            };
+            let begun = ca.issuance.begin(&ca, &request, None).await;
+            // The client may have hung up.
+            match begun {
+                Ok(begun) => {
+                    let _ = reply.send(Ok(()));
+                    follow(Arc::clone(&ca), begun).await;
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            }
+        });
+        answer.await.unwrap_or_else(|_| {
+            Err(refused(Problem::server_internal(
+                "the issuance ended unexpectedly; fetch the order to see how it stands",
+            )))
+        })
     }
 
     /// Goes on with an issuance whose serial was given up, under a new one.
@@ -427,11 +450,18 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
     let issuance = &ca.issuance;
     let serial = permit.certificate().serial;
     let failed = || Problem::server_internal("this CA's signer failed; place a new order");
-    match issuance
-        .signer()
-        .sign(Signable::certificate(permit), SIGN_DEADLINE)
-        .await
-    {
+    let deadline = ca.timing.sign;
+    let asked = async {
+        loop {
+            match issuance.signer().sign(Signable::certificate(permit), deadline).await {
+                Err(fault) if fault.is_unsigned() => tokio::time::sleep(BUSY_PAUSE).await,
+                answered => return answered,
+            }
+        }
+    };
+    // A signer that does not keep the deadline by itself is left: what it answers later reaches nobody.
+    let answered = tokio::time::timeout(deadline, asked).await;
+    match answered.unwrap_or(Err(SignerFault::TimedOut(deadline))) {
         Ok(signature) => {
             let issuer = &issuance.issuer().certificate;
             match issuer.verify_signature(permit.tbs(), &signature) {

@@ -41,9 +41,6 @@ use crate::{
 /// How long the internal order may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often the certificate's age is looked at.
-const TICK: Duration = Duration::from_secs(10);
-
 /// Why there is no certificate for the listener.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnCertificateFault {
@@ -124,7 +121,7 @@ impl OwnCertificate {
     pub async fn run(self: Arc<Self>, ca: Arc<Ca>, dir: PathBuf) {
         let files = Files::under(&dir);
         loop {
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(ca.timing.own_certificate).await;
             let due = files.load().and_then(|(chain, _)| due_at(&ca, &chain));
             if due.is_some_and(|due| ca.clock.wall() < due) {
                 continue;

@@ -25,7 +25,14 @@ impl Readiness {
     /// Reads the node now.
     #[must_use]
     pub fn of(ca: &Ca, now: Timestamp) -> Self {
-        Self::judge(ca.store.read_only_reason(), &ca.crls, now)
+        let mut read = Self::judge(ca.store.read_only_reason(), &ca.crls, now);
+        // T-CA-96: the alarm of a clock that stepped.
+        let clock = ca.issuance.clock_fault(ca);
+        read.faults.extend(clock.map(|reason| Fault {
+            part: "clock",
+            reason,
+        }));
+        read
     }
 
     /// Judges what was read: a store that takes no writes, and CRLs that near their end unrenewed (T-CA-104).

@@ -10,10 +10,13 @@ use std::{
 use cairn_acme::{
     challenge::{ChallengeType, KeyAuthorization},
     problem::Problem,
-    status::ChallengeStatus,
+    status::{AuthorizationStatus, ChallengeStatus},
     time::Timestamp,
 };
-use tokio::{sync::Semaphore, time};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time,
+};
 use tracing::{info, warn};
 
 use super::{Attempt, Job, Next, Outcome, Schedule, Validator};
@@ -119,6 +122,12 @@ impl ValidationDriver {
         let Some(running) = self.enter(ca, authorization.id) else {
             return Ok(());
         };
+        // What the request looked at may be decided by now: the place was free because that validation has ended, and a
+        // second one would only ask the subscriber's server again (T-CA-44).
+        let current = ca.store.authorization(account.id, authorization.id).await?;
+        if current.is_none_or(|a| a.status != AuthorizationStatus::Pending) {
+            return Ok(());
+        }
         let target = Target {
             account: account.id,
             authorization: authorization.id,
@@ -133,12 +142,24 @@ impl ValidationDriver {
             generation: None,
             _running: running,
         };
-        if !held && !task.make_durable().await? {
+        let job = task.job(authorization);
+        if held {
+            tokio::spawn(task.run(job));
             return Ok(());
         }
-        let job = task.job(authorization);
-        tokio::spawn(task.run(job));
-        Ok(())
+        // The server's task, not the request's: a client that hangs up around the COMMIT must not leave a validation that
+        // nobody runs until its lease ends.
+        let (reply, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let durable = task.make_durable().await;
+            let run = matches!(durable, Ok(true));
+            // The client may have hung up.
+            let _ = reply.send(durable.map(|_| ()));
+            if run {
+                task.run(job).await;
+            }
+        });
+        answer.await.unwrap_or(Err(TxError::Store(StoreError::Closed)))
     }
 
     /// Goes on with a validation that was taken over.

@@ -8,8 +8,15 @@
 )]
 
 mod admission;
+mod clocks;
 mod hold;
+mod kill_points;
 mod listener;
 mod operator;
+mod races;
 mod resource;
+mod reuse;
+mod signing;
+mod steps;
+mod transitions;
 mod world;

@@ -11,7 +11,7 @@ use cairn_ca::{
     clock::{Clock, SystemClock},
     config::{Config, Unlock},
     issuance::signer::SoftwareSigner,
-    node::{self, Ca, Node, NodeParts},
+    node::{self, Ca, Node, NodeParts, Timing},
     setup::{self, InitRequest},
 };
 use cairn_testkit::{acme::Client, dns, http::Responder};
@@ -39,6 +39,14 @@ impl World {
 
     /// A node whose configuration is as `change` leaves it.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_parts(change, |_| {}).await
+    }
+
+    /// The same, started with the parts as `adjust` leaves them.
+    pub(crate) async fn with_parts(
+        change: impl FnOnce(&mut Config),
+        adjust: impl FnOnce(&mut NodeParts),
+    ) -> Self {
         let (web, dns) = (Responder::local(), dns::Server::local());
         dns.add_wildcard("test", Ipv4Addr::LOCALHOST);
         let dir = tempfile::tempdir().unwrap();
@@ -58,20 +66,16 @@ impl World {
             settings: Vec::new(),
             now: SystemClock::default().wall(),
         };
-        let home = request.dir.clone();
         // Both block, as the command line lets them.
-        let loaded = tokio::task::spawn_blocking(move || {
+        let mut parts = tokio::task::spawn_blocking(move || {
             setup::init(&request).unwrap();
-            setup::load(&request.dir, &mut |_| {
-                panic!("the passphrase lies in a file")
-            })
-            .unwrap()
+            parts(&request.dir)
         })
         .await
         .unwrap();
         // The judges need the root of what the clients here will keep.
-        cairn_testkit::issued::keep_root(&std::fs::read_to_string(home.join("root.pem")).unwrap());
-        let mut config = loaded.config;
+        cairn_testkit::issued::keep_root(&read(&parts.dir.join("root.pem")));
+        let config = &mut parts.config;
         config.listen.subscribers = vec![subscribers];
         config.listen.publication = vec![publication];
         config.dns.servers = vec![dns.address()];
@@ -81,25 +85,33 @@ impl World {
             http_port: Some(web.address().port()),
             tls_port: None,
         });
-        change(&mut config);
-        let node = Node::start(NodeParts {
-            location: node::location(&home),
-            dir: home,
-            config,
-            signer: Arc::new(SoftwareSigner::start(Arc::new(loaded.issuing_key)).unwrap()),
-            issuing_certificate: loaded.issuing_certificate,
-            root_certificate: loaded.root_certificate,
-            blocked: loaded.blocked,
-            clock: Arc::new(SystemClock::default()),
-        })
-        .await
-        .unwrap();
+        change(config);
+        adjust(&mut parts);
+        let node = Node::start(parts).await.unwrap();
         Self {
             node,
             web,
             _dns: dns,
             url,
             dir,
+        }
+    }
+
+    /// The node stopped, and started again on the same directory with the same configuration.
+    pub(crate) async fn restarted(self, adjust: impl FnOnce(&mut NodeParts)) -> Self {
+        self.stop().await.start(adjust).await
+    }
+
+    /// Everything but the node, which is stopped.
+    pub(crate) async fn stop(self) -> Site {
+        let config = self.ca().snapshot.load().config.clone();
+        self.node.shutdown().await;
+        Site {
+            config,
+            web: self.web,
+            _dns: self._dns,
+            url: self.url,
+            dir: self.dir,
         }
     }
 
@@ -150,6 +162,53 @@ impl World {
         let mut client = self.stranger().await;
         client.new_account().await.expect(201);
         client
+    }
+}
+
+/// A CA's directory with its surroundings, and no node running on it.
+pub(crate) struct Site {
+    pub(crate) config: Config,
+    pub(crate) web: Responder,
+    _dns: dns::Server,
+    url: String,
+    dir: TempDir,
+}
+
+impl Site {
+    pub(crate) fn dir(&self) -> std::path::PathBuf {
+        self.dir.path().join("ca")
+    }
+
+    /// Starts a node on it, with the parts as `adjust` leaves them.
+    pub(crate) async fn start(self, adjust: impl FnOnce(&mut NodeParts)) -> World {
+        let mut parts = parts(&self.dir());
+        parts.config = self.config;
+        adjust(&mut parts);
+        let node = Node::start(parts).await.unwrap();
+        World {
+            node,
+            web: self.web,
+            _dns: self._dns,
+            url: self.url,
+            dir: self.dir,
+        }
+    }
+}
+
+/// What a node is started with, as the directory says.
+pub(crate) fn parts(dir: &Path) -> NodeParts {
+    let loaded = setup::load(dir, &mut |_| panic!("the passphrase lies in a file")).unwrap();
+    NodeParts {
+        location: node::location(dir),
+        dir: dir.to_owned(),
+        config: loaded.config,
+        signer: Arc::new(SoftwareSigner::start(Arc::new(loaded.issuing_key)).unwrap()),
+        issuing_certificate: loaded.issuing_certificate,
+        root_certificate: loaded.root_certificate,
+        blocked: loaded.blocked,
+        clock: Arc::new(SystemClock::default()),
+        timing: Timing::default(),
+        faults: None,
     }
 }
 

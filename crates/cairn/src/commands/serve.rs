@@ -91,6 +91,8 @@ async fn start(loaded: Loaded) -> Result<Node, StartFailure> {
         root_certificate,
         blocked,
         clock: Arc::new(SystemClock::default()),
+        timing: node::Timing::default(),
+        faults: None,
     };
     Node::start(parts).await.map_err(|fault| {
         let hint = match &fault {
