@@ -6,7 +6,10 @@ use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -41,6 +44,7 @@ struct Subscriber {
     client: Client,
     web: Arc<Responder>,
     told: Arc<Mutex<Told>>,
+    full: Arc<AtomicBool>,
 }
 
 /// The first refusal that says: come again.
@@ -96,6 +100,8 @@ impl Subscriber {
                     let finalize = order["finalize"].as_str().unwrap();
                     self.ask(finalize, Some(json!({ "csr": encode(&der) }))).await?.expect(200);
                 }
+                // Its signature waits for room; others want to be told, too.
+                "processing" if self.full.load(Ordering::SeqCst) => return Err(ComeAgain),
                 "processing" => {}
                 "valid" => break,
                 other => panic!("{url} ended {other}: {order}"),
@@ -142,18 +148,19 @@ impl Ballast {
 struct Scene {
     subscribers: Vec<Subscriber>,
     told: Arc<Mutex<Told>>,
+    full: Arc<AtomicBool>,
 }
 
 impl Scene {
     fn new(ca: &TestCa, web: &Arc<Responder>) -> Self {
-        let told = Arc::<Mutex<Told>>::default();
+        let (told, full) = (Arc::<Mutex<Told>>::default(), Arc::<AtomicBool>::default());
         let first = block_on(ca.client());
         let subscribers = (0..CLIENTS).map(|number| {
             let mut client = first.with_key(Key::es256());
             block_on(client.new_account()).expect(201);
-            Subscriber { number, client, web: Arc::clone(web), told: Arc::clone(&told) }
+            Subscriber { number, client, web: Arc::clone(web), told: Arc::clone(&told), full: Arc::clone(&full) }
         });
-        Self { subscribers: subscribers.collect(), told }
+        Self { subscribers: subscribers.collect(), told, full }
     }
 
     /// New connections, after a restart or another runtime.
@@ -165,7 +172,7 @@ impl Scene {
 
     /// All clients order until each was told to come again; the disk fills once `enough` certificates are there.
     fn fill_under_load(&mut self, round: &str, disk: &Path, enough: usize) -> Ballast {
-        let told = Arc::clone(&self.told);
+        let (told, full) = (Arc::clone(&self.told), Arc::clone(&self.full));
         let before = told.lock().unwrap().certificates.len();
         let (ballast, back) = block_on(async {
             let mut load = JoinSet::new();
@@ -186,7 +193,9 @@ impl Scene {
                     (told.lock().unwrap().certificates.len() >= before + enough).then_some(())
                 });
                 assert!(reached.is_some(), "no certificates under load");
-                Ballast::drop_on(&disk)
+                let ballast = Ballast::drop_on(&disk);
+                full.store(true, Ordering::SeqCst);
+                ballast
             });
             let ballast = ballast.await.unwrap();
             (ballast, load.join_all().await)
@@ -216,6 +225,7 @@ impl Scene {
 
     /// Every order that was told of ends with a certificate.
     fn finish_all(&self) {
+        self.full.store(false, Ordering::SeqCst);
         block_on(async {
             let orders: Vec<_> = self.told.lock().unwrap().orders.clone().into_iter().collect();
             for (url, (number, _)) in orders {

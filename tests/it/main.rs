@@ -15,6 +15,7 @@ mod disk;
 mod envelope;
 mod instant_acme;
 mod limits;
+mod operation;
 mod raw;
 mod validation_faults;
 mod world;

@@ -3,7 +3,8 @@
 //! any other.
 
 use std::{
-    net::IpAddr,
+    io::Write,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -233,7 +234,7 @@ fn redirect_rows() -> Vec<Row> {
             }
             scene.web.on_host(&host.name, "/hop10", Reply::Body(host.key_authorization.clone().into_bytes()));
         }),
-        row("to-tls-that-is-none", "tls", &["198.41.0.4:443", "the TLS handshake failed", "after a redirect to https://{name}/"], |scene, host| {
+        row("to-tls-that-is-none", "tls", &["198.41.0.4:443", "the TLS handshake failed: the answer was not TLS", "after a redirect to https://{name}/"], |scene, host| {
             scene.dns.add_address(&host.name, PUBLIC);
             scene.web.on_host(&host.name, &host.path, Reply::Redirect(302, format!("https://{}/", host.name)));
         }),
@@ -363,7 +364,12 @@ fn every_fault_of_a_subscribers_server_is_told_with_its_evidence_and_its_remedy(
     scene(test_path!(), |ca, scene| {
         let guards: Vec<Responder> = INSIDE.iter().map(|address| Responder::start((ip(address), 80))).collect();
         let proxy = Responder::start(([127, 0, 0, 9], 3128));
-        let _no_tls = Responder::start((PUBLIC, 443));
+        let no_tls = std::net::TcpListener::bind((Ipv4Addr::from(PUBLIC), 443)).unwrap();
+        std::thread::spawn(move || {
+            for stream in no_tls.incoming() {
+                stream.unwrap().write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").ok();
+            }
+        });
         let scene = Arc::new(scene);
         let wrong = block_on(async {
             let client = ca.subscriber().await;
