@@ -63,7 +63,7 @@ impl Default for Timing {
     fn default() -> Self {
         Self {
             sign: Duration::from_secs(10),
-            housekeeping: Duration::from_secs(60),
+            housekeeping: Duration::from_secs(10),
             crl: Duration::from_secs(5),
             own_certificate: Duration::from_secs(10),
         }

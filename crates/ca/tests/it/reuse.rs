@@ -180,7 +180,10 @@ async fn a_valid_authorization_proves_its_own_name_for_its_own_account_alone() {
 
     let again = place(&client, &names(&["a.reuse.test"])).await;
     assert_eq!(again.1["status"], "ready", "born ready");
-    assert_eq!(list(&again.1["authorizations"]), [proven.clone()]);
+    assert_eq!(
+        list(&again.1["authorizations"]),
+        std::slice::from_ref(&proven)
+    );
     assert_eq!(
         finish(&client, &again, &["a.reuse.test"]).await["status"],
         "valid"

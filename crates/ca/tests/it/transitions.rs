@@ -279,7 +279,7 @@ impl Case {
     async fn conclude(&mut self, n: usize, outcome: Result<(), ()>) {
         // By a task that began durably, perhaps one that was taken over meanwhile; or by one that did not have to.
         let begun = Self::pick(self.validations.clone(), n);
-        let (authorization, generation, boot) = match begun.filter(|_| n % 3 > 0) {
+        let (authorization, generation, boot) = match begun.filter(|_| !n.is_multiple_of(3)) {
             Some((authorization, generation, boot)) => (authorization, Some(generation), boot),
             None => match Self::pick(self.authorizations.iter().copied(), n) {
                 Some(authorization) => (authorization, None, self.boot),
