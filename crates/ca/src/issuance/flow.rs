@@ -453,7 +453,11 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
     let deadline = ca.timing.sign;
     let asked = async {
         loop {
-            match issuance.signer().sign(Signable::certificate(permit), deadline).await {
+            match issuance
+                .signer()
+                .sign(Signable::certificate(permit), deadline)
+                .await
+            {
                 Err(fault) if fault.is_unsigned() => tokio::time::sleep(BUSY_PAUSE).await,
                 answered => return answered,
             }

@@ -155,7 +155,9 @@ impl ValidationDriver {
                 task.run(job).await;
             }
         });
-        answer.await.unwrap_or(Err(TxError::Store(StoreError::Closed)))
+        answer
+            .await
+            .unwrap_or(Err(TxError::Store(StoreError::Closed)))
     }
 
     /// Goes on with a validation that was taken over.

@@ -80,7 +80,12 @@ impl Stopped {
             },
         )
         .await;
-        Self { world, clock, certificate, files: Some(files) }
+        Self {
+            world,
+            clock,
+            certificate,
+            files: Some(files),
+        }
     }
 
     async fn subscriber(&self) -> Client {
@@ -115,11 +120,20 @@ async fn an_order_can_be_finalized_until_the_second_before_it_or_an_authorizatio
 
     let names = ["pending.clock.test"];
     let pending = client.new_order(&names).await.expect(201);
-    let refused = client.finalize(&pending.json(), &csr(&names).0).await.expect(403);
+    let refused = client
+        .finalize(&pending.json(), &csr(&names).0)
+        .await
+        .expect(403);
     assert_eq!(refused.problem(), "orderNotReady");
     let authorization = list(&pending.json()["authorizations"]).remove(0);
-    client.post(&authorization, &json!({ "status": "deactivated" })).await.expect(200);
-    let refused = client.finalize(&pending.json(), &csr(&names).0).await.expect(403);
+    client
+        .post(&authorization, &json!({ "status": "deactivated" }))
+        .await
+        .expect(200);
+    let refused = client
+        .finalize(&pending.json(), &csr(&names).0)
+        .await
+        .expect(403);
     assert_eq!(refused.problem(), "orderNotReady", "invalid");
 
     let (early, late) = (["early.clock.test"], ["late.clock.test"]);
@@ -132,13 +146,20 @@ async fn an_order_can_be_finalized_until_the_second_before_it_or_an_authorizatio
     clock.advance(2 * SECOND);
     let refused = client.finalize(&second.1, &csr(&late).0).await.expect(403);
     assert_eq!(refused.problem(), "orderNotReady");
-    assert_eq!(client.fetch(&second.0).await.expect(200).json()["status"], "invalid");
+    assert_eq!(
+        client.fetch(&second.0).await.expect(200).json()["status"],
+        "invalid"
+    );
 
     // The same with authorizations that end before their order.
     let snapshot = world.ca().snapshot.load_full();
     let mut config = snapshot.config.clone();
     config.orders.authorization_life = Span::from_secs(3600);
-    world.node.reload(config, snapshot.blocked.clone()).await.unwrap();
+    world
+        .node
+        .reload(config, snapshot.blocked.clone())
+        .await
+        .unwrap();
     let (early, late) = (["early.short.test"], ["late.short.test"]);
     let first = ready(world, &client, &early).await;
     let second = ready(world, &client, &late).await;
@@ -150,7 +171,10 @@ async fn an_order_can_be_finalized_until_the_second_before_it_or_an_authorizatio
     clock.advance(2 * SECOND);
     let refused = client.finalize(&second.1, &csr(&late).0).await.expect(403);
     assert_eq!(refused.problem(), "orderNotReady");
-    assert_eq!(client.fetch(&authorization).await.expect(200).json()["status"], "expired");
+    assert_eq!(
+        client.fetch(&authorization).await.expect(200).json()["status"],
+        "expired"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -175,8 +199,18 @@ async fn an_authorizations_age_counts_from_its_validation() {
         let again = client.new_order(&names).await.expect(201).json();
         assert_eq!(again["status"], "ready");
         assert_eq!(again["authorizations"], first.1["authorizations"]);
-        let object = client.fetch(&list(&again["authorizations"])[0]).await.expect(200).json();
-        assert_eq!(time(&object["expires"]), stopped.now().plus(2 * HOUR).minus(clock_passed(&stopped, &object)));
+        let object = client
+            .fetch(&list(&again["authorizations"])[0])
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(
+            time(&object["expires"]),
+            stopped
+                .now()
+                .plus(2 * HOUR)
+                .minus(clock_passed(&stopped, &object))
+        );
         let order = (client.new_order(&names).await.location(), again);
         finish(&client, &order, &names).await;
     }
@@ -188,7 +222,9 @@ async fn an_authorizations_age_counts_from_its_validation() {
 
 /// How long ago the authorization's challenge was validated.
 fn clock_passed(stopped: &Stopped, authorization: &Value) -> Duration {
-    stopped.now().since(time(&authorization["challenges"][0]["validated"]))
+    stopped
+        .now()
+        .since(time(&authorization["challenges"][0]["validated"]))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,23 +236,50 @@ async fn dates_that_are_asked_for_are_honoured_exactly_or_refused() {
     let at = |offset: i64| Timestamp::from_seconds(now.as_seconds() + offset).to_string();
     let date = |text: &str| text.trim_end_matches('Z').to_owned();
     let refused = [
-        ("notBefore in the year 9999", json!({ "notBefore": "9999-12-31T23:59:59Z" })),
-        ("notAfter in the year 9999", json!({ "notAfter": "9999-12-31T23:59:59Z" })),
-        ("notBefore an hour and a second ago", json!({ "notBefore": at(-3601) })),
-        ("notAfter before notBefore", json!({ "notBefore": at(7200), "notAfter": at(3600) })),
-        ("notAfter is notBefore", json!({ "notBefore": at(7200), "notAfter": at(7200) })),
+        (
+            "notBefore in the year 9999",
+            json!({ "notBefore": "9999-12-31T23:59:59Z" }),
+        ),
+        (
+            "notAfter in the year 9999",
+            json!({ "notAfter": "9999-12-31T23:59:59Z" }),
+        ),
+        (
+            "notBefore an hour and a second ago",
+            json!({ "notBefore": at(-3601) }),
+        ),
+        (
+            "notAfter before notBefore",
+            json!({ "notBefore": at(7200), "notAfter": at(3600) }),
+        ),
+        (
+            "notAfter is notBefore",
+            json!({ "notBefore": at(7200), "notAfter": at(7200) }),
+        ),
         ("notAfter has passed", json!({ "notAfter": at(-1) })),
-        ("longer than the profile", json!({ "notBefore": at(0), "notAfter": at(90 * 86_400) })),
+        (
+            "longer than the profile",
+            json!({ "notBefore": at(0), "notAfter": at(90 * 86_400) }),
+        ),
         ("no time zone", json!({ "notAfter": date(&at(3600)) })),
-        ("a leap second", json!({ "notAfter": "2027-06-30T23:59:60Z" })),
-        ("parts of a second", json!({ "notAfter": format!("{}.5Z", date(&at(3600))) })),
+        (
+            "a leap second",
+            json!({ "notAfter": "2027-06-30T23:59:60Z" }),
+        ),
+        (
+            "parts of a second",
+            json!({ "notAfter": format!("{}.5Z", date(&at(3600))) }),
+        ),
         ("no date", json!({ "notAfter": "2027-02-30T00:00:00Z" })),
         ("a number", json!({ "notAfter": now.as_seconds() + 3600 })),
     ];
     let mut wrong = Vec::new();
     for (name, dates) in refused {
         let mut wanted = json!({ "identifiers": [{ "type": "dns", "value": "dates.clock.test" }] });
-        wanted.as_object_mut().unwrap().extend(dates.as_object().unwrap().clone());
+        wanted
+            .as_object_mut()
+            .unwrap()
+            .extend(dates.as_object().unwrap().clone());
         let answer = client.post(&client.url("newOrder"), &wanted).await;
         if (answer.status, answer.problem().as_str()) != (400, "malformed") {
             wrong.push(format!("{name}: {} {}", answer.status, answer.text()));
@@ -238,20 +301,34 @@ async fn dates_that_are_asked_for_are_honoured_exactly_or_refused() {
                 wanted[member] = json!(at(offset));
             }
         }
-        let placed = client.post(&client.url("newOrder"), &wanted).await.expect(201);
+        let placed = client
+            .post(&client.url("newOrder"), &wanted)
+            .await
+            .expect(201);
         for member in ["notBefore", "notAfter"] {
             assert_eq!(placed.json().get(member), wanted.get(member), "{label}");
         }
         let authorization = list(&placed.json()["authorizations"]).remove(0);
-        client.answer(&authorization, &world.web).await.unwrap().expect(200);
+        client
+            .answer(&authorization, &world.web)
+            .await
+            .unwrap()
+            .expect(200);
         let order = client.poll(&placed.location(), &["pending"]).await;
         let ended = finish(&client, &(placed.location(), order), &[&name]).await;
-        let chain = client.fetch(ended["certificate"].as_str().unwrap()).await.expect(200);
-        let leaf = Certificate::parse(&CertificateDer::from_pem_slice(&chain.body).unwrap()).unwrap();
+        let chain = client
+            .fetch(ended["certificate"].as_str().unwrap())
+            .await
+            .expect(200);
+        let leaf =
+            Certificate::parse(&CertificateDer::from_pem_slice(&chain.body).unwrap()).unwrap();
         // What was not asked for is the profile's: a minute back, ninety days, both ends counted.
         let not_before = start.unwrap_or(-60);
         let not_after = end.unwrap_or(not_before + 90 * 86_400 - 1);
-        let found = (leaf.not_before() - now.as_seconds(), leaf.not_after() - now.as_seconds());
+        let found = (
+            leaf.not_before() - now.as_seconds(),
+            leaf.not_after() - now.as_seconds(),
+        );
         assert_eq!(found, (not_before, not_after), "{label}");
     }
 }
@@ -280,21 +357,48 @@ async fn nothing_is_signed_while_the_wall_clock_lies_and_everything_after() {
         assert!(refused.header("retry-after").is_some(), "{label}");
         assert_eq!(signer.calls().len(), n, "{label}: signed");
         let faults = readiness(world.ca());
-        assert!(faults.faults().iter().any(|f| f.part == "clock"), "{label}: {faults:?}");
+        assert!(
+            faults.faults().iter().any(|f| f.part == "clock"),
+            "{label}: {faults:?}"
+        );
         // The rest goes on, and nothing that it writes is dated by the lie.
         let during = format!("during-{label}.clock.test");
         let placed = ready(world, &client, &[&during]).await;
-        let authorization = client.fetch(&list(&placed.1["authorizations"])[0]).await.expect(200).json();
+        let authorization = client
+            .fetch(&list(&placed.1["authorizations"])[0])
+            .await
+            .expect(200)
+            .json();
         let most = Duration::from_secs(30 * 86_400);
-        for (what, expires) in [("order", &placed.1["expires"]), ("authorization", &authorization["expires"])] {
+        for (what, expires) in [
+            ("order", &placed.1["expires"]),
+            ("authorization", &authorization["expires"]),
+        ] {
             let left = time(expires).since(truth);
-            assert!(left > HOUR && left <= most + HOUR, "{label}: {what} ends {expires}");
+            assert!(
+                left > HOUR && left <= most + HOUR,
+                "{label}: {what} ends {expires}"
+            );
         }
-        assert_eq!(client.fetch(&held.0).await.expect(200).json()["status"], "ready", "{label}");
-        client.post(&client.kid.clone().unwrap(), &json!({ "contact": [format!("mailto:{label}@clock.test")] })).await.expect(200);
+        assert_eq!(
+            client.fetch(&held.0).await.expect(200).json()["status"],
+            "ready",
+            "{label}"
+        );
+        client
+            .post(
+                &client.kid.clone().unwrap(),
+                &json!({ "contact": [format!("mailto:{label}@clock.test")] }),
+            )
+            .await
+            .expect(200);
 
         clock.step_wall(truth);
-        assert_eq!(finish(&client, &held, &names).await["status"], "valid", "{label}");
+        assert_eq!(
+            finish(&client, &held, &names).await["status"],
+            "valid",
+            "{label}"
+        );
         assert!(readiness(world.ca()).is_ready(), "{label}");
     }
 
@@ -302,7 +406,12 @@ async fn nothing_is_signed_while_the_wall_clock_lies_and_everything_after() {
     let truth = stopped.now();
     let behind = Arc::new(TestClock::at(truth.minus(DAY)));
     let started = Arc::<TestClock>::clone(&behind);
-    let Stopped { world, certificate, files, .. } = stopped;
+    let Stopped {
+        world,
+        certificate,
+        files,
+        ..
+    } = stopped;
     let mut signer = None;
     let world = world
         .restarted(|parts| {
@@ -313,7 +422,12 @@ async fn nothing_is_signed_while_the_wall_clock_lies_and_everything_after() {
     let signer = signer.unwrap();
     signer.watch(&world);
     let names = ["restarted.clock.test"];
-    let stopped = Stopped { world, clock: behind, certificate, files };
+    let stopped = Stopped {
+        world,
+        clock: behind,
+        certificate,
+        files,
+    };
     let client = stopped.subscriber().await;
     let order = ready(&stopped.world, &client, &names).await;
     client.finalize(&order.1, &csr(&names).0).await.expect(503);
@@ -323,7 +437,11 @@ async fn nothing_is_signed_while_the_wall_clock_lies_and_everything_after() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_validation_that_ends_after_its_authorization_expired_changes_nothing() {
     // T-CA-43
-    let stopped = Stopped::with(|config| config.orders.pending_authorization_life = Span::from_secs(3600), |_| {}).await;
+    let stopped = Stopped::with(
+        |config| config.orders.pending_authorization_life = Span::from_secs(3600),
+        |_| {},
+    )
+    .await;
     let (world, clock) = (&stopped.world, &stopped.clock);
     let client = stopped.subscriber().await;
     let name = "expired.clock.test";
@@ -332,18 +450,34 @@ async fn a_validation_that_ends_after_its_authorization_expired_changes_nothing(
     let (url, token) = challenge(&client, &authorization).await;
     let target = format!("{CHALLENGES}{token}");
     let answer = Reply::Body(client.key.authorization(&token).into_bytes());
-    world.web.on_host(name, &target, Reply::Delay(Duration::from_millis(400), Box::new(answer)));
+    world.web.on_host(
+        name,
+        &target,
+        Reply::Delay(Duration::from_millis(400), Box::new(answer)),
+    );
     let posted = tokio::spawn({
         let client = client.clone();
         async move { client.post(&url, &json!({})).await }
     });
-    until("the responder is asked", async || world.web.log().iter().any(|r| r.target == target)).await;
+    until("the responder is asked", async || {
+        world.web.log().iter().any(|r| r.target == target)
+    })
+    .await;
     clock.advance(HOUR + SECOND);
     posted.await.unwrap();
     let running = id::<AuthorizationId>(&authorization);
-    until("the validation has ended", async || !world.ca().validation.is_running(running)).await;
-    assert_eq!(client.fetch(&authorization).await.expect(200).json()["status"], "expired");
-    assert_eq!(client.fetch(&placed.location()).await.expect(200).json()["status"], "invalid");
+    until("the validation has ended", async || {
+        !world.ca().validation.is_running(running)
+    })
+    .await;
+    assert_eq!(
+        client.fetch(&authorization).await.expect(200).json()["status"],
+        "expired"
+    );
+    assert_eq!(
+        client.fetch(&placed.location()).await.expect(200).json()["status"],
+        "invalid"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -357,15 +491,40 @@ async fn an_order_keeps_the_profile_that_it_was_placed_under() {
     let mut config = snapshot.config.clone();
     config.profile.default.life = Span::from_days(10);
     config.profile.default.client_auth = true;
-    world.node.reload(config, snapshot.blocked.clone()).await.unwrap();
+    world
+        .node
+        .reload(config, snapshot.blocked.clone())
+        .await
+        .unwrap();
     let after = ready(world, &client, &["after.clock.test"]).await;
-    for (order, name, days) in [(before, "before.clock.test", 90), (after, "after.clock.test", 10)] {
+    for (order, name, days) in [
+        (before, "before.clock.test", 90),
+        (after, "after.clock.test", 10),
+    ] {
         let ended = finish(&client, &order, &[name]).await;
-        let chain = client.fetch(ended["certificate"].as_str().unwrap()).await.expect(200);
-        let leaf = Certificate::parse(&CertificateDer::from_pem_slice(&chain.body).unwrap()).unwrap();
-        assert_eq!(leaf.not_after() - leaf.not_before() + 1, days * 86_400, "{name}");
-        let row = world.ca().store.certificate(leaf.cairn_serial().unwrap()).await.unwrap().unwrap();
-        assert_eq!(row.profile_hash == snapshot.profile.hash, days == 90, "{name}");
+        let chain = client
+            .fetch(ended["certificate"].as_str().unwrap())
+            .await
+            .expect(200);
+        let leaf =
+            Certificate::parse(&CertificateDer::from_pem_slice(&chain.body).unwrap()).unwrap();
+        assert_eq!(
+            leaf.not_after() - leaf.not_before() + 1,
+            days * 86_400,
+            "{name}"
+        );
+        let row = world
+            .ca()
+            .store
+            .certificate(leaf.cairn_serial().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            row.profile_hash == snapshot.profile.hash,
+            days == 90,
+            "{name}"
+        );
     }
 }
 
@@ -383,7 +542,9 @@ impl TimeProvider for Moved {
 /// The leaf that the listener shows to a client whose clock is this.
 async fn shown(world: &World, clock: &Arc<TestClock>) -> std::io::Result<Vec<u8>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(world.root().as_bytes()).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_slice(world.root().as_bytes()).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_details(provider, Arc::new(Moved(Arc::clone(clock))))
         .with_safe_default_protocol_versions()
@@ -392,7 +553,9 @@ async fn shown(world: &World, clock: &Arc<TestClock>) -> std::io::Result<Vec<u8>
         .with_no_client_auth();
     let stream = TcpStream::connect(world.address()).await?;
     let name = ServerName::try_from("localhost").unwrap();
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+    let stream = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await?;
     Ok(stream.get_ref().1.peer_certificates().unwrap()[0].to_vec())
 }
 
@@ -416,14 +579,23 @@ async fn the_own_certificate_is_renewed_without_a_restart_when_a_third_of_its_li
     let crl = || world.ca().crls.this_update(&issuer(&world), 0).unwrap();
     until("a CRL of now", async || clock.wall().since(crl()) < HOUR).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(shown(&world, &clock).await.unwrap(), first, "a second before it is due");
+    assert_eq!(
+        shown(&world, &clock).await.unwrap(),
+        first,
+        "a second before it is due"
+    );
     clock.advance(SECOND);
-    until("another certificate", async || shown(&world, &clock).await.unwrap() != first).await;
+    until("another certificate", async || {
+        shown(&world, &clock).await.unwrap() != first
+    })
+    .await;
     let second = Certificate::parse(&shown(&world, &clock).await.unwrap()).unwrap();
     assert_eq!(second.not_before(), clock.wall().as_seconds() - 60);
     clock.advance(left + DAY);
     until("a third certificate", async || {
-        shown(&world, &clock).await.is_ok_and(|der| der != first && Certificate::parse(&der).unwrap().serial() != second.serial())
+        shown(&world, &clock).await.is_ok_and(|der| {
+            der != first && Certificate::parse(&der).unwrap().serial() != second.serial()
+        })
     })
     .await;
 }
@@ -434,7 +606,11 @@ fn issuer(world: &World) -> IssuerId {
 
 /// The published CRL as a client gets it.
 async fn crl(client: &Client, world: &World) -> Crl {
-    let url = format!("http://{}{}", world.publication(), crl_path(issuer(world), 0));
+    let url = format!(
+        "http://{}{}",
+        world.publication(),
+        crl_path(issuer(world), 0)
+    );
     Crl::parse(&client.plain("GET", &url).await.expect(200).body).unwrap()
 }
 
@@ -444,7 +620,11 @@ async fn crl_numbers_rise_on_schedule_and_after_a_restore() {
     let stopped = Stopped::with(|_| {}, |_| {}).await;
     let clock = Arc::clone(&stopped.clock);
     let client = stopped.subscriber().await;
-    let Stopped { world, files: _files, .. } = stopped;
+    let Stopped {
+        world,
+        files: _files,
+        ..
+    } = stopped;
     let old = ready(&world, &client, &["old.clock.test"]).await;
     finish(&client, &old, &["old.clock.test"]).await;
     let backup = world.dir().join("backup.db");
@@ -454,20 +634,33 @@ async fn crl_numbers_rise_on_schedule_and_after_a_restore() {
     for _ in 0..3 {
         clock.advance(DAY);
         let before = last.number();
-        until("a new CRL", async || crl(&client, &world).await.number() > before).await;
+        until("a new CRL", async || {
+            crl(&client, &world).await.number() > before
+        })
+        .await;
         last = crl(&client, &world).await;
         assert_eq!(last.this_update(), clock.wall().as_seconds() - 60);
     }
     // Two that make one at the same moment: the later number wins, the other is thrown away.
     let store = &world.ca().store;
     let stored = store.crls().await.unwrap().remove(0);
-    let reserve = || ReserveCrlNumber { issuer: stored.issuer, shard: stored.shard, now: clock.wall() };
-    let (one, two) = (store.transact(reserve()).await.unwrap(), store.transact(reserve()).await.unwrap());
+    let reserve = || ReserveCrlNumber {
+        issuer: stored.issuer,
+        shard: stored.shard,
+        now: clock.wall(),
+    };
+    let (one, two) = (
+        store.transact(reserve()).await.unwrap(),
+        store.transact(reserve()).await.unwrap(),
+    );
     assert!(one > last.number().unwrap() && two > one);
     let mut loser = stored.clone();
     loser.number = one;
     store.transact(PutCrl { crl: loser }).await.unwrap_err();
-    assert_eq!(store.crls().await.unwrap().remove(0).number, last.number().unwrap());
+    assert_eq!(
+        store.crls().await.unwrap().remove(0).number,
+        last.number().unwrap()
+    );
 
     // The state of days ago, at the same second: numbers and serials go on, not back.
     let epoch = store.epoch();
@@ -484,10 +677,17 @@ async fn crl_numbers_rise_on_schedule_and_after_a_restore() {
     let mut client = client.clone();
     client.new_account().await.expect(200);
     let number = crl(&client, &world).await.number();
-    assert!(number > last.number(), "{number:?} after {:?}", last.number());
+    assert!(
+        number > last.number(),
+        "{number:?} after {:?}",
+        last.number()
+    );
     let new = ready(&world, &client, &["new.clock.test"]).await;
     let ended = finish(&client, &new, &["new.clock.test"]).await;
-    let chain = client.fetch(ended["certificate"].as_str().unwrap()).await.expect(200);
+    let chain = client
+        .fetch(ended["certificate"].as_str().unwrap())
+        .await
+        .expect(200);
     let leaf = Certificate::parse(&CertificateDer::from_pem_slice(&chain.body).unwrap()).unwrap();
     assert_eq!(leaf.serial()[0], report.epoch);
 }

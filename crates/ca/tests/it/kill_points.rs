@@ -62,7 +62,8 @@ impl Point {
     fn strikes(&self, point: FaultPoint, name: &str) -> bool {
         let here = matches!(
             (self.when, point),
-            (When::BeforeCommit, FaultPoint::BeforeCommit) | (When::AfterCommit, FaultPoint::AfterCommit)
+            (When::BeforeCommit, FaultPoint::BeforeCommit)
+                | (When::AfterCommit, FaultPoint::AfterCommit)
         );
         here && self.transaction == name
     }
@@ -104,9 +105,14 @@ impl Signer for Recording {
             }
             let signed = bytes.bytes().to_vec();
             let mut signature = self.real.sign(bytes, deadline).await?;
-            let mut log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
+            let mut log = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&self.log)
+                .unwrap();
             let length = u32::try_from(signed.len()).unwrap();
-            log.write_all(&[&length.to_be_bytes()[..], &signed].concat()).unwrap();
+            log.write_all(&[&length.to_be_bytes()[..], &signed].concat())
+                .unwrap();
             log.sync_all().unwrap();
             if armed && self.dies == Some(When::AfterSign) {
                 die();
@@ -215,7 +221,13 @@ async fn follow(client: &Client, url: &str, while_: &[&str]) -> std::io::Result<
 }
 
 /// Goes from wherever it stands to the certificate, noting all that is acknowledged.
-async fn obtain(client: &mut Client, web: &Responder, name: &str, flaky: bool, told: &mut Told) -> std::io::Result<Value> {
+async fn obtain(
+    client: &mut Client,
+    web: &Responder,
+    name: &str,
+    flaky: bool,
+    told: &mut Told,
+) -> std::io::Result<Value> {
     if client.kid.is_none() {
         let agreed = json!({ "termsOfServiceAgreed": true });
         let made = ask(client, &client.url("newAccount"), Some(agreed)).await?;
@@ -227,7 +239,9 @@ async fn obtain(client: &mut Client, web: &Responder, name: &str, flaky: bool, t
         Some(url) => url.clone(),
         None => {
             let wanted = json!({ "identifiers": [{ "type": "dns", "value": name }] });
-            let placed = ask(client, &client.url("newOrder"), Some(wanted)).await?.expect(201);
+            let placed = ask(client, &client.url("newOrder"), Some(wanted))
+                .await?
+                .expect(201);
             told.order.insert(placed.location()).clone()
         }
     };
@@ -241,7 +255,11 @@ async fn obtain(client: &mut Client, web: &Responder, name: &str, flaky: bool, t
         let token = challenge["token"].as_str().unwrap();
         web.token(token, &client.key.authorization(token));
         if flaky {
-            web.on_host(name, &format!("{CHALLENGES}{token}"), Reply::Times(1, Box::new(Reply::Reset)));
+            web.on_host(
+                name,
+                &format!("{CHALLENGES}{token}"),
+                Reply::Times(1, Box::new(Reply::Reset)),
+            );
         }
         let answer = ask(client, challenge["url"].as_str().unwrap(), Some(json!({}))).await?;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -273,20 +291,33 @@ async fn check_told(client: &Client, told: &Told) {
     if let Some(account) = &told.account {
         ask(client, account, None).await.unwrap().expect(200);
         let mut again = client.clone();
-        let found = again.new_account_with(json!({ "onlyReturnExisting": true })).await.expect(200);
+        let found = again
+            .new_account_with(json!({ "onlyReturnExisting": true }))
+            .await
+            .expect(200);
         assert_eq!(found.location(), *account);
     }
     for authorization in &told.valid {
-        let object = ask(client, authorization, None).await.unwrap().expect(200).json();
+        let object = ask(client, authorization, None)
+            .await
+            .unwrap()
+            .expect(200)
+            .json();
         assert_eq!(object["status"], "valid", "{object}");
     }
     if let Some(order) = &told.order {
         let object = ask(client, order, None).await.unwrap().expect(200).json();
         let status = object["status"].as_str().unwrap();
-        assert!(!told.finalized || ["processing", "valid"].contains(&status), "{object}");
+        assert!(
+            !told.finalized || ["processing", "valid"].contains(&status),
+            "{object}"
+        );
     }
     if let Some((url, chain)) = &told.certificate {
-        assert_eq!(ask(client, url, None).await.unwrap().expect(200).text(), *chain);
+        assert_eq!(
+            ask(client, url, None).await.unwrap().expect(200).text(),
+            *chain
+        );
     }
 }
 
@@ -297,7 +328,11 @@ fn signed(log: &Path) -> Vec<Vec<u8>> {
     let mut all = Vec::new();
     while let Some((length, more)) = rest.split_first_chunk::<4>() {
         let (tbs, more) = more.split_at(usize::try_from(u32::from_be_bytes(*length)).unwrap());
-        let header = if tbs[1] < 0x80 { 2 } else { 2 + usize::from(tbs[1] & 0x7f) };
+        let header = if tbs[1] < 0x80 {
+            2
+        } else {
+            2 + usize::from(tbs[1] & 0x7f)
+        };
         if tbs[header] == 0xa0 {
             all.push(tbs.to_vec());
         }
@@ -309,7 +344,10 @@ fn signed(log: &Path) -> Vec<Vec<u8>> {
 /// Every signature has its bytes in the store; none was made twice; nothing is left in between.
 async fn check_rows(world: &World, log: &Path, order: &str, unconfirmed: usize) -> Vec<String> {
     let store = &world.ca().store;
-    let all = Filter { limit: 1000, ..Filter::default() };
+    let all = Filter {
+        limit: 1000,
+        ..Filter::default()
+    };
     let rows = store.list_certificates(all).await.unwrap().items;
     let mut faults = Vec::new();
     let mut fault = |text: String| faults.push(text);
@@ -326,12 +364,29 @@ async fn check_rows(world: &World, log: &Path, order: &str, unconfirmed: usize) 
     if serials.len() != rows.len() {
         fault("a serial twice".to_owned());
     }
-    let states = |state: CertificateState| rows.iter().filter(|r| r.order == id(order) && r.state == state).count();
-    let found = [CertificateState::Permitted, CertificateState::Unconfirmed, CertificateState::Issued].map(states);
+    let states = |state: CertificateState| {
+        rows.iter()
+            .filter(|r| r.order == id(order) && r.state == state)
+            .count()
+    };
+    let found = [
+        CertificateState::Permitted,
+        CertificateState::Unconfirmed,
+        CertificateState::Issued,
+    ]
+    .map(states);
     if found != [0, unconfirmed, 1] {
-        fault(format!("permitted, unconfirmed, issued: {found:?}, not [0, {unconfirmed}, 1]"));
+        fault(format!(
+            "permitted, unconfirmed, issued: {found:?}, not [0, {unconfirmed}, 1]"
+        ));
     }
-    let listed: BTreeSet<_> = store.unconfirmed().await.unwrap().iter().map(|c| c.key.serial).collect();
+    let listed: BTreeSet<_> = store
+        .unconfirmed()
+        .await
+        .unwrap()
+        .iter()
+        .map(|c| c.key.serial)
+        .collect();
     let expected: BTreeSet<_> = rows
         .iter()
         .filter(|r| r.state == CertificateState::Unconfirmed)
@@ -348,7 +403,14 @@ async fn check_rows(world: &World, log: &Path, order: &str, unconfirmed: usize) 
 }
 
 /// Kills a child at the point, goes on in this process, and says what is wrong.
-async fn survive(site: Site, client: &mut Client, log: &Path, point: &Point, then: Option<&Point>, unconfirmed: usize) -> (Site, Vec<String>) {
+async fn survive(
+    site: Site,
+    client: &mut Client,
+    log: &Path,
+    point: &Point,
+    then: Option<&Point>,
+    unconfirmed: usize,
+) -> (Site, Vec<String>) {
     let when = format!("{:?}-{}-{}", point.when, point.transaction, then.is_some());
     let name = format!("{}.kill.test", when.to_lowercase().replace('_', "-"));
     if point.transaction == "create_account" {
@@ -367,7 +429,11 @@ async fn survive(site: Site, client: &mut Client, log: &Path, point: &Point, the
     assert_eq!(child.wait().unwrap().signal(), Some(9));
     if let Some(then) = then {
         let mut second = spawn(&site, log, then, true);
-        assert_eq!(second.wait().unwrap().signal(), Some(9), "{then:?} was not reached");
+        assert_eq!(
+            second.wait().unwrap().signal(),
+            Some(9),
+            "{then:?} was not reached"
+        );
     }
 
     let armed = Arc::new(AtomicBool::new(false));
@@ -383,12 +449,17 @@ async fn survive(site: Site, client: &mut Client, log: &Path, point: &Point, the
         })
         .await;
     check_told(client, &told).await;
-    let order = obtain(client, &world.web, &name, false, &mut told).await.unwrap();
+    let order = obtain(client, &world.web, &name, false, &mut told)
+        .await
+        .unwrap();
     if order["status"] != "valid" {
         faults.push(format!("it did not go on: {order}"));
     }
     faults.extend(check_rows(&world, log, told.order.as_deref().unwrap(), unconfirmed).await);
-    let faults = faults.into_iter().map(|fault| format!("{point:?} {then:?}: {fault}")).collect();
+    let faults = faults
+        .into_iter()
+        .map(|fault| format!("{point:?} {then:?}: {fault}"))
+        .collect();
     (world.stop().await, faults)
 }
 
@@ -430,7 +501,15 @@ async fn a_kill_at_any_step_of_an_issuance_loses_and_repeats_nothing() {
     };
     for (when, transaction, unconfirmed) in points {
         let faults;
-        (site, faults) = survive(site, &mut client, &log, &point(when, transaction), None, unconfirmed).await;
+        (site, faults) = survive(
+            site,
+            &mut client,
+            &log,
+            &point(when, transaction),
+            None,
+            unconfirmed,
+        )
+        .await;
         wrong.extend(faults);
     }
     // A second kill, while the next process takes over what the first one left.

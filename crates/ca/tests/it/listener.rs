@@ -27,7 +27,10 @@ use crate::world::World;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) async fn connect(address: SocketAddr, root: &str) -> std::io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(
+    address: SocketAddr,
+    root: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(root.as_bytes()) {
         roots.add(certificate.unwrap()).unwrap();

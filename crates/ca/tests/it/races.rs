@@ -38,28 +38,58 @@ async fn a_late_validation_does_not_revive_a_deactivated_authorization() {
         let placed = client.new_order(&[name]).await.expect(201);
         let authorization = list(&placed.json()["authorizations"]).remove(0);
         let (url, token) = challenge(&client, &authorization).await;
-        let (target, answer) = (format!("{CHALLENGES}{token}"), client.key.authorization(&token));
-        let late = Reply::Delay(Duration::from_millis(wait), Box::new(Reply::Body(answer.into_bytes())));
+        let (target, answer) = (
+            format!("{CHALLENGES}{token}"),
+            client.key.authorization(&token),
+        );
+        let late = Reply::Delay(
+            Duration::from_millis(wait),
+            Box::new(Reply::Body(answer.into_bytes())),
+        );
         world.web.on_host(name, &target, late);
         let posted = tokio::spawn({
             let (client, url) = (client.clone(), url.clone());
             async move { client.post(&url, &json!({})).await }
         });
-        until("the responder is asked", async || world.web.log().iter().any(|r| r.target == target)).await;
-        let answer = client.post(&authorization, &json!({ "status": "deactivated" })).await.expect(200);
+        until("the responder is asked", async || {
+            world.web.log().iter().any(|r| r.target == target)
+        })
+        .await;
+        let answer = client
+            .post(&authorization, &json!({ "status": "deactivated" }))
+            .await
+            .expect(200);
         assert_eq!(answer.json()["status"], "deactivated");
         posted.await.unwrap();
         let running = id::<AuthorizationId>(&authorization);
-        until("the validation has ended", async || !world.ca().validation.is_running(running)).await;
+        until("the validation has ended", async || {
+            !world.ca().validation.is_running(running)
+        })
+        .await;
         let object = client.fetch(&authorization).await.expect(200).json();
         assert_eq!(object["status"], "deactivated", "{name}: {object}");
         let order = client.fetch(&placed.location()).await.expect(200).json();
         assert_eq!(order["status"], "invalid", "{name}: {order}");
-        assert!(order["error"]["detail"].as_str().unwrap().contains("deactivated"), "{order}");
+        assert!(
+            order["error"]["detail"]
+                .as_str()
+                .unwrap()
+                .contains("deactivated"),
+            "{order}"
+        );
         let refused = client.finalize(&order, &csr(&[name]).0).await.expect(403);
         assert_eq!(refused.problem(), "orderNotReady");
     }
-    assert_eq!(world.ca().store.sizes(world.ca().clock.wall()).await.unwrap().work, 0);
+    assert_eq!(
+        world
+            .ca()
+            .store
+            .sizes(world.ca().clock.wall())
+            .await
+            .unwrap()
+            .work,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,9 +102,22 @@ async fn nothing_of_a_deactivated_account_succeeds_after_it() {
     let mut finals = Vec::new();
     let mut challenges = Vec::new();
     for n in 0..8 {
-        finals.push((format!("f{n}.race.test"), ready(&world, &client, &[&format!("f{n}.race.test")]).await.1));
-        let placed = client.new_order(&[&format!("c{n}.race.test")]).await.expect(201).json();
-        challenges.push(challenge(&client, &list(&placed["authorizations"])[0]).await.0);
+        finals.push((
+            format!("f{n}.race.test"),
+            ready(&world, &client, &[&format!("f{n}.race.test")])
+                .await
+                .1,
+        ));
+        let placed = client
+            .new_order(&[&format!("c{n}.race.test")])
+            .await
+            .expect(201)
+            .json();
+        challenges.push(
+            challenge(&client, &list(&placed["authorizations"])[0])
+                .await
+                .0,
+        );
     }
     let gone = Arc::new(AtomicBool::new(false));
     let late = Arc::new(Mutex::new(Vec::new()));
@@ -83,7 +126,9 @@ async fn nothing_of_a_deactivated_account_succeeds_after_it() {
         // A request that began after the deactivation was answered must not succeed.
         move |what: &str, began_after: bool, answer: &Response| {
             if began_after && answer.status != 401 {
-                late.lock().unwrap().push(format!("{what}: {} {}", answer.status, answer.text()));
+                late.lock()
+                    .unwrap()
+                    .push(format!("{what}: {} {}", answer.status, answer.text()));
             }
             gone.load(Ordering::SeqCst)
         }
@@ -118,7 +163,10 @@ async fn nothing_of_a_deactivated_account_succeeds_after_it() {
     let logged = || world.web.log().len();
     let before = logged();
     until("the work is under way", async || logged() > before + 1).await;
-    client.post(&kid, &json!({ "status": "deactivated" })).await.expect(200);
+    client
+        .post(&kid, &json!({ "status": "deactivated" }))
+        .await
+        .expect(200);
     gone.store(true, Ordering::SeqCst);
     work.join_all().await;
     assert_eq!(*late.lock().unwrap(), Vec::<String>::new());
@@ -162,9 +210,17 @@ async fn a_hundred_responses_to_one_challenge_are_one_validation() {
         }
         for answer in posts.join_all().await {
             let status = answer.expect(200).json()["status"].clone();
-            assert!(status == "valid" || status == "processing", "{name}: {status}");
+            assert!(
+                status == "valid" || status == "processing",
+                "{name}: {status}"
+            );
         }
-        let fetched = world.web.log().iter().filter(|r| r.target == target).count();
+        let fetched = world
+            .web
+            .log()
+            .iter()
+            .filter(|r| r.target == target)
+            .count();
         assert_eq!(fetched, 1, "{name}");
     }
 }
@@ -174,7 +230,15 @@ async fn concurrent_new_accounts_of_one_key_are_one_account() {
     // 8555-7.3-7
     let world = World::start().await;
     let client = world.stranger().await.with_key(Key::es256());
-    let accounts = async || world.ca().store.sizes(world.ca().clock.wall()).await.unwrap().accounts;
+    let accounts = async || {
+        world
+            .ca()
+            .store
+            .sizes(world.ca().clock.wall())
+            .await
+            .unwrap()
+            .accounts
+    };
     let before = accounts().await;
     let mut asked = JoinSet::new();
     for _ in 0..20 {
@@ -212,7 +276,10 @@ async fn an_identical_request_sent_fifty_times_at_once_is_taken_once() {
     }
     let answers = sent.join_all().await;
     assert_eq!(answers.iter().filter(|a| a.status == 201).count(), 1);
-    assert_eq!(answers.iter().filter(|a| a.problem() == "badNonce").count(), 49);
+    assert_eq!(
+        answers.iter().filter(|a| a.problem() == "badNonce").count(),
+        49
+    );
     assert!(answers.iter().all(|a| a.header("replay-nonce").is_some()));
 }
 
@@ -220,7 +287,10 @@ async fn an_identical_request_sent_fifty_times_at_once_is_taken_once() {
 async fn members_that_are_the_servers_are_not_taken_from_a_request() {
     // T-CA-33 T-CA-32
     let world = World::start().await;
-    let (owner, other) = (world.subscriber().await, world.stranger().await.with_key(Key::es256()));
+    let (owner, other) = (
+        world.subscriber().await,
+        world.stranger().await.with_key(Key::es256()),
+    );
     let mut other = other;
     other.new_account().await.expect(201);
     let (_, theirs) = ready(&world, &owner, &["theirs.race.test"]).await;
@@ -245,22 +315,42 @@ async fn members_that_are_the_servers_are_not_taken_from_a_request() {
     assert!(placed["expires"].as_str().unwrap() < "9999");
     let (url, _) = challenge(&other, &list(&placed["authorizations"])[0]).await;
     let answer = other
-        .post(&url, &json!({ "status": "valid", "validated": "2020-01-01T00:00:00Z", "token": "x" }))
+        .post(
+            &url,
+            &json!({ "status": "valid", "validated": "2020-01-01T00:00:00Z", "token": "x" }),
+        )
         .await
         .expect(200)
         .json();
     assert_ne!(answer["status"], "valid", "{answer}");
     let kid = other.kid.clone().unwrap();
     let changed = json!({ "status": "valid", "id": "x", "orders": "x", "createdAt": "x", "externalAccountBinding": {} });
-    assert_eq!(other.post(&kid, &changed).await.expect(200).json()["status"], "valid");
-    let again = other.clone().new_account_with(json!({ "status": "deactivated", "contact": ["mailto:x@race.test"] })).await;
+    assert_eq!(
+        other.post(&kid, &changed).await.expect(200).json()["status"],
+        "valid"
+    );
+    let again = other
+        .clone()
+        .new_account_with(json!({ "status": "deactivated", "contact": ["mailto:x@race.test"] }))
+        .await;
     assert_eq!(again.expect(200).json()["status"], "valid");
-    assert_eq!(other.fetch(&kid).await.expect(200).json()["contact"], json!([]));
+    assert_eq!(
+        other.fetch(&kid).await.expect(200).json()["contact"],
+        json!([])
+    );
 
     // A path that puts the owner's account before an order: the same, whether there is such an order or not.
     let below = |order: &str| format!("{}{order}", owner.kid.clone().unwrap());
-    let there = theirs["finalize"].as_str().unwrap().split_once("/acme").unwrap().1;
-    let (there, absent) = (below(there), below("/order/AAAAAAAAAAAAAAAAAAAAAA/finalize"));
+    let there = theirs["finalize"]
+        .as_str()
+        .unwrap()
+        .split_once("/acme")
+        .unwrap()
+        .1;
+    let (there, absent) = (
+        below(there),
+        below("/order/AAAAAAAAAAAAAAAAAAAAAA/finalize"),
+    );
     let (there, absent) = (other.fetch(&there).await, other.fetch(&absent).await);
     assert_eq!((there.status, there.text()), (absent.status, absent.text()));
     assert!(there.status >= 400, "{}", there.text());
@@ -329,8 +419,18 @@ async fn a_client_that_hangs_up_around_the_commit_leaves_work_that_goes_on() {
     let finalize = placed.json()["finalize"].as_str().unwrap().to_owned();
     let wanted = json!({ "csr": encode(&csr(&[name]).0) });
     let steps = [
-        ("begin_validation", client.draft(&url, &json!({})).await, authorization.clone(), "valid"),
-        ("begin_issuance", client.draft(&finalize, &wanted).await, placed.location(), "valid"),
+        (
+            "begin_validation",
+            client.draft(&url, &json!({})).await,
+            authorization.clone(),
+            "valid",
+        ),
+        (
+            "begin_issuance",
+            client.draft(&finalize, &wanted).await,
+            placed.location(),
+            "valid",
+        ),
     ];
     for (transaction, draft, watched, want) in steps {
         gate.reached.store(false, Ordering::SeqCst);
@@ -342,7 +442,9 @@ async fn a_client_that_hangs_up_around_the_commit_leaves_work_that_goes_on() {
         drop(stream);
         until("the request is dropped", async || is_idle(&world)).await;
         gate.go.send(()).unwrap();
-        let ended = client.poll(&watched, &["pending", "ready", "processing"]).await;
+        let ended = client
+            .poll(&watched, &["pending", "ready", "processing"])
+            .await;
         assert_eq!(ended["status"], want, "{transaction}: {ended}");
     }
     until("nothing is left", async || is_idle(&world)).await;
@@ -361,13 +463,23 @@ async fn clients_that_hang_up_after_each_request_leave_nothing_behind() {
     // Slow enough that the answer is held when the client goes.
     let answer = Reply::Body(client.key.authorization(&token).into_bytes());
     let answer = Reply::Delay(Duration::from_millis(200), Box::new(answer));
-    world.web.on_host(names[0], &format!("{CHALLENGES}{token}"), answer);
+    world
+        .web
+        .on_host(names[0], &format!("{CHALLENGES}{token}"), answer);
     let finalize = placed.json()["finalize"].as_str().unwrap().to_owned();
     let kid = client.kid.clone().unwrap();
     let wanted = json!({ "csr": encode(&csr(&names).0) });
     let requests: [(&str, String, Value); 9] = [
-        ("newOrder", client.url("newOrder"), json!({ "identifiers": [{ "type": "dns", "value": "new.race.test" }] })),
-        ("account", kid.clone(), json!({ "contact": ["mailto:a@race.test"] })),
+        (
+            "newOrder",
+            client.url("newOrder"),
+            json!({ "identifiers": [{ "type": "dns", "value": "new.race.test" }] }),
+        ),
+        (
+            "account",
+            kid.clone(),
+            json!({ "contact": ["mailto:a@race.test"] }),
+        ),
         ("order", placed.location(), Value::Null),
         ("authorization", authorization.clone(), Value::Null),
         ("challenge", url, json!({})),
@@ -383,7 +495,13 @@ async fn clients_that_hang_up_after_each_request_leave_nothing_behind() {
         stream.write_all(&bytes[..end]).await.unwrap();
         stream.flush().await.unwrap();
     };
-    let payload = |value: &Value| if value.is_null() { Vec::new() } else { value.to_string().into_bytes() };
+    let payload = |value: &Value| {
+        if value.is_null() {
+            Vec::new()
+        } else {
+            value.to_string().into_bytes()
+        }
+    };
     for (_, url, value) in &requests {
         for cut in [true, false] {
             write(&client.draft_bytes(url, payload(value)).await, cut).await;
@@ -392,12 +510,19 @@ async fn clients_that_hang_up_after_each_request_leave_nothing_behind() {
     let stranger = client.with_key(Key::es256());
     for cut in [true, false] {
         let agreed = json!({ "termsOfServiceAgreed": true });
-        write(&stranger.draft(&stranger.url("newAccount"), &agreed).await, cut).await;
+        write(
+            &stranger.draft(&stranger.url("newAccount"), &agreed).await,
+            cut,
+        )
+        .await;
     }
     until("nothing is left", async || is_idle(&world)).await;
     // What was asked may have been done or not; asking again is right in both cases, and the way goes on.
     client.post(&requests[4].1, &json!({})).await.expect(200);
-    assert_eq!(client.poll(&authorization, &["pending"]).await["status"], "valid");
+    assert_eq!(
+        client.poll(&authorization, &["pending"]).await["status"],
+        "valid"
+    );
     for cut in [true, false] {
         write(&client.draft(&finalize, &wanted).await, cut).await;
     }
@@ -406,17 +531,32 @@ async fn clients_that_hang_up_after_each_request_leave_nothing_behind() {
     if order["status"] == "ready" {
         client.finalize(&order, &csr(&names).0).await.expect(200);
     }
-    assert_eq!(client.poll(&placed.location(), &["processing"]).await["status"], "valid");
+    assert_eq!(
+        client.poll(&placed.location(), &["processing"]).await["status"],
+        "valid"
+    );
     client.new_account().await.expect(200);
     until("nothing is left", async || is_idle(&world)).await;
-    assert_eq!(world.ca().store.sizes(world.ca().clock.wall()).await.unwrap().work, 0);
+    assert_eq!(
+        world
+            .ca()
+            .store
+            .sizes(world.ca().clock.wall())
+            .await
+            .unwrap()
+            .work,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn anothers_objects_and_absent_ones_are_answered_alike_on_every_route() {
     // T-CA-28
     let world = World::start().await;
-    let (owner, mut other) = (world.subscriber().await, world.stranger().await.with_key(Key::es256()));
+    let (owner, mut other) = (
+        world.subscriber().await,
+        world.stranger().await.with_key(Key::es256()),
+    );
     other.new_account().await.expect(201);
     let got = owner.obtain(&["mine.race.test"], &world.web).await;
     let placed = owner.new_order(&["open.race.test"]).await.expect(201);
@@ -426,7 +566,11 @@ async fn anothers_objects_and_absent_ones_are_answered_alike_on_every_route() {
     let wanted = json!({ "csr": encode(&csr(&["open.race.test"]).0) });
     let rows: [(&str, String, Vec<Value>); 5] = [
         ("order", placed.location(), vec![Value::Null, json!({})]),
-        ("authorization", authorization, vec![Value::Null, json!({ "status": "deactivated" })]),
+        (
+            "authorization",
+            authorization,
+            vec![Value::Null, json!({ "status": "deactivated" })],
+        ),
         ("challenge", challenge, vec![Value::Null, json!({})]),
         ("finalize", finalize, vec![wanted, json!({ "csr": "A" })]),
         ("certificate", got.certificate, vec![Value::Null, json!({})]),
@@ -434,8 +578,21 @@ async fn anothers_objects_and_absent_ones_are_answered_alike_on_every_route() {
     let mut wrong = Vec::new();
     for (what, url, payloads) in rows {
         // Another id of the same form: its last six characters differ.
-        let at = url.strip_suffix("/finalize").or(url.strip_suffix("/http-01")).unwrap_or(&url).len();
-        let absent = format!("{}{}{}", &url[..at - 6], if what == "certificate" { "012345" } else { "AAAAAA" }, &url[at..]);
+        let at = url
+            .strip_suffix("/finalize")
+            .or(url.strip_suffix("/http-01"))
+            .unwrap_or(&url)
+            .len();
+        let absent = format!(
+            "{}{}{}",
+            &url[..at - 6],
+            if what == "certificate" {
+                "012345"
+            } else {
+                "AAAAAA"
+            },
+            &url[at..]
+        );
         for payload in payloads {
             let ask = async |url: &str| match &payload {
                 Value::Null => other.fetch(url).await,
@@ -448,11 +605,17 @@ async fn anothers_objects_and_absent_ones_are_answered_alike_on_every_route() {
                 (a.status, a.text(), names)
             };
             if shape(&foreign) != shape(&absent) || foreign.status < 400 {
-                wrong.push(format!("{what} {payload}: {:?} and {:?}", shape(&foreign), shape(&absent)));
+                wrong.push(format!(
+                    "{what} {payload}: {:?} and {:?}",
+                    shape(&foreign),
+                    shape(&absent)
+                ));
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(owner.fetch(&placed.location()).await.expect(200).json()["status"], "pending");
+    assert_eq!(
+        owner.fetch(&placed.location()).await.expect(200).json()["status"],
+        "pending"
+    );
 }
-

@@ -28,7 +28,10 @@ use crate::{
 const DAY: Duration = Duration::from_secs(86_400);
 
 async fn place(client: &Client, wanted: &Value) -> (String, Value) {
-    let placed = client.post(&client.url("newOrder"), wanted).await.expect(201);
+    let placed = client
+        .post(&client.url("newOrder"), wanted)
+        .await
+        .expect(201);
     (placed.location(), placed.json())
 }
 
@@ -57,7 +60,12 @@ async fn an_order_is_shared_only_by_requests_for_the_same_with_a_quarter_of_its_
     let client = world.subscriber().await;
     let mut other = client.with_key(Key::es256());
     other.new_account().await.expect(201);
-    let later = |days: u64| clock.wall().plus(DAY * u32::try_from(days).unwrap()).to_string();
+    let later = |days: u64| {
+        clock
+            .wall()
+            .plus(DAY * u32::try_from(days).unwrap())
+            .to_string()
+    };
     let base = names(&["a.reuse.test", "b.reuse.test"]);
     let with = |member: &str, days: u64| {
         let mut wanted = base.clone();
@@ -68,10 +76,29 @@ async fn an_order_is_shared_only_by_requests_for_the_same_with_a_quarter_of_its_
     let mut wrong = Vec::new();
     let rows = [
         ("the same", &client, base.clone(), true),
-        ("another order, case and a duplicate", &client, names(&["B.reuse.TEST", "a.reuse.test", "b.reuse.test"]), true),
-        ("unknown members", &client, { let mut w = base.clone(); w["unknown"] = json!(1); w }, true),
+        (
+            "another order, case and a duplicate",
+            &client,
+            names(&["B.reuse.TEST", "a.reuse.test", "b.reuse.test"]),
+            true,
+        ),
+        (
+            "unknown members",
+            &client,
+            {
+                let mut w = base.clone();
+                w["unknown"] = json!(1);
+                w
+            },
+            true,
+        ),
         ("fewer names", &client, names(&["a.reuse.test"]), false),
-        ("more names", &client, names(&["a.reuse.test", "b.reuse.test", "c.reuse.test"]), false),
+        (
+            "more names",
+            &client,
+            names(&["a.reuse.test", "b.reuse.test", "c.reuse.test"]),
+            false,
+        ),
         ("notBefore", &client, with("notBefore", 1), false),
         ("notAfter", &client, with("notAfter", 2), false),
         ("another account", &other, base.clone(), false),
@@ -81,7 +108,11 @@ async fn an_order_is_shared_only_by_requests_for_the_same_with_a_quarter_of_its_
         if (found.0 == first.0) != same {
             wrong.push(format!("{what}: {} and {}", found.0, first.0));
         }
-        if !same && list(&found.1["authorizations"]).iter().any(|a| list(&first.1["authorizations"]).contains(a)) {
+        if !same
+            && list(&found.1["authorizations"])
+                .iter()
+                .any(|a| list(&first.1["authorizations"]).contains(a))
+        {
             wrong.push(format!("{what}: a pending authorization is shared"));
         }
         // An order with dates is found again by the same dates.
@@ -105,7 +136,11 @@ async fn an_order_is_shared_only_by_requests_for_the_same_with_a_quarter_of_its_
     let snapshot = world.ca().snapshot.load_full();
     let mut config = snapshot.config.clone();
     config.profile.default.life = Span::from_days(30);
-    world.node.reload(config, snapshot.blocked.clone()).await.unwrap();
+    world
+        .node
+        .reload(config, snapshot.blocked.clone())
+        .await
+        .unwrap();
     let third = place(&client, &base).await;
     if third.0 == second.0 {
         wrong.push("under another profile".to_owned());
@@ -122,7 +157,10 @@ async fn an_order_is_shared_only_by_requests_for_the_same_with_a_quarter_of_its_
         wrong.push("valid".to_owned());
     }
     let authorization = list(&third.1["authorizations"]).remove(0);
-    client.post(&authorization, &json!({ "status": "deactivated" })).await.expect(200);
+    client
+        .post(&authorization, &json!({ "status": "deactivated" }))
+        .await
+        .expect(200);
     if place(&client, &base).await.0 == third.0 {
         wrong.push("invalid".to_owned());
     }
@@ -142,8 +180,14 @@ async fn a_valid_authorization_proves_its_own_name_for_its_own_account_alone() {
 
     let again = place(&client, &names(&["a.reuse.test"])).await;
     assert_eq!(again.1["status"], "ready", "born ready");
-    assert_eq!(list(&again.1["authorizations"]), [proven.clone()]);
-    assert_eq!(finish(&client, &again, &["a.reuse.test"]).await["status"], "valid");
+    assert_eq!(
+        list(&again.1["authorizations"]),
+        std::slice::from_ref(&proven)
+    );
+    assert_eq!(
+        finish(&client, &again, &["a.reuse.test"]).await["status"],
+        "valid"
+    );
 
     let mut wrong = Vec::new();
     for (what, client, name) in [
@@ -170,10 +214,16 @@ async fn a_valid_authorization_proves_its_own_name_for_its_own_account_alone() {
     let of_both = list(&both.1["authorizations"]);
     assert_eq!(of_both.iter().filter(|a| **a == proven).count(), 1);
     let alone = place(&client, &names(&["new.reuse.test"])).await;
-    assert!(!of_both.contains(&list(&alone.1["authorizations"])[0]), "a pending authorization is shared");
+    assert!(
+        !of_both.contains(&list(&alone.1["authorizations"])[0]),
+        "a pending authorization is shared"
+    );
 
     // Deactivated, it proves nothing any more.
-    client.post(&proven, &json!({ "status": "deactivated" })).await.expect(200);
+    client
+        .post(&proven, &json!({ "status": "deactivated" }))
+        .await
+        .expect(200);
     let anew = place(&client, &names(&["a.reuse.test"])).await;
     assert_eq!(anew.1["status"], "pending");
     assert!(!list(&anew.1["authorizations"]).contains(&proven));
@@ -215,8 +265,14 @@ async fn a_wildcard_and_another_method_are_not_proven_by_http_01() {
     let placed = store.transact(wildcard("*.a.reuse.test", 1)).await.unwrap();
     let made = &placed.authorizations[0];
     assert_ne!(made.id, proven);
-    assert_eq!((made.status, made.wildcard), (AuthorizationStatus::Pending, true));
-    assert!(made.challenges.is_empty(), "http-01 shows control of one host only");
+    assert_eq!(
+        (made.status, made.wildcard),
+        (AuthorizationStatus::Pending, true)
+    );
+    assert!(
+        made.challenges.is_empty(),
+        "http-01 shows control of one host only"
+    );
     assert_eq!(made.identifier.to_string(), "a.reuse.test");
     let placed = store.transact(wildcard("a.reuse.test", 2)).await.unwrap();
     assert_eq!(placed.authorizations[0].id, proven);
@@ -224,8 +280,16 @@ async fn a_wildcard_and_another_method_are_not_proven_by_http_01() {
     let valid = store.authorization(account, proven).await.unwrap().unwrap();
     let still = |offered: &[ChallengeType]| authorizations::reusable(&valid, offered, now, now);
     assert!(still(&[ChallengeType::Http01]));
-    assert!(!still(&[ChallengeType::Dns01]), "by a method that is no longer offered");
-    assert!(!authorizations::reusable(&valid, &[ChallengeType::Http01], valid.expires.plus(Duration::from_secs(1)), now));
+    assert!(
+        !still(&[ChallengeType::Dns01]),
+        "by a method that is no longer offered"
+    );
+    assert!(!authorizations::reusable(
+        &valid,
+        &[ChallengeType::Http01],
+        valid.expires.plus(Duration::from_secs(1)),
+        now
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -235,14 +299,24 @@ async fn tokens_are_new_for_each_challenge() {
     let client = world.subscriber().await;
     let mut tokens = BTreeSet::new();
     for round in 0..3 {
-        let wanted: Vec<String> = (0..50).map(|n| format!("n{n}.r{round}.reuse.test")).collect();
+        let wanted: Vec<String> = (0..50)
+            .map(|n| format!("n{n}.r{round}.reuse.test"))
+            .collect();
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         let placed = place(&client, &names(&wanted)).await;
         for authorization in list(&placed.1["authorizations"]) {
             let object = client.fetch(&authorization).await.expect(200).json();
-            let token = object["challenges"][0]["token"].as_str().unwrap().to_owned();
+            let token = object["challenges"][0]["token"]
+                .as_str()
+                .unwrap()
+                .to_owned();
             // 128 bits are 22 characters of base64url.
-            assert!(token.len() >= 22 && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+            assert!(
+                token.len() >= 22
+                    && token
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            );
             tokens.insert(token);
         }
     }

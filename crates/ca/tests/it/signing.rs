@@ -99,10 +99,17 @@ impl Scripted {
             limit: 1000,
             ..Filter::default()
         };
-        let stored = self.store.get().unwrap().list_certificates(newest).await.unwrap().items;
-        let was_stored = stored
-            .iter()
-            .any(|c| c.tbs == bytes && c.state == CertificateState::Permitted && c.signature.is_none());
+        let stored = self
+            .store
+            .get()
+            .unwrap()
+            .list_certificates(newest)
+            .await
+            .unwrap()
+            .items;
+        let was_stored = stored.iter().any(|c| {
+            c.tbs == bytes && c.state == CertificateState::Permitted && c.signature.is_none()
+        });
         self.calls.lock().unwrap().push(Call {
             bytes: bytes.to_vec(),
             was_stored,
@@ -166,7 +173,11 @@ async fn serials(world: &World, order: OrderId) -> Vec<Certificate> {
         ..Filter::default()
     };
     let page = world.ca().store.list_certificates(all).await.unwrap();
-    let mut of_order: Vec<_> = page.items.into_iter().filter(|c| c.order == order).collect();
+    let mut of_order: Vec<_> = page
+        .items
+        .into_iter()
+        .filter(|c| c.order == order)
+        .collect();
     of_order.reverse();
     of_order
 }
@@ -183,17 +194,61 @@ async fn whatever_the_signer_does_an_order_ends_with_a_verified_certificate_or_a
         calls: usize,
     }
     let cases = [
-        Case { script: &[Sign], want: &[Issued], calls: 1 },
-        Case { script: &[Slow], want: &[Issued], calls: 1 },
-        Case { script: &[Busy, Busy, Sign], want: &[Issued], calls: 3 },
-        Case { script: &[Hang, Sign], want: &[Unconfirmed, Issued], calls: 2 },
-        Case { script: &[Late, Sign], want: &[Unconfirmed, Issued], calls: 2 },
-        Case { script: &[Fail, Sign], want: &[Unconfirmed, Issued], calls: 2 },
-        Case { script: &[Lie, Sign], want: &[Unconfirmed, Issued], calls: 2 },
-        Case { script: &[Other, Sign], want: &[Unconfirmed, Issued], calls: 2 },
-        Case { script: &[Lie, Fail, Sign], want: &[Unconfirmed, Unconfirmed, Issued], calls: 3 },
-        Case { script: &[Fail, Fail, Fail], want: &[Unconfirmed; 3], calls: 3 },
-        Case { script: &[Lie, Other, Hang], want: &[Unconfirmed; 3], calls: 3 },
+        Case {
+            script: &[Sign],
+            want: &[Issued],
+            calls: 1,
+        },
+        Case {
+            script: &[Slow],
+            want: &[Issued],
+            calls: 1,
+        },
+        Case {
+            script: &[Busy, Busy, Sign],
+            want: &[Issued],
+            calls: 3,
+        },
+        Case {
+            script: &[Hang, Sign],
+            want: &[Unconfirmed, Issued],
+            calls: 2,
+        },
+        Case {
+            script: &[Late, Sign],
+            want: &[Unconfirmed, Issued],
+            calls: 2,
+        },
+        Case {
+            script: &[Fail, Sign],
+            want: &[Unconfirmed, Issued],
+            calls: 2,
+        },
+        Case {
+            script: &[Lie, Sign],
+            want: &[Unconfirmed, Issued],
+            calls: 2,
+        },
+        Case {
+            script: &[Other, Sign],
+            want: &[Unconfirmed, Issued],
+            calls: 2,
+        },
+        Case {
+            script: &[Lie, Fail, Sign],
+            want: &[Unconfirmed, Unconfirmed, Issued],
+            calls: 3,
+        },
+        Case {
+            script: &[Fail, Fail, Fail],
+            want: &[Unconfirmed; 3],
+            calls: 3,
+        },
+        Case {
+            script: &[Lie, Other, Hang],
+            want: &[Unconfirmed; 3],
+            calls: 3,
+        },
     ];
     let (world, signer) = scripted(|_| {}).await;
     let client = world.subscriber().await;
@@ -216,38 +271,75 @@ async fn whatever_the_signer_does_an_order_ends_with_a_verified_certificate_or_a
         let states: Vec<_> = given.iter().map(|c| c.state).collect();
         check(states == case.want, &format!("serials {states:?}"));
         check(calls.len() == case.calls, &format!("{} calls", calls.len()));
-        check(calls.iter().all(|c| c.was_stored), "the key was asked before the bytes were stored");
+        check(
+            calls.iter().all(|c| c.was_stored),
+            "the key was asked before the bytes were stored",
+        );
         let mut bytes: Vec<_> = calls.iter().map(|c| &c.bytes).collect();
         bytes.dedup();
-        check(bytes.len() == given.len(), "bytes of a given-up serial were offered again");
         check(
-            given.iter().all(|c| (c.state == Issued) == c.signature.is_some()),
+            bytes.len() == given.len(),
+            "bytes of a given-up serial were offered again",
+        );
+        check(
+            given
+                .iter()
+                .all(|c| (c.state == Issued) == c.signature.is_some()),
             "a signature is stored beside a serial that was given up",
         );
         for gone in given.iter().filter(|c| c.state == Unconfirmed) {
             let url = world.ca().snapshot.load().urls.certificate(gone.key.serial);
             let answer = client.fetch(&url).await;
-            check(answer.status == 404, "an unconfirmed certificate was handed out");
+            check(
+                answer.status == 404,
+                "an unconfirmed certificate was handed out",
+            );
         }
         match given.last().filter(|c| c.state == Issued) {
             Some(_) => {
                 check(ended["status"] == "valid", "not valid");
-                let chain = client.fetch(ended["certificate"].as_str().unwrap()).await.expect(200);
+                let chain = client
+                    .fetch(ended["certificate"].as_str().unwrap())
+                    .await
+                    .expect(200);
                 let leaf = CertificateDer::from_pem_slice(&chain.body).unwrap();
                 let leaf = Parsed::parse(&leaf).unwrap();
-                check(leaf.verify_issued_by(&issuer.certificate).is_ok(), "does not verify");
-                check(leaf.tbs_der() == given.last().unwrap().tbs, "other bytes than were stored");
+                check(
+                    leaf.verify_issued_by(&issuer.certificate).is_ok(),
+                    "does not verify",
+                );
+                check(
+                    leaf.tbs_der() == given.last().unwrap().tbs,
+                    "other bytes than were stored",
+                );
             }
             None => {
                 check(ended["status"] == "invalid", "not invalid");
-                check(ended["error"]["detail"].as_str().is_some_and(|d| d.contains("signer")), "no reason");
+                check(
+                    ended["error"]["detail"]
+                        .as_str()
+                        .is_some_and(|d| d.contains("signer")),
+                    "no reason",
+                );
                 check(ended.get("certificate").is_none(), "a certificate's URL");
             }
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(world.ca().store.unconfirmed().await.unwrap().len(), unconfirmed);
-    assert_eq!(world.ca().store.sizes(world.ca().clock.wall()).await.unwrap().work, 0);
+    assert_eq!(
+        world.ca().store.unconfirmed().await.unwrap().len(),
+        unconfirmed
+    );
+    assert_eq!(
+        world
+            .ca()
+            .store
+            .sizes(world.ca().clock.wall())
+            .await
+            .unwrap()
+            .work,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -285,12 +377,18 @@ async fn what_our_lints_refuse_never_reaches_the_signer() {
     type Spoil = fn(&mut Config);
     let profiles: [(&str, Spoil); 2] = [
         ("no purpose", |c| c.profile.default.server_auth = false),
-        ("before its issuer", |c| c.profile.default.backdate = Span::from_days(3000)),
+        ("before its issuer", |c| {
+            c.profile.default.backdate = Span::from_days(3000)
+        }),
     ];
     for (number, (what, spoil)) in profiles.into_iter().enumerate() {
         let mut config = good.config.clone();
         spoil(&mut config);
-        world.node.reload(config, good.blocked.clone()).await.unwrap();
+        world
+            .node
+            .reload(config, good.blocked.clone())
+            .await
+            .unwrap();
         let name = format!("lint{number}.signing.test");
         let order = ready(&world, &client, &[&name]).await;
         let answer = client.finalize(&order.1, &csr(&[&name]).0).await;
@@ -315,7 +413,13 @@ async fn a_serial_that_was_given_is_not_given_again() {
     let issued = serials(&world, id(&first.0)).await.remove(0);
 
     let second = ready(&world, &client, &["second.signing.test"]).await;
-    let order = world.ca().store.order(issued.account, id(&second.0)).await.unwrap().unwrap();
+    let order = world
+        .ca()
+        .store
+        .order(issued.account, id(&second.0))
+        .await
+        .unwrap()
+        .unwrap();
     // What a random source that repeats itself would lead to: other names, the same serial.
     let again = BeginIssuance {
         account: order.account,
@@ -339,7 +443,10 @@ async fn a_serial_that_was_given_is_not_given_again() {
     assert!(serials(&world, order.id).await.is_empty());
     assert_eq!(serials(&world, issued.order).await.len(), 1);
     let ended = finish(&client, &second, &["second.signing.test"]).await;
-    assert_eq!(ended["status"], "valid", "the order was left as it was: {ended}");
+    assert_eq!(
+        ended["status"], "valid",
+        "the order was left as it was: {ended}"
+    );
     assert_eq!(signer.calls().len(), 2);
     let given = serials(&world, order.id).await.remove(0);
     assert_ne!(given.key.serial, issued.key.serial);

@@ -34,7 +34,11 @@ pub(crate) async fn ready(world: &World, client: &Client, names: &[&str]) -> (St
 }
 
 /// Finalizes with a new key and follows the order to its end.
-pub(crate) async fn finish(client: &Client, (url, order): &(String, Value), names: &[&str]) -> Value {
+pub(crate) async fn finish(
+    client: &Client,
+    (url, order): &(String, Value),
+    names: &[&str],
+) -> Value {
     client.finalize(order, &csr(names).0).await.expect(200);
     client.poll(url, &["processing"]).await
 }

@@ -21,13 +21,14 @@ use cairn_ca::{
     authority::{authorizations, orders},
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
     model::{
-        Account, Authorization, Certificate, CertificateKey, CertificateState, Evidence, IssuerRecord, Method, Order,
-        Requester,
+        Account, Authorization, Certificate, CertificateKey, CertificateState, Evidence,
+        IssuerRecord, Method, Order, Requester,
     },
     store::{
-        BeginIssuance, BeginValidation, ConcludeIssuance, ConcludeValidation, CreateAccount, CreateOrder,
-        DeactivateAuthorization, FailIssuance, Location, NoteValidationAttempt, Observer, OpenOptions, OrderPolicy,
-        RegisterIssuer, RegisterProfile, Resumed, Seed, Store, SweepPolicy, TakeOver, Target, UpdateAccount,
+        BeginIssuance, BeginValidation, ConcludeIssuance, ConcludeValidation, CreateAccount,
+        CreateOrder, DeactivateAuthorization, FailIssuance, Location, NoteValidationAttempt,
+        Observer, OpenOptions, OrderPolicy, RegisterIssuer, RegisterProfile, Resumed, Seed, Store,
+        SweepPolicy, TakeOver, Target, UpdateAccount,
     },
 };
 use cairn_testkit::acme::Key;
@@ -102,7 +103,13 @@ impl Seen {
     ) -> Result<(), TestCaseError> {
         if let Some(before) = self.0.insert(what.clone(), now.to_string()) {
             let before: S = before.parse().unwrap();
-            prop_assert!(before == now || follows(before, now), "{} went from {} to {}", what, before, now);
+            prop_assert!(
+                before == now || follows(before, now),
+                "{} went from {} to {}",
+                what,
+                before,
+                now
+            );
         }
         Ok(())
     }
@@ -110,7 +117,11 @@ impl Seen {
 
 /// Two of the figure's steps may lie between two looks: a challenge that ends before it had to be stored.
 fn challenge_follows(before: ChallengeStatus, now: ChallengeStatus) -> bool {
-    before.can_become(now) || before.successors().iter().any(|between| between.can_become(now))
+    before.can_become(now)
+        || before
+            .successors()
+            .iter()
+            .any(|between| between.can_become(now))
 }
 
 struct Case {
@@ -133,10 +144,28 @@ impl Case {
     async fn new(key: &PublicKey) -> Self {
         let now = Timestamp::from_seconds(1_800_000_000);
         let boot = BootId::new(now, [0; 10]);
-        let store = Store::open(&Location::Memory, OpenOptions::new(boot, Arc::new(Nobody), now)).unwrap();
-        let issuer = IssuerRecord { id: ISSUER, certificate_der: vec![1], crl_shards: 1, created_at: now };
-        store.transact(RegisterIssuer { issuer, add: true }).await.unwrap();
-        store.transact(RegisterProfile { hash: PROFILE, text: "{}".to_owned() }).await.unwrap();
+        let store = Store::open(
+            &Location::Memory,
+            OpenOptions::new(boot, Arc::new(Nobody), now),
+        )
+        .unwrap();
+        let issuer = IssuerRecord {
+            id: ISSUER,
+            certificate_der: vec![1],
+            crl_shards: 1,
+            created_at: now,
+        };
+        store
+            .transact(RegisterIssuer { issuer, add: true })
+            .await
+            .unwrap();
+        store
+            .transact(RegisterProfile {
+                hash: PROFILE,
+                text: "{}".to_owned(),
+            })
+            .await
+            .unwrap();
         let id = AccountId::new(now, [3; 10]);
         let create = CreateAccount {
             id,
@@ -174,11 +203,18 @@ impl Case {
     }
 
     fn boot_of(n: usize) -> BootId {
-        BootId::new(Timestamp::from_seconds(1_800_000_000), [u8::try_from(n % 256).unwrap(); 10])
+        BootId::new(
+            Timestamp::from_seconds(1_800_000_000),
+            [u8::try_from(n % 256).unwrap(); 10],
+        )
     }
 
     fn target(&self, authorization: AuthorizationId) -> Target {
-        Target { account: self.account, authorization, challenge: ChallengeType::Http01 }
+        Target {
+            account: self.account,
+            authorization,
+            challenge: ChallengeType::Http01,
+        }
     }
 
     fn pick<T: Copy>(from: impl IntoIterator<Item = T>, n: usize) -> Option<T> {
@@ -191,7 +227,10 @@ impl Case {
         let mut random = [0; 16];
         random[..10].copy_from_slice(&seed);
         Certificate {
-            key: CertificateKey { issuer: ISSUER, serial: Serial::new(1, 1, random) },
+            key: CertificateKey {
+                issuer: ISSUER,
+                serial: Serial::new(1, 1, random),
+            },
             account: order.account,
             order: order.id,
             directory: order.directory,
@@ -228,14 +267,19 @@ impl Case {
             now: self.now,
         };
         if let Ok(begun) = self.store.transact(begin).await {
-            self.permits.push((order, begun.permit.certificate(), begun.permit.generation(), self.boot));
+            self.permits.push((
+                order,
+                begun.permit.certificate(),
+                begun.permit.generation(),
+                self.boot,
+            ));
         }
     }
 
     async fn conclude(&mut self, n: usize, outcome: Result<(), ()>) {
         // By a task that began durably, perhaps one that was taken over meanwhile; or by one that did not have to.
         let begun = Self::pick(self.validations.clone(), n);
-        let (authorization, generation, boot) = match begun.filter(|_| n % 3 > 0) {
+        let (authorization, generation, boot) = match begun.filter(|_| !n.is_multiple_of(3)) {
             Some((authorization, generation, boot)) => (authorization, Some(generation), boot),
             None => match Self::pick(self.authorizations.iter().copied(), n) {
                 Some(authorization) => (authorization, None, self.boot),
@@ -253,7 +297,9 @@ impl Case {
             key_authorization: "x.y".to_owned(),
             generation,
             boot: Self::boot_of(boot),
-            outcome: outcome.map(|()| evidence).map_err(|()| Problem::unauthorized("no")),
+            outcome: outcome
+                .map(|()| evidence)
+                .map_err(|()| Problem::unauthorized("no")),
             trace: "{}".to_owned(),
             life: 5 * HOUR,
             now: self.now,
@@ -266,14 +312,20 @@ impl Case {
         let requester = Requester { address: None };
         match step {
             Step::Order(names) => {
-                let identifiers: Vec<_> = names.iter().map(|n| Identifier::parse("dns", NAMES[*n]).unwrap()).collect();
+                let identifiers: Vec<_> = names
+                    .iter()
+                    .map(|n| Identifier::parse("dns", NAMES[*n]).unwrap())
+                    .collect();
                 let mut authorization_seeds = Vec::new();
                 for _ in &identifiers {
                     let seed = self.seed();
                     let mut token = [0; 32];
                     token[..10].copy_from_slice(&seed);
                     let token = Token::from_random(&token).unwrap();
-                    authorization_seeds.push(Seed { id: AuthorizationId::new(now, seed), token });
+                    authorization_seeds.push(Seed {
+                        id: AuthorizationId::new(now, seed),
+                        token,
+                    });
                 }
                 let create = CreateOrder {
                     id: OrderId::new(now, self.seed()),
@@ -300,7 +352,8 @@ impl Case {
                 }
             }
             Step::Begin(n) => {
-                let Some(authorization) = Self::pick(self.authorizations.iter().copied(), *n) else {
+                let Some(authorization) = Self::pick(self.authorizations.iter().copied(), *n)
+                else {
                     return;
                 };
                 let begin = BeginValidation {
@@ -313,11 +366,14 @@ impl Case {
                 if let Ok(begun) = self.store.transact(begin).await
                     && let Some(generation) = begun.generation
                 {
-                    self.validations.push((authorization, generation, self.boot));
+                    self.validations
+                        .push((authorization, generation, self.boot));
                 }
             }
             Step::Note(n) => {
-                let Some((authorization, generation, boot)) = Self::pick(self.validations.clone(), *n) else {
+                let Some((authorization, generation, boot)) =
+                    Self::pick(self.validations.clone(), *n)
+                else {
                     return;
                 };
                 let note = NoteValidationAttempt {
@@ -335,7 +391,12 @@ impl Case {
             Step::Fail(n) => self.conclude(*n, Err(())).await,
             Step::DeactivateAuthorization(n) => {
                 if let Some(authorization) = Self::pick(self.authorizations.iter().copied(), *n) {
-                    let deactivate = DeactivateAuthorization { account, authorization, requester, now };
+                    let deactivate = DeactivateAuthorization {
+                        account,
+                        authorization,
+                        requester,
+                        now,
+                    };
                     let _ = self.store.transact(deactivate).await;
                 }
             }
@@ -346,15 +407,26 @@ impl Case {
             }
             Step::Signed(n) => {
                 // The same permit may be concluded again, and one that was given up, late.
-                let Some((order, certificate, generation, boot)) = Self::pick(self.permits.clone(), *n) else {
+                let Some((order, certificate, generation, boot)) =
+                    Self::pick(self.permits.clone(), *n)
+                else {
                     return;
                 };
                 let boot = Self::boot_of(boot);
-                let conclude = ConcludeIssuance { account, order, certificate, generation, boot, signature: vec![1], now };
+                let conclude = ConcludeIssuance {
+                    account,
+                    order,
+                    certificate,
+                    generation,
+                    boot,
+                    signature: vec![1],
+                    now,
+                };
                 let _ = self.store.transact(conclude).await;
             }
             Step::NotSigned(n, try_again) => {
-                let Some((order, _, generation, boot)) = Self::pick(self.permits.clone(), *n) else {
+                let Some((order, _, generation, boot)) = Self::pick(self.permits.clone(), *n)
+                else {
                     return;
                 };
                 let fail = FailIssuance {
@@ -375,25 +447,45 @@ impl Case {
             }
             Step::TakeOver => {
                 self.boot = (self.boot + 1) % BOOTS;
-                let take = TakeOver { boot: Self::boot_of(self.boot), lease: LEASE, limit: 100, now };
+                let take = TakeOver {
+                    boot: Self::boot_of(self.boot),
+                    lease: LEASE,
+                    limit: 100,
+                    now,
+                };
                 let (resumed, _) = self.store.transact(take).await.unwrap();
                 for work in resumed {
                     match work {
-                        Resumed::Validation { work, authorization } => {
-                            self.validations.push((authorization.id, work.generation, self.boot));
+                        Resumed::Validation {
+                            work,
+                            authorization,
+                        } => {
+                            self.validations
+                                .push((authorization.id, work.generation, self.boot));
                         }
-                        Resumed::Issuance { work, order } => self.begin(order.id, Some(work.generation)).await,
+                        Resumed::Issuance { work, order } => {
+                            self.begin(order.id, Some(work.generation)).await
+                        }
                     }
                 }
             }
             Step::Contacts | Step::DeactivateAccount => {
                 let deactivate = matches!(step, Step::DeactivateAccount);
-                let update = UpdateAccount { account, contacts: Some(Vec::new()), deactivate, requester, now };
+                let update = UpdateAccount {
+                    account,
+                    contacts: Some(Vec::new()),
+                    deactivate,
+                    requester,
+                    now,
+                };
                 let _ = self.store.transact(update).await;
             }
             Step::Wait(seconds) => self.now = now.plus(Duration::from_secs(*seconds)),
             Step::Sweep => {
-                let policy = SweepPolicy { orders_after: 2 * HOUR, audit_after: HOUR };
+                let policy = SweepPolicy {
+                    orders_after: 2 * HOUR,
+                    audit_after: HOUR,
+                };
                 self.store.sweep(now, &policy, 100).await.unwrap();
             }
         }
@@ -402,7 +494,11 @@ impl Case {
     /// Looks at everything, as the resources show it.
     async fn look(&mut self) -> Result<(), TestCaseError> {
         let account = self.store.account(self.account).await.unwrap().unwrap();
-        self.seen.see("account".to_owned(), account.status, AccountStatus::can_become)?;
+        self.seen.see(
+            "account".to_owned(),
+            account.status,
+            AccountStatus::can_become,
+        )?;
         for id in self.orders.clone() {
             // What was swept is not seen any more.
             let Some(order) = self.store.order(self.account, id).await.unwrap() else {
@@ -413,18 +509,31 @@ impl Case {
                 found.extend(self.store.authorization(self.account, *id).await.unwrap());
             }
             let status = orders::view(&order, found.iter().map(|a| &**a), self.now);
-            self.seen.see(format!("order {id}"), status, OrderStatus::can_become)?;
-            prop_assert!(status != OrderStatus::Invalid || order.certificate.is_none(), "an invalid order names a certificate");
+            self.seen
+                .see(format!("order {id}"), status, OrderStatus::can_become)?;
+            prop_assert!(
+                status != OrderStatus::Invalid || order.certificate.is_none(),
+                "an invalid order names a certificate"
+            );
             prop_assert!(order.attempts <= 3, "{} serials", order.attempts);
         }
         for id in self.authorizations.clone() {
-            let Some(authorization) = self.store.authorization(self.account, id).await.unwrap() else {
+            let Some(authorization) = self.store.authorization(self.account, id).await.unwrap()
+            else {
                 continue;
             };
             let status = authorizations::view(&authorization, self.now);
-            self.seen.see(format!("authorization {id}"), status, AuthorizationStatus::can_become)?;
+            self.seen.see(
+                format!("authorization {id}"),
+                status,
+                AuthorizationStatus::can_become,
+            )?;
             for challenge in &authorization.challenges {
-                self.seen.see(format!("challenge of {id}"), challenge.status, challenge_follows)?;
+                self.seen.see(
+                    format!("challenge of {id}"),
+                    challenge.status,
+                    challenge_follows,
+                )?;
             }
         }
         Ok(())
@@ -435,9 +544,16 @@ impl Case {
 fn no_transition_outside_the_figures_is_ever_seen() {
     // 8555-7.1.6-6 8555-7.1.6-1 8555-7.1.6-2 8555-7.1.6-3 8555-7.1.6-5
     let cases = if cairn_testkit::soak() { 5000 } else { 150 };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let key = PublicKey::from_jwk(Key::es256().jwk().as_bytes()).unwrap();
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
     let tally = std::cell::RefCell::new(BTreeMap::<String, usize>::new());
     let result = TestRunner::new(config).run(&proptest::collection::vec(step(), 1..60), |steps| {
         runtime.block_on(async {
@@ -448,7 +564,10 @@ fn no_transition_outside_the_figures_is_ever_seen() {
             }
             for (what, state) in &case.seen.0 {
                 let kind = what.split(' ').next().unwrap();
-                *tally.borrow_mut().entry(format!("{kind} {state}")).or_default() += 1;
+                *tally
+                    .borrow_mut()
+                    .entry(format!("{kind} {state}"))
+                    .or_default() += 1;
             }
             case.store.close().await;
             Ok(())
@@ -457,7 +576,17 @@ fn no_transition_outside_the_figures_is_ever_seen() {
     result.unwrap();
     // A run that never gets anywhere would show nothing.
     let tally = tally.into_inner();
-    for reached in ["order valid", "order invalid", "order processing", "authorization expired", "challenge processing", "account deactivated"] {
-        assert!(tally.contains_key(reached), "{reached} was never seen: {tally:?}");
+    for reached in [
+        "order valid",
+        "order invalid",
+        "order processing",
+        "authorization expired",
+        "challenge processing",
+        "account deactivated",
+    ] {
+        assert!(
+            tally.contains_key(reached),
+            "{reached} was never seen: {tally:?}"
+        );
     }
 }
