@@ -16,6 +16,7 @@ mod disk;
 mod envelope;
 mod instant_acme;
 mod limits;
+mod operation;
 mod raw;
 mod validation_faults;
 mod world;

@@ -79,3 +79,6 @@ pub(crate) fn extension(w: &mut Writer, id: &[u8], critical: bool, body: impl Fn
         w.nest(tag::OCTET_STRING, body);
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -273,3 +273,6 @@ impl Crl {
         self.body.entries.as_deref().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -309,3 +309,6 @@ pub fn build_csr(key: &PrivateKey, dns_names: &[String]) -> Result<Vec<u8>, Priv
         &signature,
     ))
 }
+
+#[cfg(test)]
+mod tests;

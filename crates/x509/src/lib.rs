@@ -10,5 +10,7 @@ pub mod key;
 pub mod lint;
 pub mod oid;
 pub mod reader;
+#[cfg(test)]
+mod samples;
 pub mod weak;
 pub mod writer;

@@ -94,3 +94,6 @@ pub fn from_text(text: &str) -> Option<Vec<u8>> {
     rest.iter().for_each(|n| arc(*n));
     Some(out)
 }
+
+#[cfg(test)]
+mod tests;

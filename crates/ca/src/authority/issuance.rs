@@ -282,6 +282,14 @@ pub fn conclude(
     certificate: Option<Certificate>,
     work: Option<Work>,
 ) -> Decision<Order> {
+    // A repeat after a commit whose end was not heard of finds its own work done.
+    if let (Some(order), Some(certificate)) = (&order, &certificate)
+        && order.state == OrderState::Valid
+        && order.certificate == Some(certificate.key)
+        && certificate.signature.as_ref() == Some(&input.signature)
+    {
+        return Decision::unchanged(order.clone());
+    }
     let (Some(mut order), Some(mut certificate), Some(work)) = (order, certificate, work) else {
         return Decision::refuse(Problem::server_internal(
             "the issuance is no longer under way",

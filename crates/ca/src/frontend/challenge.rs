@@ -68,6 +68,14 @@ pub(crate) async fn post(
         .await
         .map_err(problem::of_transaction)?;
     let found = await_validation(context, held, account, id, "challenge").await?;
+    if view(context, &found) == AuthorizationStatus::Pending && !is_running(context, &found) {
+        // It ended without a conclusion in the store, which takes no writes now; nothing was acknowledged.
+        return Err(Problem::server_internal(
+            "the response could not be stored; nothing was done, send it again",
+        )
+        .status(503)
+        .retry_after(Duration::from_secs(2)));
+    }
     show(context, &found, kind)
 }
 

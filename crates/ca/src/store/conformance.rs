@@ -4,428 +4,29 @@
 //! leave what one after the other would have left, and hear what they would have heard: side by side, beside a member
 //! that fails, after a commit that died, and after one whose end nobody learned.
 
+mod fixtures;
+
 use std::{
-    collections::HashMap,
     fmt::Debug,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
-        mpsc,
     },
-    time::Duration,
 };
 
-use cairn_acme::{
-    challenge::{ChallengeType, Token},
-    identifier::Identifier,
-    key::PublicKey,
-    problem::Problem,
-    status::{AccountStatus, AuthorizationStatus},
-    time::Timestamp,
-};
-use cairn_x509::certificate::Serial;
+use cairn_acme::problem::Problem;
 
+pub(super) use self::fixtures::*;
 use super::{
-    AuditSubject, BeginIssuance, BeginValidation, Changes, ConcludeIssuance, ConcludeValidation,
-    CreateAccount, CreateOrder, DeactivateAuthorization, Decision, FailIssuance, FaultHook,
-    FaultPoint, InjectedFault, NoteValidationAttempt, Observer, OrderPolicy, PutCrl, RecordRefusal,
-    RegisterIssuer, ReserveCrlNumber, RowFault, Rows, Seed, Store, StoreError, TakeOver, Target,
-    Transaction, TxError, UpdateAccount,
+    AuditSubject, FaultHook, FaultPoint, InjectedFault, NoteValidationAttempt, Observer,
+    RecordRefusal, RegisterIssuer, Store, StoreError, TxError,
 };
-use crate::{
-    id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
-    model::{
-        Account, Authorization, Certificate, CertificateKey, CertificateState, Evidence,
-        IssuerRecord, Method, Order, OrderState, Requester, StoredCrl,
-    },
-};
+use crate::model::OrderState;
 
 /// Makes empty stores of the kind under test.
 pub(super) trait Factory {
     /// A new store, with its observer and strikes.
     fn fresh(&self, observer: Arc<dyn Observer>, faults: Option<FaultHook>) -> Store;
-}
-
-/// Where the tests stand in time.
-pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-pub(super) const LEASE: Duration = Duration::from_secs(60);
-pub(super) const ISSUER: IssuerId = IssuerId([7; 16]);
-pub(super) const PROFILE: [u8; 32] = [9; 32];
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const REQUESTER: Requester = Requester { address: None };
-const JWK: &[u8] =
-    br#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-
-pub(super) fn boot(n: u8) -> BootId {
-    BootId::from_bytes([n; 16])
-}
-
-pub(super) fn account_id(n: u8) -> AccountId {
-    AccountId::new(NOW, [n; 10])
-}
-
-pub(super) fn order_id(n: u8) -> OrderId {
-    OrderId::new(NOW, [n; 10])
-}
-
-pub(super) fn authorization_id(n: u8) -> AuthorizationId {
-    AuthorizationId::new(NOW, [n; 10])
-}
-
-pub(super) fn name(text: &str) -> Identifier {
-    Identifier::parse("dns", text).unwrap()
-}
-
-pub(super) fn key_of_certificate(n: u8) -> CertificateKey {
-    CertificateKey {
-        issuer: ISSUER,
-        serial: Serial::new(1, 0, [n; 16]),
-    }
-}
-
-pub(super) fn create_account(n: u8) -> CreateAccount {
-    let key = PublicKey::from_jwk(JWK).unwrap();
-    CreateAccount {
-        id: account_id(n),
-        directory: DirectoryId::FIRST,
-        url: format!("https://ca.test/acme/account/{}", account_id(n)),
-        spki_sha256: [0xfd; 32],
-        key,
-        contacts: Vec::new(),
-        terms_agreed: true,
-        only_return_existing: false,
-        terms_required: None,
-        requester: REQUESTER,
-        now: NOW,
-    }
-}
-
-/// For account 1; the order's id and its authorizations' ids follow from `n`.
-pub(super) fn create_order(n: u8, names: &[&str]) -> CreateOrder {
-    let seed = |i: usize| Seed {
-        id: authorization_id(n + u8::try_from(i).unwrap()),
-        token: Token::from_random(&[n + u8::try_from(i).unwrap(); 16]).unwrap(),
-    };
-    CreateOrder {
-        id: order_id(n),
-        account: account_id(1),
-        directory: DirectoryId::FIRST,
-        identifiers: names.iter().map(|n| name(n)).collect(),
-        not_before: None,
-        not_after: None,
-        profile: None,
-        profile_hash: PROFILE,
-        replaces: None,
-        authorization_seeds: (0..names.len()).map(seed).collect(),
-        policy: OrderPolicy {
-            order_life: 7 * DAY,
-            pending_authorization_life: 7 * DAY,
-            challenges: vec![ChallengeType::Http01],
-        },
-        requester: REQUESTER,
-        now: NOW,
-    }
-}
-
-pub(super) fn target(n: u8) -> Target {
-    Target {
-        account: account_id(1),
-        authorization: authorization_id(n),
-        challenge: ChallengeType::Http01,
-    }
-}
-
-pub(super) fn begin_validation(n: u8) -> BeginValidation {
-    BeginValidation {
-        target: target(n),
-        key_authorization: "token.thumbprint".to_owned(),
-        boot: boot(1),
-        lease: LEASE,
-        now: NOW,
-    }
-}
-
-pub(super) fn conclude_validation(
-    n: u8,
-    generation: Option<u32>,
-    valid: bool,
-) -> ConcludeValidation {
-    let evidence = Evidence {
-        method: Method::Challenge(ChallengeType::Http01),
-        validated_at: NOW,
-        addresses: vec!["192.0.2.1".parse().unwrap()],
-        detail: "found".to_owned(),
-    };
-    ConcludeValidation {
-        target: target(n),
-        key_authorization: "token.thumbprint".to_owned(),
-        generation,
-        boot: boot(1),
-        outcome: if valid {
-            Ok(evidence)
-        } else {
-            Err(Problem::unauthorized("wrong body"))
-        },
-        trace: "{}".to_owned(),
-        life: 30 * DAY,
-        now: NOW,
-    }
-}
-
-pub(super) fn begin_issuance(order: u8, serial: u8) -> BeginIssuance {
-    let certificate = Certificate {
-        key: key_of_certificate(serial),
-        account: account_id(1),
-        order: order_id(order),
-        directory: DirectoryId::FIRST,
-        state: CertificateState::Permitted,
-        names: vec![name("a.test")],
-        not_before: NOW,
-        not_after: NOW.plus(90 * DAY),
-        tbs: vec![serial; 700],
-        signature: None,
-        spki_sha256: [serial; 32],
-        profile_hash: PROFILE,
-        crl_shard: 0,
-        lint: "[]".to_owned(),
-        evidence: "{}".to_owned(),
-        request: vec![0x30; 900],
-        created_at: NOW,
-        issued_at: None,
-    };
-    BeginIssuance {
-        account: account_id(1),
-        order: order_id(order),
-        resumes: None,
-        certificate,
-        boot: boot(1),
-        lease: LEASE,
-        now: NOW,
-    }
-}
-
-pub(super) fn conclude_issuance(order: u8, serial: u8) -> ConcludeIssuance {
-    ConcludeIssuance {
-        account: account_id(1),
-        order: order_id(order),
-        certificate: key_of_certificate(serial),
-        generation: 1,
-        boot: boot(1),
-        signature: vec![serial; 71],
-        now: NOW,
-    }
-}
-
-fn fail_issuance(order: u8, try_again: bool) -> FailIssuance {
-    FailIssuance {
-        account: account_id(1),
-        order: order_id(order),
-        generation: 1,
-        boot: boot(1),
-        problem: Problem::server_internal("the signer failed"),
-        try_again,
-        lease: LEASE,
-        now: NOW,
-    }
-}
-
-pub(super) fn deactivate_account() -> UpdateAccount {
-    UpdateAccount {
-        account: account_id(1),
-        contacts: None,
-        deactivate: true,
-        requester: REQUESTER,
-        now: NOW,
-    }
-}
-
-pub(super) fn deactivate_authorization(n: u8) -> DeactivateAuthorization {
-    DeactivateAuthorization {
-        account: account_id(1),
-        authorization: authorization_id(n),
-        requester: REQUESTER,
-        now: NOW,
-    }
-}
-
-pub(super) fn take_over(boot_number: u8) -> TakeOver {
-    TakeOver {
-        boot: boot(boot_number),
-        lease: LEASE,
-        limit: 16,
-        now: NOW,
-    }
-}
-
-pub(super) fn issuer() -> IssuerRecord {
-    IssuerRecord {
-        id: ISSUER,
-        certificate_der: vec![1, 2, 3],
-        crl_shards: 1,
-        created_at: NOW,
-    }
-}
-
-fn reserve_crl() -> ReserveCrlNumber {
-    ReserveCrlNumber {
-        issuer: ISSUER,
-        shard: 0,
-        now: NOW,
-    }
-}
-
-pub(super) fn put_crl(number: u64) -> PutCrl {
-    let crl = StoredCrl {
-        issuer: ISSUER,
-        shard: 0,
-        number,
-        this_update: NOW,
-        next_update: NOW.plus(7 * DAY),
-        der: vec![5; 200],
-    };
-    PutCrl { crl }
-}
-
-/// Stops the writer until it is let go, so that what is asked meanwhile meets in one batch.
-pub(super) struct Hold {
-    held: Mutex<mpsc::Receiver<()>>,
-    started: mpsc::Sender<()>,
-}
-
-/// The end of a [`Hold`], from outside.
-pub(super) struct Held {
-    release: mpsc::Sender<()>,
-    asked: tokio::task::JoinHandle<Result<(), TxError>>,
-}
-
-impl Hold {
-    /// Returns when the writer stands still.
-    pub(super) async fn the_writer(store: &Store) -> Held {
-        let (release, held) = mpsc::channel();
-        let (started, standing) = mpsc::channel();
-        let store = store.clone();
-        let asked = tokio::spawn(async move {
-            store
-                .transact(Self {
-                    held: Mutex::new(held),
-                    started,
-                })
-                .await
-        });
-        tokio::task::yield_now().await;
-        standing.recv().unwrap();
-        Held { release, asked }
-    }
-}
-
-impl Held {
-    pub(super) async fn release(self) {
-        drop(self.release);
-        self.asked.await.unwrap().unwrap();
-    }
-}
-
-impl Transaction for Hold {
-    const NAME: &'static str = "hold";
-    type Answer = ();
-
-    async fn run<R: Rows>(&self, _rows: &R) -> Result<Decision<()>, RowFault> {
-        let _ = self.started.send(());
-        // Ends when the sender is dropped, and at once if it runs again.
-        let _ = self.held.lock().unwrap().recv();
-        Ok(Decision::unchanged(()))
-    }
-}
-
-/// Writes a row and then one that cannot be written.
-pub(super) struct Broken;
-
-impl Transaction for Broken {
-    const NAME: &'static str = "broken";
-    type Answer = ();
-
-    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<()>, RowFault> {
-        let mut changes = Changes::default();
-        if let Some(mut account) = rows.account(account_id(1)).await? {
-            account.terms_agreed = false;
-            changes.update_accounts.push(account);
-        }
-        let mut missing = begin_issuance(10, 77).certificate;
-        missing.state = CertificateState::Unconfirmed;
-        changes.update_certificates.push(missing);
-        Ok(Decision {
-            changes,
-            answer: Ok(()),
-        })
-    }
-}
-
-/// An observer that holds every step against the RFC's figures: no state may follow that must not (RFC 8555 §7.1.6).
-#[derive(Default)]
-pub(super) struct Watcher {
-    accounts: Mutex<HashMap<AccountId, AccountStatus>>,
-    orders: Mutex<HashMap<OrderId, OrderState>>,
-    authorizations: Mutex<HashMap<AuthorizationId, AuthorizationStatus>>,
-    pub(super) wrong: Mutex<Vec<String>>,
-    pub(super) heard: AtomicUsize,
-}
-
-impl Watcher {
-    fn step<K: std::hash::Hash + Eq + Debug, S: Copy + PartialEq + Debug>(
-        &self,
-        seen: &Mutex<HashMap<K, S>>,
-        id: K,
-        state: S,
-        allowed: impl Fn(S, S) -> bool,
-    ) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
-        let text = format!("{id:?}");
-        if let Some(before) = seen.lock().unwrap().insert(id, state)
-            && before != state
-            && !allowed(before, state)
-        {
-            self.wrong
-                .lock()
-                .unwrap()
-                .push(format!("{text}: {before:?} became {state:?}"));
-        }
-    }
-}
-
-impl Observer for Watcher {
-    fn account(&self, account: &Arc<Account>) {
-        self.step(
-            &self.accounts,
-            account.id,
-            account.status,
-            AccountStatus::can_become,
-        );
-    }
-
-    fn order(&self, order: &Arc<Order>) {
-        let allowed = |before, after| {
-            matches!(
-                (before, after),
-                (
-                    OrderState::Open,
-                    OrderState::Processing | OrderState::Invalid
-                ) | (
-                    OrderState::Processing,
-                    OrderState::Valid | OrderState::Invalid
-                )
-            )
-        };
-        self.step(&self.orders, order.id, order.state, allowed);
-    }
-
-    fn authorization(&self, authorization: &Arc<Authorization>) {
-        self.step(
-            &self.authorizations,
-            authorization.id,
-            authorization.status,
-            AuthorizationStatus::can_become,
-        );
-    }
 }
 
 /// One asker's transaction; what it heard, as text.
@@ -584,16 +185,15 @@ enum Meeting {
     CommitDies,
 }
 
-/// A hook that strikes when told: at that point, once.
-/// Where the next strike lands.
-type Aim = Arc<Mutex<Option<(FaultPoint, InjectedFault)>>>;
+/// Where the next strike comes, and what it does.
+type Strike = Option<(FaultPoint, InjectedFault)>;
 
-fn striking() -> (Aim, FaultHook) {
-    let next = Arc::new(Mutex::new(None));
+/// A hook that strikes when told: at that point, once.
+fn striking() -> (Arc<Mutex<Strike>>, FaultHook) {
+    let next = Arc::new(Mutex::new(Strike::None));
     let armed = Arc::clone(&next);
     let hook: FaultHook = Arc::new(move |point, _| {
-        let mut armed: std::sync::MutexGuard<'_, Option<(FaultPoint, InjectedFault)>> =
-            armed.lock().unwrap();
+        let mut armed = armed.lock().unwrap();
         match *armed {
             Some((at, fault)) if at == point => {
                 *armed = None;
@@ -824,10 +424,9 @@ pub(super) async fn a_hang_up_does_not_stop_a_transaction(factory: &impl Factory
 
 /// A lock that another process holds is a reason to come back, never half a state (T-CA-51).
 pub(super) async fn a_busy_database_is_told_and_leaves_no_half_state(factory: &impl Factory) {
-    // T-CA-51
     let turn = AtomicUsize::new(0);
     let hook: FaultHook = Arc::new(move |point, _| {
-        // Every third strike, at alternating points, pseudo-randomly spread over the flows.
+        // Two periods that share no factor: over the flows every transaction is struck at both points.
         let n = turn.fetch_add(1, Ordering::Relaxed);
         match point {
             FaultPoint::BeforeCommit if n % 7 == 3 => Some(InjectedFault::Busy),
@@ -880,7 +479,7 @@ async fn insist<A, F: Future<Output = Result<A, TxError>>>(
     }
 }
 
-/// Fifty finalizes of one order get one serial (T-CA-48).
+/// Fifty finalizes of one order get one serial; one signature is all that may follow (T-CA-41).
 pub(super) async fn concurrent_finalizes_of_one_order_get_one_serial(factory: &impl Factory) {
     let store = factory.fresh(Arc::new(Watcher::default()), None);
     ready_orders(&store, &[("a.test", 10)]).await;

@@ -35,6 +35,10 @@ const DURABLE_AFTER: Duration = Duration::from_millis(100);
 /// A work row's lease: longer than the longest validation, so that only a dead process loses it.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
+/// How long a conclusion waits for a store that takes no writes, and between two tries.
+const STORE_PATIENCE: Duration = Duration::from_secs(30);
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
 /// How many validations run at once; slow responders fill this pool and no other (T-CA-116).
 const AT_ONCE: usize = 1024;
 
@@ -343,6 +347,22 @@ impl Task {
         Ok(self.ca.store.transact(noted).await?.is_some())
     }
 
+    /// Writes a conclusion. While the store takes no writes, what is durable waits for it, short of its lease's end.
+    async fn store(&self, conclusion: ConcludeValidation) -> Result<Authorization, TxError> {
+        let started = self.ca.clock.monotonic();
+        loop {
+            match self.ca.store.transact(conclusion.clone()).await {
+                Err(TxError::Store(StoreError::ReadOnly(_) | StoreError::Overloaded(_)))
+                    if self.generation.is_some()
+                        && self.ca.clock.monotonic().saturating_sub(started) < STORE_PATIENCE =>
+                {
+                    time::sleep(STORE_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
     async fn conclude(
         &mut self,
         outcome: Result<crate::model::Evidence, Problem>,
@@ -350,20 +370,17 @@ impl Task {
     ) -> Result<(), TxError> {
         let snapshot = self.ca.snapshot.load_full();
         let valid = outcome.is_ok();
-        let concluded = self
-            .ca
-            .store
-            .transact(ConcludeValidation {
-                target: self.target,
-                key_authorization: self.key_authorization.clone(),
-                generation: self.generation,
-                boot: self.ca.boot,
-                outcome,
-                trace,
-                life: snapshot.config.orders.authorization_life.into(),
-                now: self.ca.clock.wall(),
-            })
-            .await?;
+        let conclusion = ConcludeValidation {
+            target: self.target,
+            key_authorization: self.key_authorization.clone(),
+            generation: self.generation,
+            boot: self.ca.boot,
+            outcome,
+            trace,
+            life: snapshot.config.orders.authorization_life.into(),
+            now: self.ca.clock.wall(),
+        };
+        let concluded = self.store(conclusion).await?;
         self.ca.metrics.validation_concluded(valid);
         let decided = concluded
             .challenges

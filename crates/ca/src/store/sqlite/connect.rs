@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::OpenError;
 
 /// How long a lock of another process (an operator's sqlite3) is waited for.
-const BUSY: Duration = Duration::from_secs(2);
+pub(super) const BUSY: Duration = Duration::from_secs(2);
 
 /// Room for every statement of the store.
 const STATEMENTS: usize = 128;

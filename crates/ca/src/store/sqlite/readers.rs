@@ -55,13 +55,12 @@ impl Readers {
             }
             idle.connections.pop().ok_or(StoreError::Closed)?
         };
-        let found = read(&conn);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if !idle.closed {
-            idle.connections.push(conn);
-            self.returned.notify_one();
-        }
-        found.map_err(StoreError::from)
+        let lease = Lease {
+            readers: self,
+            conn: Some(conn),
+        };
+        let conn = lease.conn.as_ref().ok_or(StoreError::Closed)?;
+        read(conn).map_err(StoreError::from)
     }
 
     /// Runs a list; may take long, so call it where threads may block.
@@ -84,5 +83,25 @@ impl Readers {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+    }
+}
+
+/// A connection out of the pool; goes back however the look-up ends.
+struct Lease<'a> {
+    readers: &'a Readers,
+    conn: Option<Connection>,
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut idle = self
+            .readers
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !idle.closed {
+            idle.connections.extend(self.conn.take());
+            self.readers.returned.notify_one();
+        }
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::{
     apply::{Effects, Keys, apply},
     code::Fault,
-    meta,
+    connect, meta,
     queue::{Next, Waiting},
     rows::{self, Desk, SqliteRows},
     shared::{FaultPoint, InjectedFault, Shared},
@@ -188,7 +188,6 @@ impl Writer {
                 Next::Close => break,
             }
         }
-        self.shared.queue.abandon();
         rows::leave_seat();
     }
 
@@ -197,7 +196,7 @@ impl Writer {
         if let Some(next) = self.shared.queue.ready() {
             match next {
                 Next::Batch(batch) => self.batch(batch),
-                // A second long task inside a first one would nest without bound: refuse by dropping it.
+                // Reads of a store in memory are tasks too. A backup inside a backup nests, as deep as operators ask.
                 Next::Task(task) => self.task(task),
                 Next::Close => {}
             }
@@ -402,11 +401,14 @@ impl Writer {
             self.weight.set(weight);
         }
         if self.shared.checkpoints.take_restart() {
-            // Nearly all of the log is in the database already; the rest goes now, and the log starts anew.
-            if let Err(error) = self
-                .conn()
-                .query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
-            {
+            // Nearly all of the log is in the database already; the rest goes now, and the log starts anew. Not if that
+            // means to wait for a long list's reader: then the next pass tries again.
+            let conn = self.conn();
+            let restarted = conn
+                .busy_timeout(Duration::ZERO)
+                .and_then(|()| conn.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(())))
+                .and(conn.busy_timeout(connect::BUSY));
+            if let Err(error) = restarted {
                 tracing::warn!(target: "cairn", %error, "the write-ahead log could not be restarted");
             }
         }
