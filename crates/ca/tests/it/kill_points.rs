@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 
 use crate::{
     steps::{id, list},
-    world::{Site, World, parts},
+    world::{FORKS, Site, World, parts},
 };
 
 /// Tells the child what to do; without it the child's test has nothing to do.
@@ -163,7 +163,7 @@ fn the_child_serves_until_it_dies_at_its_point() {
 }
 
 /// Starts the child.
-fn spawn(site: &Site, log: &Path, point: &Point, from_the_start: bool) -> Child {
+async fn spawn(site: &Site, log: &Path, point: &Point, from_the_start: bool) -> Child {
     let task = Task {
         dir: site.dir(),
         config: site.config.clone(),
@@ -171,6 +171,7 @@ fn spawn(site: &Site, log: &Path, point: &Point, from_the_start: bool) -> Child 
         point: point.clone(),
         from_the_start,
     };
+    let _alone = FORKS.write().await;
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
         .env(TASK, serde_json::to_string(&task).unwrap())
@@ -417,7 +418,7 @@ async fn survive(
         *client = client.with_key(cairn_testkit::acme::Key::es256());
     }
     let mut told = Told::default();
-    let mut child = spawn(&site, log, point, false);
+    let mut child = spawn(&site, log, point, false).await;
     await_serving(&mut child);
     let flaky = point.transaction == "note_validation_attempt";
     let ended = obtain(client, &site.web, &name, flaky, &mut told).await;
@@ -428,7 +429,7 @@ async fn survive(
     }
     assert_eq!(child.wait().unwrap().signal(), Some(9));
     if let Some(then) = then {
-        let mut second = spawn(&site, log, then, true);
+        let mut second = spawn(&site, log, then, true).await;
         assert_eq!(
             second.wait().unwrap().signal(),
             Some(9),

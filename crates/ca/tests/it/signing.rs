@@ -27,7 +27,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 use crate::{
     steps::{finish, id, ready},
-    world::{World, parts},
+    world::{FORKS, World, parts},
 };
 
 /// What the signer does with one certificate.
@@ -473,6 +473,7 @@ async fn a_key_that_is_not_the_issuers_issues_nothing() {
     swapped.config = world.ca().snapshot.load().config.clone();
     swapped.signer = stranger();
     std::fs::remove_file(world.dir().join("keys/listener.pem")).unwrap();
+    let _quiet = FORKS.read().await;
     world.node.shutdown().await;
     let refused = Node::start(swapped).await.unwrap_err().to_string();
     assert!(refused.contains("signer"), "{refused}");

@@ -4,7 +4,10 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use cairn_ca::{
@@ -22,6 +25,7 @@ use rustls::{
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use tempfile::TempDir;
+use tokio::sync::RwLock;
 
 pub(crate) struct World {
     pub(crate) node: Node,
@@ -99,6 +103,7 @@ impl World {
 
     /// The node stopped, and started again on the same directory with the same configuration.
     pub(crate) async fn restarted(self, adjust: impl FnOnce(&mut NodeParts)) -> Self {
+        let _quiet = FORKS.read().await;
         self.stop().await.start(adjust).await
     }
 
@@ -212,13 +217,26 @@ pub(crate) fn parts(dir: &Path) -> NodeParts {
     }
 }
 
-/// An address that nobody has at this moment.
+/// An address that nobody has. Below the ports that the system gives to outgoing connections, so that none of them takes
+/// it before the node does; from a place of this process's own, so that two runs do not meet.
 fn free_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    const FIRST: u32 = 15_000;
+    const COUNT: u32 = 17_000;
+    loop {
+        let drawn = std::process::id()
+            .wrapping_mul(97)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + drawn % COUNT).unwrap();
+        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            return listener.local_addr().unwrap();
+        }
+    }
 }
+
+/// Held for writing while a process is started, for reading while a node gives its directory to the next one: between
+/// fork and exec a child holds a copy of every descriptor, and so the directory's lock.
+pub(crate) static FORKS: RwLock<()> = RwLock::const_new(());
 
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
