@@ -3,9 +3,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 
 #[derive(Debug, Default)]
 struct Lines {
@@ -19,6 +21,7 @@ pub struct Process {
     name: String,
     child: Child,
     lines: Arc<Lines>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -47,12 +50,15 @@ impl Process {
             pipe.write_all(input).ok();
         }
         let lines = Arc::new(Lines::default());
-        keep(child.stdout.take().expect("a pipe"), lines.clone());
-        keep(child.stderr.take().expect("a pipe"), lines.clone());
+        let readers = vec![
+            keep(child.stdout.take().expect("a pipe"), lines.clone()),
+            keep(child.stderr.take().expect("a pipe"), lines.clone()),
+        ];
         Self {
             name: name.to_owned(),
             child,
             lines,
+            readers,
         }
     }
 
@@ -120,9 +126,13 @@ impl Process {
         self.child.wait().ok();
     }
 
-    /// How it ended; `None` while it runs.
+    /// How it ended, with its last line read; `None` while it runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("our own child")
+        let status = self.child.try_wait().expect("our own child")?;
+        for reader in self.readers.drain(..) {
+            reader.join().ok();
+        }
+        Some(status)
     }
 
     /// Waits for its end; `None` if it did not end in time.
@@ -143,7 +153,7 @@ impl Drop for Process {
     }
 }
 
-fn keep(pipe: impl Read + Send + 'static, lines: Arc<Lines>) {
+fn keep(pipe: impl Read + Send + 'static, lines: Arc<Lines>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
@@ -154,7 +164,7 @@ fn keep(pipe: impl Read + Send + 'static, lines: Arc<Lines>) {
                 .push(line);
             lines.more.notify_all();
         }
-    });
+    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ const PUT_CRL: &str = "INSERT INTO crls (issuer_id, shard, number, this_update, 
                        der = excluded.der WHERE excluded.number >= number";
 const CRLS: &str = "SELECT issuer_id, shard, number, this_update, next_update, der FROM crls ORDER BY issuer_id, shard";
 const RAISE_NUMBERS: &str = "UPDATE crl_numbers SET number = max(number, ?1)";
+const DROP_CRLS: &str = "DELETE FROM crls";
 const PUT_PROFILE: &str = "INSERT OR IGNORE INTO profile_versions (hash, text) VALUES (?1, ?2)";
 const PROFILE: &str = "SELECT text FROM profile_versions WHERE hash = ?1";
 // A row that names a method stops whatever else it names: this version has one method.
@@ -44,6 +45,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     PUT_CRL,
     CRLS,
     RAISE_NUMBERS,
+    DROP_CRLS,
     PUT_PROFILE,
     PROFILE,
     STOP,
@@ -124,6 +126,8 @@ pub(super) fn reserve(
 pub(super) fn raise_numbers(conn: &Connection, now: Timestamp) -> Result<(), Fault> {
     conn.prepare_cached(RAISE_NUMBERS)?
         .execute(params![now.as_seconds()])?;
+    // The backup's own lists may be older than what was published since: the start signs new ones.
+    conn.prepare_cached(DROP_CRLS)?.execute([])?;
     Ok(())
 }
 
