@@ -68,8 +68,13 @@ pub(crate) async fn post(
         .await
         .map_err(problem::of_transaction)?;
     let found = await_validation(context, held, account, id, "challenge").await?;
+    if is_running(context, &found) || view(context, &found) != AuthorizationStatus::Pending {
+        return show(context, &found, kind);
+    }
+    // It ended after that look, or without a conclusion in the store; only a second look tells.
+    let found = authorization::load(context, account, id, "challenge").await?;
     if view(context, &found) == AuthorizationStatus::Pending && !is_running(context, &found) {
-        // It ended without a conclusion in the store, which takes no writes now; nothing was acknowledged.
+        // The store takes no writes now; nothing was acknowledged.
         return Err(Problem::server_internal(
             "the response could not be stored; nothing was done, send it again",
         )
