@@ -19,6 +19,7 @@ mod limits;
 mod openssl;
 mod operation;
 mod operator;
+mod public_shape;
 mod raw;
 mod validation_faults;
 mod world;
