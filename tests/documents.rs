@@ -11,6 +11,11 @@ use std::{
 
 const DOCUMENTS: [&str; 2] = ["docs/conformance.md", "docs/security.md"];
 
+/// What the numbers of requirements begin with: an RFC, the profiles draft, the Baseline Requirements.
+const TEXTS: [&str; 8] = [
+    "8555-", "5280-", "8737-", "8738-", "8659-", "8657-", "9773-", "PROF-",
+];
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -32,7 +37,7 @@ fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// Ids in a comment line: `8555-7.4-2`, `5280-5-1`, `T-CA-13`, `R-03`.
+/// Ids in a comment line: `8555-7.4-2`, `5280-5-1`, `PROF-4-2`, `T-CA-13`, `R-03`.
 fn ids(comment: &str) -> Vec<String> {
     comment
         .split(|c: char| !(c.is_ascii_alphanumeric() || "-.".contains(c)))
@@ -41,7 +46,7 @@ fn ids(comment: &str) -> Vec<String> {
             let numbered = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
             word.strip_prefix("T-CA-").is_some_and(numbered)
                 || (word.len() == 4 && word.strip_prefix("R-").is_some_and(numbered))
-                || ["8555-", "5280-"]
+                || TEXTS
                     .iter()
                     .any(|p| word.strip_prefix(p).is_some_and(|rest| rest.contains('-')))
         })
@@ -108,8 +113,9 @@ fn row(line: &str) -> Option<(&str, &str, &str)> {
         .rsplitn(2, " | ");
     let last = cells.next()?;
     let (id, text) = cells.next()?.split_once(" | ")?;
-    let is_id = ["8555-", "T-CA-", "R-", "5280-"]
+    let is_id = ["T-CA-", "R-"]
         .iter()
+        .chain(&TEXTS)
         .any(|p| id.starts_with(p));
     is_id.then_some((id, text, last))
 }
