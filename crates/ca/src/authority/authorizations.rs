@@ -48,7 +48,7 @@ pub struct Seed {
 #[must_use]
 pub fn pending(
     seed: Seed,
-    (account, order, directory): (AccountId, OrderId, DirectoryId),
+    (account, order, directory): (AccountId, Option<OrderId>, DirectoryId),
     identifier: &Identifier,
     offered: &[ChallengeType],
     now: Timestamp,
@@ -151,7 +151,7 @@ pub fn deactivate(
         input.now,
         "authorization-deactivated",
         Some(input.account),
-        Some(authorization.order),
+        authorization.order,
         &[("identifier", &authorization.identifier.to_string())],
     ));
     changes.update_authorizations.push(authorization.clone());

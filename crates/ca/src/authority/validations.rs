@@ -253,7 +253,7 @@ pub fn conclude(
                 input.now,
                 "validation-failed",
                 Some(authorization.account),
-                Some(authorization.order),
+                authorization.order,
                 &[
                     ("identifier", &authorization.identifier.to_string()),
                     ("problem", problem.kind.urn()),
@@ -330,7 +330,7 @@ pub fn take_over(
             now,
             "validation-given-up",
             Some(authorization.account),
-            Some(authorization.order),
+            authorization.order,
             &[("identifier", &authorization.identifier.to_string())],
         ));
         if let Some(order) = order {

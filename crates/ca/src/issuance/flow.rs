@@ -367,7 +367,10 @@ async fn profile_of(ca: &Ca, order: &Order) -> Result<Profile, TxError> {
         return Ok(snapshot.profile.clone());
     }
     let text = ca.store.profile_text(&order.profile_hash).await?;
-    text.as_deref().and_then(Profile::from_text).ok_or_else(|| {
+    let stored = text
+        .as_deref()
+        .and_then(|text| Profile::from_text(text, &order.profile_hash));
+    stored.ok_or_else(|| {
         TxError::Refused(Box::new(Problem::server_internal(
             "the order's profile can no longer be issued; place a new order",
         )))

@@ -163,11 +163,9 @@ impl Transaction for ConcludeValidation {
             .await?;
         let work = rows.work(&self.target.subject()).await?;
         // Only a failure ends the order; a success shows through the authorization.
-        let order = match (&self.outcome, &authorization) {
-            (Err(_), Some(authorization)) => {
-                rows.order(self.target.account, authorization.order).await?
-            }
-            _ => None,
+        let order = match &self.outcome {
+            Err(_) => order_of(rows, authorization.as_ref()).await?,
+            Ok(_) => None,
         };
         Ok(validations::conclude(
             self,
@@ -176,6 +174,17 @@ impl Transaction for ConcludeValidation {
             work,
             order,
         ))
+    }
+}
+
+/// The order that an authorization was made for, if it was made for one.
+async fn order_of<R: Rows>(
+    rows: &R,
+    authorization: Option<&Authorization>,
+) -> Result<Option<Order>, RowFault> {
+    match authorization.and_then(|a| Some((a.account, a.order?))) {
+        Some((account, order)) => rows.order(account, order).await,
+        None => Ok(None),
     }
 }
 
@@ -320,10 +329,7 @@ impl Transaction for TakeOver {
                     ..
                 } => {
                     let authorization = rows.authorization(account, authorization).await?;
-                    let order = match &authorization {
-                        Some(a) => rows.order(account, a.order).await?,
-                        None => None,
-                    };
+                    let order = order_of(rows, authorization.as_ref()).await?;
                     let (changes, next) = validations::take_over(work, authorization, order, terms);
                     all.merge(changes);
                     resumed.extend(next.map(|(work, a)| Resumed::Validation {
@@ -411,7 +417,7 @@ impl Transaction for CreateOwnOrder {
         let expires = self.now.plus(self.life);
         let mut authorization = authorizations::pending(
             self.authorization.clone(),
-            (account.id, self.order, account.directory),
+            (account.id, Some(self.order), account.directory),
             &self.host,
             &[ChallengeType::Http01],
             self.now,
