@@ -115,12 +115,19 @@ impl Transaction for DeactivateAuthorization {
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Authorization>, RowFault> {
         let account = rows.account(self.account).await?;
         let authorization = rows.authorization(self.account, self.authorization).await?;
-        let unfinished = rows.unfinished_orders(self.account).await?;
+        // Orders are looked at only when they will change: a repeat must not cost the writer anything.
+        let resting = match &authorization {
+            Some(found) if authorizations::can_be_deactivated(found, self.now) => {
+                rows.open_orders_on(self.account, self.authorization)
+                    .await?
+            }
+            _ => Vec::new(),
+        };
         Ok(authorizations::deactivate(
             self,
             account,
             authorization,
-            unfinished,
+            resting,
         ))
     }
 }
