@@ -41,6 +41,9 @@ use crate::{
 /// How long the internal order may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The longest pause after a failed renewal. Each try places an order, and may issue a certificate.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
+
 /// Why there is no certificate for the listener.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnCertificateFault {
@@ -120,14 +123,23 @@ impl OwnCertificate {
     /// Renews for ever.
     pub async fn run(self: Arc<Self>, ca: Arc<Ca>, dir: PathBuf) {
         let files = Files::under(&dir);
+        let mut failures = 0;
         loop {
-            tokio::time::sleep(ca.timing.own_certificate).await;
+            tokio::time::sleep(pause(ca.timing.own_certificate, failures)).await;
             let due = files.load().and_then(|(chain, _)| due_at(&ca, &chain));
             if due.is_some_and(|due| ca.clock.wall() < due) {
+                failures = 0;
                 continue;
             }
-            if let Err(error) = self.renew(&ca, &files).await {
-                error!(%error, "the CA's own certificate was not renewed; it tries again");
+            match self.renew(&ca, &files).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    error!(
+                        %error, again_in = ?pause(ca.timing.own_certificate, failures),
+                        "the CA's own certificate was not renewed; it tries again"
+                    );
+                }
             }
         }
     }
@@ -147,6 +159,13 @@ impl OwnCertificate {
         info!(host = snapshot.urls.host(), "own certificate renewed");
         Ok(())
     }
+}
+
+/// How long to wait before the next look, after so many failures in a row: twice as long for each.
+fn pause(usual: Duration, failures: u32) -> Duration {
+    usual
+        .saturating_mul(2_u32.saturating_pow(failures))
+        .min(PAUSE_MAX.max(usual))
 }
 
 /// When a third of the life is left, if the chain's leaf is this issuer's and for this host.
@@ -322,3 +341,20 @@ impl Files {
 }
 
 const KEY_BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_renewal_is_tried_again_after_twice_the_time_up_to_an_hour() {
+        let seconds = |failures| pause(Duration::from_secs(10), failures).as_secs();
+        let pauses: Vec<_> = [0, 1, 2, 3, 8, 9, 31, 32, u32::MAX]
+            .into_iter()
+            .map(seconds)
+            .collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 2560, 3600, 3600, 3600, 3600]);
+        let rare = Duration::from_secs(2 * 3600);
+        assert_eq!(pause(rare, 5), rare, "never more often than without a failure");
+    }
+}
