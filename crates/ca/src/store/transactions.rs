@@ -97,6 +97,27 @@ impl Transaction for CreateOrder {
     }
 }
 
+/// Finds the equal order that is open, and makes none: for an account at its bound.
+#[derive(Debug, Clone)]
+pub struct FindOrder {
+    pub wanted: CreateOrder,
+    /// The answer when there is none.
+    pub full: Problem,
+}
+
+impl Transaction for FindOrder {
+    const NAME: &'static str = "find_order";
+    type Answer = OrderPlaced;
+
+    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<OrderPlaced>, RowFault> {
+        let decision = self.wanted.run(rows).await?;
+        Ok(match decision.answer {
+            Ok(placed) if placed.created => Decision::refuse(self.full.clone()),
+            answer => Decision { answer, ..decision },
+        })
+    }
+}
+
 async fn authorizations_of<R: Rows>(
     rows: &R,
     order: &Order,

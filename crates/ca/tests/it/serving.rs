@@ -48,3 +48,16 @@ async fn a_client_that_never_reads_its_answers_loses_its_connection_and_another_
     });
     assert_eq!(&next.await.unwrap(), b"HTTP/1.1 200");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_at_its_bound_still_finds_the_order_that_it_has() {
+    // T-CA-115 8555-7.4-6
+    let world = World::with(|config| config.limits.pending_orders = 1).await;
+    let client = world.subscriber().await;
+    let first = client.new_order(&["a.found.test"]).await.expect(201);
+    let again = client.new_order(&["a.found.test"]).await.expect(201);
+    assert_eq!(again.location(), first.location());
+    let refused = client.new_order(&["b.found.test"]).await.expect(429);
+    assert_eq!(refused.problem(), "rateLimited");
+    assert!(refused.header("retry-after").is_some());
+}
