@@ -499,11 +499,13 @@ impl Node {
             for task in self.listeners {
                 let _ = task.await;
             }
+            // Of those whose client hung up or was told `processing`, no listener knows.
+            self.ca.issuance.drained().await;
         })
         .await;
         if drained.is_err() {
             warn!(
-                "stopped with requests still open after {} s",
+                "stopped with requests or issuances still under way after {} s",
                 DRAIN.as_secs()
             );
         }

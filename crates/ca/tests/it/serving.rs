@@ -2,14 +2,21 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cairn_ca::frontend::{Bounds, listen_within};
+use cairn_ca::{
+    config::Span,
+    frontend::{Bounds, listen_within},
+    issuance::signer::{Signable, Signer, Signing},
+    model::CertificateState,
+    store::Filter,
+};
+use cairn_testkit::acme::csr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
     time::timeout,
 };
 
-use crate::{listener::connect, world::World};
+use crate::{listener::connect, steps::ready, world::World};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -60,4 +67,48 @@ async fn an_account_at_its_bound_still_finds_the_order_that_it_has() {
     let refused = client.new_order(&["b.found.test"]).await.expect(429);
     assert_eq!(refused.problem(), "rateLimited");
     assert!(refused.header("retry-after").is_some());
+}
+
+/// A signer that takes its time.
+struct Slow(Arc<dyn Signer>);
+
+impl Signer for Slow {
+    fn sign(&self, bytes: Signable, deadline: Duration) -> Signing<'_> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            self.0.sign(bytes, deadline).await
+        })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_stop_waits_for_signatures_under_way() {
+    // T-CA-50
+    let world = World::with_parts(
+        |config| config.limits.hold = Span::from_millis(0),
+        |parts| parts.signer = Arc::new(Slow(Arc::clone(&parts.signer))),
+    )
+    .await;
+    let client = world.subscriber().await;
+    let names = ["late.serving.test"];
+    let (url, order) = ready(&world, &client, &names).await;
+    let answer = client.finalize(&order, &csr(&names).0).await.expect(200);
+    assert_eq!(answer.json()["status"], "processing");
+    let world = world.restarted(|_| {}).await;
+    let all = Filter {
+        limit: 10,
+        ..Filter::default()
+    };
+    let page = world.ca().store.list_certificates(all).await.unwrap();
+    let states: Vec<_> = page
+        .items
+        .iter()
+        .filter(|c| c.names.iter().any(|name| name.to_string() == names[0]))
+        .map(|c| c.state)
+        .collect();
+    assert_eq!(states, [CertificateState::Issued]);
+    // The same account, over a connection to the new process.
+    let client = client.apart(&world.root());
+    assert_eq!(client.fetch(&url).await.expect(200).json()["status"], "valid");
+    world.shutdown().await;
 }
