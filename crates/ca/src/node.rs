@@ -189,7 +189,8 @@ pub struct Node {
     listeners: Vec<JoinHandle<()>>,
     /// Work by schedule, ended at once.
     schedules: Vec<JoinHandle<()>>,
-    own: Option<Arc<OwnCertificate>>,
+    own: Arc<OwnCertificate>,
+    dir: PathBuf,
     root_certificate: Vec<u8>,
     /// The bound addresses of the subscribers' listener.
     pub subscribers: Vec<SocketAddr>,
@@ -416,13 +417,13 @@ impl Node {
         schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
         schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
         schedules.push(tokio::spawn(count_unfinished(Arc::clone(&ca))));
-        let own = config.tls.certificate.is_none().then_some(own);
         Ok(Self {
             ca,
             stop,
             listeners,
             schedules,
             own,
+            dir,
             root_certificate,
             subscribers,
             publication: published,
@@ -444,11 +445,11 @@ impl Node {
     /// Whether the listener's certificate is the CA's own.
     #[must_use]
     pub fn issues_own_certificate(&self) -> bool {
-        self.own.is_some()
+        self.ca.snapshot.load().config.tls.certificate.is_none()
     }
 
-    /// Puts another configuration in force for what begins from now on. Listeners, keys and URL stay as they are: a
-    /// change of those needs a restart.
+    /// Puts another configuration in force for what begins from now on, and reads the listener's certificate again if it
+    /// comes from files. Listeners, keys and URL stay as they are: a change of those needs a restart.
     ///
     /// # Errors
     /// In words; the old configuration stays in force.
@@ -460,6 +461,7 @@ impl Node {
             ("keys", old.config.keys != config.keys),
             ("tls", old.config.tls != config.tls),
             ("dns", old.config.dns != config.dns),
+            ("log", old.config.log != config.log),
         ];
         let changed: Vec<&str> = fixed
             .iter()
@@ -473,6 +475,13 @@ impl Node {
             ));
         }
         let snapshot = Snapshot::build(config, blocked, self.ca.issuance.issuer())?;
+        let listener = match (&snapshot.config.tls.certificate, &snapshot.config.tls.key) {
+            (Some(certificate), Some(key)) => Some(
+                OwnCertificate::read_files(&self.dir.join(certificate), &self.dir.join(key))
+                    .map_err(|e| e.to_string())?,
+            ),
+            _ => None,
+        };
         let profile = RegisterProfile {
             hash: snapshot.profile.hash,
             text: snapshot.profile.text.clone(),
@@ -484,6 +493,9 @@ impl Node {
             .map_err(|e| e.to_string())?;
         self.ca.limits.set(snapshot.config.limits.clone());
         self.ca.snapshot.store(Arc::new(snapshot));
+        if let Some(listener) = listener {
+            self.own.put(listener);
+        }
         info!("configuration reloaded");
         Ok(())
     }

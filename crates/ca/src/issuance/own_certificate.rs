@@ -90,18 +90,25 @@ impl OwnCertificate {
     /// # Errors
     /// When they cannot be read or do not fit each other.
     pub fn from_files(&self, certificate: &Path, key: &Path) -> Result<(), OwnCertificateFault> {
-        self.install(&read(certificate)?, &read(key)?)
+        self.put(Self::read_files(certificate, key)?);
+        Ok(())
+    }
+
+    /// Reads the operator's files and puts nothing in force yet.
+    ///
+    /// # Errors
+    /// As [`OwnCertificate::from_files`].
+    pub fn read_files(certificate: &Path, key: &Path) -> Result<CertifiedKey, OwnCertificateFault> {
+        certified(&read(certificate)?, &Zeroizing::new(read(key)?))
+    }
+
+    /// Puts it in force, from the next handshake on.
+    pub fn put(&self, certified: CertifiedKey) {
+        self.current.store(Some(Arc::new(certified)));
     }
 
     fn install(&self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), OwnCertificateFault> {
-        let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
-        let chain = CertificateDer::pem_slice_iter(chain_pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| unusable(&e))?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))?;
-        self.current.store(Some(Arc::new(certified)));
+        self.put(certified(chain_pem, key_pem)?);
         Ok(())
     }
 
@@ -159,6 +166,16 @@ impl OwnCertificate {
         info!(host = snapshot.urls.host(), "own certificate renewed");
         Ok(())
     }
+}
+
+fn certified(chain_pem: &[u8], key_pem: &[u8]) -> Result<CertifiedKey, OwnCertificateFault> {
+    let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
+    let chain = CertificateDer::pem_slice_iter(chain_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| unusable(&e))?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))
 }
 
 /// How long to wait before the next look, after so many failures in a row: twice as long for each.

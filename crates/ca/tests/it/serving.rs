@@ -1,9 +1,9 @@
 //! What a server under load and at its end owes to whom: places to those who use them, ends to what was begun.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use cairn_ca::{
-    config::Span,
+    config::{LogLevel, Span},
     frontend::{Bounds, listen_within},
     issuance::signer::{Signable, Signer, Signing},
     model::CertificateState,
@@ -111,4 +111,54 @@ async fn a_clean_stop_waits_for_signatures_under_way() {
     let client = client.apart(&world.root());
     assert_eq!(client.fetch(&url).await.expect(200).json()["status"], "valid");
     world.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_takes_new_files_of_the_listener_and_keeps_the_old_when_they_are_wrong() {
+    let write = |dir: &Path| {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(dir.join("tls.pem"), made.cert.pem()).unwrap();
+        std::fs::write(dir.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.pem()
+    };
+    let mut first = String::new();
+    let world = World::with_parts(
+        |config| {
+            config.tls.certificate = Some("tls.pem".into());
+            config.tls.key = Some("tls.key".into());
+        },
+        |parts| first = write(&parts.dir),
+    )
+    .await;
+    let serves = async |root: &str| connect(world.address(), root).await.is_ok();
+    assert!(serves(&first).await);
+    let reload = async || {
+        let snapshot = world.ca().snapshot.load_full();
+        let (config, blocked) = (snapshot.config.clone(), snapshot.blocked.clone());
+        world.node.reload(config, blocked).await
+    };
+    let second = write(&world.dir());
+    reload().await.unwrap();
+    assert!(serves(&second).await && !serves(&first).await);
+    // A certificate without its key.
+    let key = std::fs::read(world.dir().join("tls.key")).unwrap();
+    let third = write(&world.dir());
+    std::fs::write(world.dir().join("tls.key"), key).unwrap();
+    let fault = reload().await.unwrap_err();
+    assert!(fault.contains("listener's certificate"), "{fault}");
+    std::fs::remove_file(world.dir().join("tls.pem")).unwrap();
+    let fault = reload().await.unwrap_err();
+    assert!(fault.contains("tls.pem"), "{fault}");
+    assert!(serves(&second).await && !serves(&third).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_says_what_only_a_restart_changes() {
+    let world = World::start().await;
+    let snapshot = world.ca().snapshot.load_full();
+    let mut config = snapshot.config.clone();
+    config.log.level = LogLevel::Debug;
+    let blocked = snapshot.blocked.clone();
+    let fault = world.node.reload(config, blocked).await.unwrap_err();
+    assert!(fault.contains("a change of log "), "{fault}");
 }
