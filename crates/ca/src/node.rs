@@ -46,7 +46,7 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a clean stop waits for requests and work.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// How long the machinery waits: fixed in operation, short in tests.
+/// How long the machinery waits, and how much of it runs at once: fixed in operation, small in tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// How long a certificate's signature may take.
@@ -57,6 +57,8 @@ pub struct Timing {
     pub crl: Duration,
     /// How often the own certificate's age is looked at.
     pub own_certificate: Duration,
+    /// How many attempts of validations run at once; an account gets an eighth.
+    pub validations: usize,
 }
 
 impl Default for Timing {
@@ -66,6 +68,7 @@ impl Default for Timing {
             housekeeping: Duration::from_secs(10),
             crl: Duration::from_secs(5),
             own_certificate: Duration::from_secs(10),
+            validations: 1024,
         }
     }
 }
@@ -334,7 +337,7 @@ impl Node {
             File::certificate(root_certificate.clone(), now),
         );
         let ca = Arc::new(Ca {
-            validation: ValidationDriver::new(Validator::new(resolver)),
+            validation: ValidationDriver::new(Validator::new(resolver), timing.validations),
             issuance: Issuance::new(IssuanceParts {
                 issuer: Arc::new(issuer),
                 signer,
@@ -559,6 +562,7 @@ async fn take_over(ca: &Arc<Ca>) {
             lease: LEASE,
             limit: CHUNK,
             now: ca.clock.wall(),
+            running: ca.validation.running(),
         };
         let (resumed, more) = match ca.store.transact(take).await {
             Ok(answer) => answer,

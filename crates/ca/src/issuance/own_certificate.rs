@@ -372,6 +372,10 @@ mod tests {
             .collect();
         assert_eq!(pauses, [10, 20, 40, 80, 2560, 3600, 3600, 3600, 3600]);
         let rare = Duration::from_secs(2 * 3600);
-        assert_eq!(pause(rare, 5), rare, "never more often than without a failure");
+        assert_eq!(
+            pause(rare, 5),
+            rare,
+            "never more often than without a failure"
+        );
     }
 }

@@ -146,11 +146,17 @@ fn the_table_of_pending_work_is_bounded_and_swept_once_a_second_at_most() {
     table.on_order(&order(3, NOW.plus(10 * second)));
     assert_eq!(table.accounts(), 2);
     // The first look sweeps, in vain.
-    assert!(matches!(reserve(3, NOW), Err(pending::Refusal::Accounts(_))));
+    assert!(matches!(
+        reserve(3, NOW),
+        Err(pending::Refusal::Accounts(_))
+    ));
     assert!(reserve(1, NOW).is_ok(), "who is counted goes on");
     // Account 2's order has expired, but the table was swept within the second.
     let soon = NOW.plus(second * 3 / 4);
-    assert!(matches!(reserve(3, soon), Err(pending::Refusal::Accounts(_))));
+    assert!(matches!(
+        reserve(3, soon),
+        Err(pending::Refusal::Accounts(_))
+    ));
     assert!(reserve(3, NOW.plus(second)).is_ok());
     assert_eq!(table.accounts(), 1);
 }

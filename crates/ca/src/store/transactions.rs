@@ -5,7 +5,7 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use cairn_acme::{
     challenge::ChallengeType,
@@ -18,7 +18,7 @@ use cairn_acme::{
 use super::{Changes, Decision, RowFault, Rows, SigningPermit, Transaction};
 use crate::{
     authority::{accounts, audit, authorizations, issuance, orders, validations},
-    id::{AccountId, BootId, IssuerId, OrderId},
+    id::{AccountId, AuthorizationId, BootId, IssuerId, OrderId},
     model::{
         Account, Authorization, Challenge, Evidence, IssuerRecord, Method, Order, OrderState,
         StoredCrl, Work, WorkSubject,
@@ -308,6 +308,8 @@ pub struct TakeOver {
     pub lease: Duration,
     pub limit: usize,
     pub now: Timestamp,
+    /// Validations that run in this process: their rows are this boot's own, however long they wait.
+    pub running: HashSet<AuthorizationId>,
 }
 
 /// One piece of work to go on with.
@@ -342,6 +344,12 @@ impl Transaction for TakeOver {
         let terms = (self.boot, self.lease, self.now);
         for work in abandoned {
             match work.subject.clone() {
+                WorkSubject::Validate { authorization, .. }
+                    if work.boot == self.boot && self.running.contains(&authorization) =>
+                {
+                    all.put_work
+                        .push(validations::renewed(work, self.lease, self.now));
+                }
                 WorkSubject::Validate {
                     account,
                     authorization,

@@ -9,14 +9,22 @@ use cairn_ca::{
     model::CertificateState,
     store::Filter,
 };
-use cairn_testkit::acme::csr;
+use cairn_testkit::{
+    acme::{Client, csr},
+    http::Reply,
+};
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::watch,
     time::timeout,
 };
 
-use crate::{listener::connect, steps::ready, world::World};
+use crate::{
+    listener::connect,
+    steps::{challenge, ready, until},
+    world::World,
+};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -109,7 +117,10 @@ async fn a_clean_stop_waits_for_signatures_under_way() {
     assert_eq!(states, [CertificateState::Issued]);
     // The same account, over a connection to the new process.
     let client = client.apart(&world.root());
-    assert_eq!(client.fetch(&url).await.expect(200).json()["status"], "valid");
+    assert_eq!(
+        client.fetch(&url).await.expect(200).json()["status"],
+        "valid"
+    );
     world.shutdown().await;
 }
 
@@ -161,4 +172,44 @@ async fn a_reload_says_what_only_a_restart_changes() {
     let blocked = snapshot.blocked.clone();
     let fault = world.node.reload(config, blocked).await.unwrap_err();
     assert!(fault.contains("a change of log "), "{fault}");
+}
+
+/// Places an order and makes its host hang when it is asked; returns the challenge's URL.
+async fn hanging(world: &World, client: &Client, name: &str) -> String {
+    let placed = client.new_order(&[name]).await.expect(201).json();
+    let authorization = placed["authorizations"][0].as_str().unwrap();
+    let (url, token) = challenge(client, authorization).await;
+    let path = format!("/.well-known/acme-challenge/{token}");
+    world.web.on_host(name, &path, Reply::Hang);
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_whose_hosts_hang_makes_no_other_account_wait() {
+    // T-CA-116
+    let world = World::with_parts(
+        |config| config.limits.hold = Span::from_secs(1),
+        |parts| parts.timing.validations = 4,
+    )
+    .await;
+    let slow = world.subscriber().await;
+    let mut urls = Vec::new();
+    for n in 0..6 {
+        urls.push(hanging(&world, &slow, &format!("n{n}.hangs.test")).await);
+    }
+    for url in &urls {
+        let answer = slow.post(url, &json!({})).await.expect(200);
+        // Also of those that wait for a place: what is answered is in the store.
+        assert_eq!(answer.json()["status"], "processing", "{}", answer.json());
+    }
+    until("the account's place is taken", async || {
+        world.web.open() > 0
+    })
+    .await;
+    let other = world.subscriber().await;
+    let (url, order) = ready(&world, &other, &["quick.test"]).await;
+    assert_eq!(order["status"], "ready", "{url}");
+    // The one place of the account, this order's, and perhaps a connection whose end was not noticed yet.
+    let most = world.web.most_open();
+    assert!(most <= 3, "{most} hosts were asked at once");
 }

@@ -127,10 +127,7 @@ async fn a_deactivation_reads_the_orders_that_rest_on_the_authorization_and_no_o
         authorization_id(10)
     );
     // An order that nobody can read any more: only a look at it would show.
-    store
-        .transact(create_order(40, &["d.test"]))
-        .await
-        .unwrap();
+    store.transact(create_order(40, &["d.test"])).await.unwrap();
     let damage = "UPDATE orders SET identifiers = 'x' WHERE id = ?1";
     let bad = conformance::order_id(40);
     assert_eq!(
@@ -144,12 +141,13 @@ async fn a_deactivation_reads_the_orders_that_rest_on_the_authorization_and_no_o
             .transact(conformance::deactivate_authorization(10))
             .await
             .unwrap();
-        assert_eq!(gone.status, cairn_acme::status::AuthorizationStatus::Deactivated);
+        assert_eq!(
+            gone.status,
+            cairn_acme::status::AuthorizationStatus::Deactivated
+        );
     }
     let state = async |n| {
-        let order = store
-            .order(account_id(1), conformance::order_id(n))
-            .await;
+        let order = store.order(account_id(1), conformance::order_id(n)).await;
         order.unwrap().unwrap().state
     };
     assert_eq!(
