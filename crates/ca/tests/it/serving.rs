@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_its_answers_loses_its_connection_and_another_gets_the_place() {
+    // T-CA-113
     let world = World::start().await;
     let (_stop, stopped) = watch::channel(false);
     let bounds = Bounds {
