@@ -230,6 +230,30 @@ pub struct Finalize {
     pub csr: String,
 }
 
+/// The payload of newAuthz (RFC 8555 §7.4.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewAuthorization {
+    /// What control shall be shown of.
+    pub identifier: WireIdentifier,
+}
+
+/// The payload of keyChange's inner JWS (RFC 8555 §7.3.5).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyChange {
+    /// The URL of the account whose key changes.
+    pub account: String,
+    /// The key in force, as a JWK.
+    pub old_key: Box<RawValue>,
+}
+
+/// The list of an account's orders (RFC 8555 §7.1.2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orders {
+    /// URLs of orders.
+    pub orders: Vec<String>,
+}
+
 /// The payload that deactivates an authorization (RFC 8555 §7.5.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deactivation {

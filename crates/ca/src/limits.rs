@@ -99,6 +99,18 @@ impl Limits {
         })
     }
 
+    /// Reserves room for one authorization without an order.
+    ///
+    /// # Errors
+    /// As [`Limits::reserve_order`].
+    pub fn reserve_authorization(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+    ) -> Result<Reservation, Problem> {
+        self.reserve_order(account, 1, now)
+    }
+
     /// Hears of an order that a commit touched.
     pub fn on_order(&self, order: &Order) {
         self.pending.on_order(order);

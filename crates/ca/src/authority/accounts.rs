@@ -7,7 +7,7 @@
 
 use cairn_acme::{
     contact::Contact,
-    key::PublicKey,
+    key::{PublicKey, Thumbprint},
     problem::{Problem, ProblemType},
     status::AccountStatus,
     time::Timestamp,
@@ -159,7 +159,7 @@ fn refuse(input: &CreateAccount, problem: Problem) -> Decision<AccountFound> {
     }
 }
 
-fn address(requester: &Requester) -> String {
+pub(super) fn address(requester: &Requester) -> String {
     requester
         .address
         .map_or_else(|| "none".to_owned(), |a| a.to_string())
@@ -231,6 +231,100 @@ pub fn update(
     }
     Decision {
         changes,
+        answer: Ok(account),
+    }
+}
+
+/// What keyChange asks for, once both signatures are verified (RFC 8555 §7.3.5).
+#[derive(Debug, Clone)]
+pub struct ChangeKey {
+    pub account: AccountId,
+    pub directory: DirectoryId,
+    /// The key that signed the outer request.
+    pub old: Thumbprint,
+    pub new: PublicKey,
+    pub spki_sha256: [u8; 32],
+    pub requester: Requester,
+    pub now: Timestamp,
+}
+
+/// Gives the account its new key, and does nothing else: orders and authorizations stay (8555-7.3.5-5).
+#[must_use]
+pub fn change_key(
+    input: &ChangeKey,
+    account: Option<Account>,
+    holder: Option<Account>,
+    is_certificate_key: bool,
+) -> Decision<Account> {
+    let refused = |problem: Problem| {
+        let row = audit(
+            input.now,
+            "key-change-refused",
+            Some(input.account),
+            None,
+            &[
+                ("address", &address(&input.requester)),
+                ("problem", problem.kind.urn()),
+                ("detail", &problem.detail),
+            ],
+        );
+        Decision {
+            changes: Changes {
+                audit: vec![row],
+                ..Changes::default()
+            },
+            answer: Err(problem),
+        }
+    };
+    let Some(mut account) = account else {
+        return Decision::refuse(Problem::new(
+            ProblemType::Unauthorized,
+            "the account is not there",
+        ));
+    };
+    if account.status != AccountStatus::Valid {
+        return Decision::refuse(not_valid(account.status));
+    }
+    // Of two changes at once one wins; the other was signed by a key that is no longer the account's.
+    if account.thumbprint != input.old {
+        return refused(Problem::malformed(
+            "the account's key was changed meanwhile; sign with the one in force",
+        ));
+    }
+    if let Some(holder) = holder {
+        return refused(
+            Problem::malformed(
+                "the new key is that of an account already (see Location); use a key of its own",
+            )
+            .status(409)
+            .location(holder.url),
+        );
+    }
+    if is_certificate_key {
+        return refused(Problem::new(
+            ProblemType::BadPublicKey,
+            "the new key is that of an unexpired certificate from this server; an account needs a key of its own",
+        ));
+    }
+    account.thumbprint = input.new.thumbprint();
+    account.key = input.new.clone();
+    account.spki_sha256 = input.spki_sha256;
+    let row = audit(
+        input.now,
+        "account-key-changed",
+        Some(account.id),
+        None,
+        &[
+            ("address", &address(&input.requester)),
+            ("key", &account.thumbprint.to_string()),
+        ],
+    );
+    Decision {
+        changes: Changes {
+            update_accounts: vec![account.clone()],
+            audit: vec![row],
+            ..Changes::default()
+        },
         answer: Ok(account),
     }
 }

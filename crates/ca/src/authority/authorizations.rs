@@ -83,6 +83,57 @@ pub fn pending(
     }
 }
 
+/// What newAuthz asks for, judged by the policy on names (RFC 8555 §7.4.1).
+#[derive(Debug, Clone)]
+pub struct CreateAuthorization {
+    pub seed: Seed,
+    pub account: AccountId,
+    pub directory: DirectoryId,
+    /// No wildcard.
+    pub identifier: Identifier,
+    /// Offered, in this order.
+    pub challenges: Vec<ChallengeType>,
+    pub life: Duration,
+    pub requester: Requester,
+    pub now: Timestamp,
+}
+
+/// Makes a pending authorization without an order. A later order takes it once it is valid.
+#[must_use]
+pub fn create(input: &CreateAuthorization, account: Option<Account>) -> Decision<Authorization> {
+    match account {
+        Some(account) if account.status == AccountStatus::Valid => {}
+        Some(account) => return Decision::refuse(accounts::not_valid(account.status)),
+        None => return Decision::refuse(no_such_object("account")),
+    }
+    let authorization = pending(
+        input.seed.clone(),
+        (input.account, None, input.directory),
+        &input.identifier,
+        &input.challenges,
+        input.now,
+        input.life,
+    );
+    let row = audit(
+        input.now,
+        "authorization-created",
+        Some(input.account),
+        None,
+        &[
+            ("identifier", &authorization.identifier.to_string()),
+            ("address", &accounts::address(&input.requester)),
+        ],
+    );
+    Decision {
+        changes: Changes {
+            insert_authorizations: vec![authorization.clone()],
+            audit: vec![row],
+            ..Changes::default()
+        },
+        answer: Ok(authorization),
+    }
+}
+
 /// Whether a valid authorization may stand in for a new one: same method still offered, and living past the order it
 /// joins. Its age counts from the validation, not from the last use (T-CA-46): `expires` was set then.
 #[must_use]

@@ -71,7 +71,7 @@ pub(crate) async fn create(
     } else {
         StatusCode::OK
     };
-    Ok(show(&found.account, status).location(&found.account.url))
+    Ok(show(context, &found.account, status).location(&found.account.url))
 }
 
 /// The account resource: read, update, deactivate (RFC 8555 §7.3.2, §7.3.6).
@@ -83,7 +83,7 @@ pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<An
         ));
     }
     if request.is_fetch() {
-        return Ok(show(request.signer(), StatusCode::OK));
+        return Ok(show(context, request.signer(), StatusCode::OK));
     }
     let request = request.object::<AccountUpdate>()?;
     let wanted = request.payload();
@@ -109,7 +109,7 @@ pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<An
     if deactivate {
         tracing::info!(target: "cairn", account = %account.id, address = %context.address, "account deactivated");
     }
-    Ok(show(&account, StatusCode::OK))
+    Ok(show(context, &account, StatusCode::OK))
 }
 
 fn contacts(context: &Context, given: &[String]) -> Result<Vec<Contact>, Problem> {
@@ -119,19 +119,21 @@ fn contacts(context: &Context, given: &[String]) -> Result<Vec<Contact>, Problem
     )?)
 }
 
-fn spki_sha256(key: &PublicKey) -> [u8; 32] {
+/// By which account keys are compared with certificates' keys.
+pub(crate) fn spki_sha256(key: &PublicKey) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, &key.to_spki_der()).as_ref());
     hash
 }
 
-fn show(account: &Account, status: StatusCode) -> Answer {
+/// The account as an answer.
+pub(crate) fn show(context: &Context, account: &Account, status: StatusCode) -> Answer {
     let body = object::Account {
         status: account.status,
         contact: Some(account.contacts.iter().map(ToString::to_string).collect()),
         terms_of_service_agreed: account.terms_agreed.then_some(true),
         external_account_binding: None,
-        orders: None,
+        orders: Some(context.snapshot.urls.orders(account.id, None)),
     };
     Answer::json(status, &body)
 }

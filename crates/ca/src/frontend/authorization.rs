@@ -44,7 +44,7 @@ pub(crate) async fn post(
         None
     };
     let found = await_validation(context, held, account, id, "authorization").await?;
-    Ok(show(context, &found))
+    Ok(show(context, &found, StatusCode::OK))
 }
 
 /// 8555-7.5.2-1.
@@ -70,7 +70,7 @@ async fn deactivate(
         .transact(deactivate)
         .await
         .map_err(problem::of_transaction)?;
-    Ok(show(context, &authorization))
+    Ok(show(context, &authorization, StatusCode::OK))
 }
 
 /// The account's authorization; 404 for one that is absent or another's (T-CA-28).
@@ -119,7 +119,8 @@ pub(crate) fn view(context: &Context, authorization: &Authorization) -> Authoriz
     authorizations::view(authorization, context.ca.clock.wall())
 }
 
-fn show(context: &Context, authorization: &Authorization) -> Answer {
+/// The authorization as an answer, with Retry-After while it is being validated.
+pub(crate) fn show(context: &Context, authorization: &Authorization, code: StatusCode) -> Answer {
     let status = view(context, authorization);
     // Pending: all that are offered; else the one that decided it (8555-7.1.4-1).
     let decided = match status {
@@ -140,7 +141,7 @@ fn show(context: &Context, authorization: &Authorization) -> Answer {
             .collect(),
         wildcard: authorization.wildcard,
     };
-    let answer = Answer::json(StatusCode::OK, &body);
+    let answer = Answer::json(code, &body);
     match authorization.challenges.iter().find_map(retry_after) {
         Some(wait) if status == AuthorizationStatus::Pending => answer.retry_after(wait),
         _ => answer,

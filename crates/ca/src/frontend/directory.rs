@@ -17,9 +17,9 @@ fn directory(snapshot: &Snapshot) -> Directory {
         new_nonce: urls.new_nonce(),
         new_account: urls.new_account(),
         new_order: urls.new_order(),
-        new_authz: None,
+        new_authz: Some(urls.new_authz()),
         revoke_cert: None,
-        key_change: None,
+        key_change: Some(urls.key_change()),
         renewal_info: None,
         meta: Some(Meta {
             terms_of_service: snapshot.config.accounts.terms.clone(),

@@ -15,7 +15,8 @@ use super::{
     answer::Answer,
     authorization, certificate, challenge, connection,
     context::Context,
-    directory, envelope, finalize, intake, new_nonce, new_order, order,
+    directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order, order,
+    orders,
 };
 use crate::node::Ca;
 
@@ -110,6 +111,9 @@ async fn post(
         Route::Directory => verified.fetch().map(|_| directory::show(&context.snapshot)),
         Route::NewNonce => verified.fetch().map(|_| new_nonce::show(&Method::GET)),
         Route::NewOrder => new_order::create(&context, verified).await,
+        Route::NewAuthz => new_authz::create(&context, verified).await,
+        Route::KeyChange => key_change::post(&context, verified).await,
+        Route::Orders(account, before) => orders::list(&context, account, before, verified).await,
         Route::Account(_) | Route::NoAccount => account::post(&context, verified).await,
         Route::Order(id) => order::fetch(&context, id, verified).await,
         Route::Finalize(id) => finalize::post(&context, id, verified).await,

@@ -55,6 +55,11 @@ impl<S> Verified<Raw, S> {
         self.payload.0.is_empty()
     }
 
+    /// The payload's octets: a keyChange's is a JWS of its own.
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.payload.0
+    }
+
     /// Takes it as a POST-as-GET.
     ///
     /// # Errors

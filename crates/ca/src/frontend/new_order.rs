@@ -21,21 +21,16 @@ use crate::{
 };
 
 /// The challenge types that a new authorization offers.
-const OFFERED: [ChallengeType; 1] = [ChallengeType::Http01];
+pub(crate) const OFFERED: [ChallengeType; 1] = [ChallengeType::Http01];
 
 /// Octets of a token: 128 bits more than 8555-8.3-1 asks for, as Boulder's.
-const TOKEN: usize = 32;
+pub(crate) const TOKEN: usize = 32;
 
 pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<Answer, Problem> {
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
-    let bounds = Bounds {
-        life: snapshot.profile.life(),
-        names_max: settings.names_max,
-        issuer_until: Timestamp::from_seconds(context.ca.issuance.issuer().certificate.not_after()),
-    };
-    let parsed = order_request::parse(request.payload(), context.now, &bounds)?;
+    let parsed = order_request::parse(request.payload(), context.now, &bounds(context))?;
     snapshot.names.judge(&parsed.identifiers)?;
     let room = context
         .ca
@@ -95,6 +90,16 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         &placed.authorizations,
         StatusCode::CREATED,
     ))
+}
+
+/// What an order may be.
+pub(crate) fn bounds(context: &Context) -> Bounds {
+    let snapshot = &context.snapshot;
+    Bounds {
+        life: snapshot.profile.life(),
+        names_max: snapshot.config.orders.names_max,
+        issuer_until: Timestamp::from_seconds(context.ca.issuance.issuer().certificate.not_after()),
+    }
 }
 
 /// Identifiers of an order in one field of a log line.

@@ -90,6 +90,24 @@ impl Urls {
         self.of(Route::Account(id))
     }
 
+    /// The newAuthz resource.
+    #[must_use]
+    pub fn new_authz(&self) -> String {
+        self.of(Route::NewAuthz)
+    }
+
+    /// The keyChange resource.
+    #[must_use]
+    pub fn key_change(&self) -> String {
+        self.of(Route::KeyChange)
+    }
+
+    /// The list of an account's orders, from before one of them.
+    #[must_use]
+    pub fn orders(&self, account: AccountId, before: Option<OrderId>) -> String {
+        self.of(Route::Orders(account, before))
+    }
+
     /// An order.
     #[must_use]
     pub fn order(&self, id: OrderId) -> String {
@@ -199,8 +217,14 @@ pub enum Route {
     NewAccount,
     /// §7.4.
     NewOrder,
+    /// §7.4.1.
+    NewAuthz,
+    /// §7.3.5.
+    KeyChange,
     /// §7.1.2.
     Account(AccountId),
+    /// §7.1.2.1: the orders made before this one; without one, the newest.
+    Orders(AccountId, Option<OrderId>),
     /// What looks like an account URL but is none: answered as an account of somebody else (8555-7.3.2-2).
     NoAccount,
     /// §7.1.3.
@@ -224,12 +248,14 @@ impl Route {
             "/acme/new-nonce" => return Some(Self::NewNonce),
             "/acme/new-account" => return Some(Self::NewAccount),
             "/acme/new-order" => return Some(Self::NewOrder),
+            "/acme/new-authz" => return Some(Self::NewAuthz),
+            "/acme/key-change" => return Some(Self::KeyChange),
             _ => {}
         }
         let (kind, rest) = path.strip_prefix("/acme/")?.split_once('/')?;
         match (kind, rest.split_once('/')) {
             ("account", None) => Some(rest.parse().map_or(Self::NoAccount, Self::Account)),
-            ("account", Some(_)) => Some(Self::NoAccount),
+            ("account", Some((id, rest))) => Some(orders(id, rest).unwrap_or(Self::NoAccount)),
             ("order", None) => rest.parse().ok().map(Self::Order),
             ("order", Some((id, "finalize"))) => id.parse().ok().map(Self::Finalize),
             ("authorization", None) => rest.parse().ok().map(Self::Authorization),
@@ -253,6 +279,9 @@ impl Route {
             Self::NewNonce => "new-nonce",
             Self::NewAccount => "new-account",
             Self::NewOrder => "new-order",
+            Self::NewAuthz => "new-authz",
+            Self::KeyChange => "key-change",
+            Self::Orders(..) => "orders",
             Self::Account(_) | Self::NoAccount => "account",
             Self::Order(_) => "order",
             Self::Finalize(_) => "finalize",
@@ -279,6 +308,10 @@ impl fmt::Display for Route {
             Self::NewNonce => f.write_str("/acme/new-nonce"),
             Self::NewAccount => f.write_str("/acme/new-account"),
             Self::NewOrder => f.write_str("/acme/new-order"),
+            Self::NewAuthz => f.write_str("/acme/new-authz"),
+            Self::KeyChange => f.write_str("/acme/key-change"),
+            Self::Orders(id, None) => write!(f, "{ACCOUNT}{id}/orders"),
+            Self::Orders(id, Some(before)) => write!(f, "{ACCOUNT}{id}/orders/{before}"),
             Self::Account(id) => write!(f, "{ACCOUNT}{id}"),
             Self::NoAccount => f.write_str(ACCOUNT),
             Self::Order(id) => write!(f, "/acme/order/{id}"),
@@ -288,6 +321,16 @@ impl fmt::Display for Route {
             Self::Certificate(serial) => write!(f, "/acme/certificate/{serial}"),
         }
     }
+}
+
+/// `ID/orders` and `ID/orders/BEFORE`.
+fn orders(id: &str, rest: &str) -> Option<Route> {
+    let id = id.parse().ok()?;
+    let before = match rest.strip_prefix("orders")? {
+        "" => None,
+        rest => Some(rest.strip_prefix('/')?.parse().ok()?),
+    };
+    Some(Route::Orders(id, before))
 }
 
 const ACCOUNT: &str = "/acme/account/";
@@ -311,7 +354,11 @@ mod tests {
             Route::NewNonce,
             Route::NewAccount,
             Route::NewOrder,
+            Route::NewAuthz,
+            Route::KeyChange,
             Route::Account(AccountId::from_bytes([1; 16])),
+            Route::Orders(AccountId::from_bytes([1; 16]), None),
+            Route::Orders(AccountId::from_bytes([1; 16]), Some(order)),
             Route::Order(order),
             Route::Finalize(order),
             Route::Authorization(authorization),

@@ -26,8 +26,8 @@ use crate::{
 };
 
 pub use crate::authority::{
-    accounts::{AccountFound, CreateAccount, UpdateAccount},
-    authorizations::{DeactivateAuthorization, Seed},
+    accounts::{AccountFound, ChangeKey, CreateAccount, UpdateAccount},
+    authorizations::{CreateAuthorization, DeactivateAuthorization, Seed},
     issuance::{BeginIssuance, ConcludeIssuance, FailIssuance},
     orders::{CreateOrder, OrderPlaced, OrderPolicy},
     validations::{
@@ -64,6 +64,37 @@ impl Transaction for UpdateAccount {
             Vec::new()
         };
         Ok(accounts::update(self, account, unfinished))
+    }
+}
+
+impl Transaction for ChangeKey {
+    const NAME: &'static str = "change_key";
+    type Answer = Account;
+
+    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Account>, RowFault> {
+        let account = rows.account(self.account).await?;
+        let holder = rows
+            .account_by_key(self.directory, &self.new.thumbprint())
+            .await?;
+        let is_certificate_key = rows
+            .is_live_certificate_key(&self.spki_sha256, self.now)
+            .await?;
+        Ok(accounts::change_key(
+            self,
+            account,
+            holder,
+            is_certificate_key,
+        ))
+    }
+}
+
+impl Transaction for CreateAuthorization {
+    const NAME: &'static str = "create_authorization";
+    type Answer = Authorization;
+
+    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Authorization>, RowFault> {
+        let account = rows.account(self.account).await?;
+        Ok(authorizations::create(self, account))
     }
 }
 

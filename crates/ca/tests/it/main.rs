@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod account_ways;
 mod admission;
 mod clocks;
 mod hold;

@@ -240,6 +240,21 @@ impl Store {
         Ok(order.filter(|o| o.account == account))
     }
 
+    /// Ids of the account's valid and unfinished orders, newest first, from before this one of them.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn orders_of(
+        &self,
+        account: AccountId,
+        before: Option<OrderId>,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<OrderId>, StoreError> {
+        self.read(move |conn| orders::of_account(conn, account, before, now.as_millis(), limit))
+            .await
+    }
+
     /// The account's authorization with this id.
     ///
     /// # Errors

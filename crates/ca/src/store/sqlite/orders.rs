@@ -1,6 +1,6 @@
 //! Orders.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::code::{
     Code, Fault, certificate_key, count, from_json, from_json_opt, millis_opt, serial_bytes, time,
@@ -44,6 +44,13 @@ const OPEN_ON: &str = concat!(
     " FROM orders INDEXED BY orders_unfinished WHERE account_id = ?1 AND state <= 1 AND state = 0 \
      AND instr(authorizations, ?2) > 0 ORDER BY row"
 );
+const ROW_OF: &str = "SELECT row FROM orders WHERE id = ?1 AND account_id = ?2";
+// Two indexes hold what a client may want to see of its orders; each has at most a page of them to give.
+const OF_ACCOUNT: &str = "SELECT row, id FROM (SELECT row, id FROM orders INDEXED BY orders_valid \
+     WHERE account_id = ?1 AND state = 2 AND row < ?2 ORDER BY row DESC LIMIT ?4) \
+     UNION ALL SELECT row, id FROM (SELECT row, id FROM orders INDEXED BY orders_unfinished \
+     WHERE account_id = ?1 AND state <= 1 AND row < ?2 AND (state = 1 OR expires > ?3) ORDER BY row DESC LIMIT ?4) \
+     ORDER BY row DESC LIMIT ?4";
 const EXPIRED: &str = concat!(
     "SELECT ",
     columns!(),
@@ -69,7 +76,8 @@ const LIST: &str = concat!(
 /// Every statement of this file.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    BY_ID, OPEN, UNFINISHED, OPEN_ON, EXPIRED, INSERT, UPDATE, OLD, DELETE, LIST,
+    BY_ID, OPEN, UNFINISHED, OPEN_ON, ROW_OF, OF_ACCOUNT, EXPIRED, INSERT, UPDATE, OLD, DELETE,
+    LIST,
 ];
 
 fn read(row: &Row<'_>) -> Result<Order, Fault> {
@@ -145,6 +153,39 @@ pub(super) fn open_on(
     let mut found =
         read_all(statement.query(params![account.as_bytes(), authorization.as_bytes()])?)?;
     found.retain(|order| order.authorizations.contains(&authorization));
+    Ok(found)
+}
+
+/// Valid and unfinished orders of the account, newest first, from before one of them. One that is not there any more
+/// leaves nothing to go on from.
+pub(super) fn of_account(
+    conn: &Connection,
+    account: AccountId,
+    before: Option<OrderId>,
+    now: i64,
+    limit: usize,
+) -> Result<Vec<OrderId>, Fault> {
+    let row: Option<i64> = match before {
+        None => Some(i64::MAX),
+        Some(id) => conn
+            .prepare_cached(ROW_OF)?
+            .query_row(params![id.as_bytes(), account.as_bytes()], |row| row.get(0))
+            .optional()?,
+    };
+    let Some(row) = row else {
+        return Ok(Vec::new());
+    };
+    let mut statement = conn.prepare_cached(OF_ACCOUNT)?;
+    let mut rows = statement.query(params![
+        account.as_bytes(),
+        row,
+        now,
+        i64::try_from(limit).unwrap_or(i64::MAX)
+    ])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(OrderId::from_bytes(row.get(1)?));
+    }
     Ok(found)
 }
 

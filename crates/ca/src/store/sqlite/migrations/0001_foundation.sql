@@ -90,6 +90,8 @@ CREATE TABLE orders (
 ) STRICT;
 -- Read by create_order (reuse), deactivations and the sweep. Partial: finished orders cost nothing here.
 CREATE INDEX orders_unfinished ON orders (account_id, fingerprint) WHERE state <= 1;
+-- Read by the list of an account's orders, with the one above. In the order of row keys by itself.
+CREATE INDEX orders_valid ON orders (account_id) WHERE state = 2;
 
 CREATE TABLE authorizations (
     row             INTEGER PRIMARY KEY,
