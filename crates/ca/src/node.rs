@@ -211,12 +211,7 @@ impl Snapshot {
     /// # Errors
     /// In words for the operator.
     pub fn build(config: Config, blocked: BlockedKeys, issuer: &Issuer) -> Result<Self, String> {
-        let publication_port = config
-            .listen
-            .publication
-            .first()
-            .map_or(80, SocketAddr::port);
-        let urls = Urls::new(&config.url.to_string(), publication_port, issuer.id)
+        let urls = Urls::new(&config.url.to_string(), &config.publication(), issuer.id)
             .map_err(|e| e.to_string())?;
         let profile = Profile::new("default", &config.profile.default);
         let mut rules = Vec::new();
@@ -303,6 +298,10 @@ impl Node {
         let snapshot = Snapshot::build(config, blocked, &issuer).map_err(StartFault::Config)?;
         store
             .check_base_url(snapshot.urls.base())
+            .await
+            .map_err(StartFault::Config)?;
+        store
+            .check_publication_url(snapshot.urls.publication())
             .await
             .map_err(StartFault::Config)?;
         issuer.url = snapshot.urls.issuer();
@@ -450,6 +449,10 @@ impl Node {
     /// Puts another configuration in force for what begins from now on. Listeners, keys and URL stay as they are: a
     /// change of those needs a restart.
     ///
+            (
+                "publication_url",
+                old.config.publication() != config.publication(),
+            ),
     /// # Errors
     /// In words; the old configuration stays in force.
     pub async fn reload(&self, config: Config, blocked: BlockedKeys) -> Result<(), String> {

@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod bases;
 mod clocks;
 mod hold;
 mod kill_points;
