@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     authority::policy::NamePolicy,
-    clock::{Clock, Readings, SteadyClock},
+    clock::{Clock, SteadyClock},
     config::{Config, Preset},
     frontend::{self, Urls},
     holds::Holds,
@@ -312,11 +312,6 @@ impl Node {
             })
             .await?;
         let nonces = open_nonces(&store, &*clock).await?;
-        let start = Readings {
-            wall: now,
-            database: store.latest_time(),
-            monotonic: clock.monotonic(),
-        };
         let resolver = Resolver::new(
             &snapshot.config.dns.servers,
             snapshot.config.dns.timeout.into(),
@@ -336,7 +331,6 @@ impl Node {
             issuance: Issuance::new(IssuanceParts {
                 issuer: Arc::new(issuer),
                 signer,
-                start,
             }),
             snapshot: ArcSwap::from_pointee(snapshot),
             store,
@@ -449,16 +443,16 @@ impl Node {
     /// Puts another configuration in force for what begins from now on. Listeners, keys and URL stay as they are: a
     /// change of those needs a restart.
     ///
-            (
-                "publication_url",
-                old.config.publication() != config.publication(),
-            ),
     /// # Errors
     /// In words; the old configuration stays in force.
     pub async fn reload(&self, config: Config, blocked: BlockedKeys) -> Result<(), String> {
         let old = self.ca.snapshot.load_full();
         let fixed = [
             ("url", old.config.url != config.url),
+            (
+                "publication_url",
+                old.config.publication() != config.publication(),
+            ),
             ("listen", old.config.listen != config.listen),
             ("keys", old.config.keys != config.keys),
             ("tls", old.config.tls != config.tls),

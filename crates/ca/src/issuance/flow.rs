@@ -53,8 +53,6 @@ pub struct IssuanceParts {
     pub issuer: Arc<Issuer>,
     /// Its key.
     pub signer: Arc<dyn Signer>,
-    /// The clocks as the process started.
-    pub start: Readings,
 }
 
 /// The one door to a signature over a certificate.
@@ -118,8 +116,9 @@ impl Issuance {
             database: ca.store.latest_time(),
             monotonic: ca.clock.monotonic(),
         };
+            expected: ca.clock.wall(),
         let issuer = &self.parts.issuer.certificate;
-        match clock::agree(&self.parts.start, &now) {
+        match clock::agree(&now) {
             Err(fault) => Some(fault.to_string()),
             Ok(()) if now.wall.as_seconds() < issuer.not_before() => {
                 Some("the clock is before the issuer's certificate begins".to_owned())
