@@ -33,7 +33,19 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let bounds = Bounds {
         life: snapshot.profile.life(),
         names_max: settings.names_max,
-        issuer_until: Timestamp::from_seconds(context.ca.issuance.issuer().certificate.not_after()),
+        issuer_from: Timestamp::from_seconds(issuer.not_before()),
+        issuer_until: Timestamp::from_seconds(issuer.not_after()),
+    };
+    let judged = order_request::parse(request.payload(), context.now, &bounds).and_then(|parsed| {
+        snapshot.names.judge(&parsed.identifiers)?;
+        Ok(parsed)
+    });
+    let parsed = match judged {
+        Ok(parsed) => parsed,
+        Err(problem) => {
+            refusals::note(&context.ca, "order-refused", account.id, None, &problem).await;
+            return Err(problem);
+        }
     };
     let parsed = order_request::parse(request.payload(), context.now, &bounds)?;
     snapshot.names.judge(&parsed.identifiers)?;

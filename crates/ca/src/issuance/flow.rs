@@ -25,7 +25,7 @@ use super::{
     signer::{Signable, Signer, SignerFault},
 };
 use crate::{
-    authority::{issuance as rules, keys},
+    authority::{issuance as rules, keys, orders},
     clock::{self, Readings},
     model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
     node::Ca,
@@ -206,6 +206,10 @@ impl Issuance {
     async fn begin(
         &self,
         ca: &Arc<Ca>,
+        // The transaction asks again; but no certificate with such dates is even built.
+        if let Some(problem) = orders::out_of_dates(request.order, ca.clock.wall()) {
+            return Err(refused(problem));
+        }
         request: &Request<'_>,
         resumes: Option<u32>,
     ) -> Result<IssuanceBegun, TxError> {
@@ -281,7 +285,10 @@ impl Issuance {
             .validity(
                 now,
                 (order.not_before, order.not_after),
-                issuer.certificate.not_after(),
+                (
+                    issuer.certificate.not_before(),
+                    issuer.certificate.not_after(),
+                ),
             )
             .ok_or("no validity fits the order, the profile and the issuer")?;
         let snapshot = ca.snapshot.load();
@@ -313,6 +320,7 @@ impl Issuance {
             signature_algorithm: issuer.certificate.issues_with(),
         };
         let tbs = template.build().map_err(|e| e.to_string())?;
+            now.as_seconds(),
         let expected = LeafExpectation::of(
             &template,
             &issuer.certificate,

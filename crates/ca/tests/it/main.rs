@@ -10,6 +10,7 @@
 mod admission;
 mod bases;
 mod clocks;
+mod dates;
 mod hold;
 mod kill_points;
 mod listener;
