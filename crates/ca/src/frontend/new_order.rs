@@ -17,6 +17,7 @@ use super::{
 use crate::{
     authority::order_request::{self, Bounds},
     id::{AuthorizationId, DirectoryId, OrderId},
+    refusals,
     store::{CreateOrder, OrderPolicy, Seed},
 };
 
@@ -30,6 +31,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
+    let issuer = &context.ca.issuance.issuer().certificate;
     let bounds = Bounds {
         life: snapshot.profile.life(),
         names_max: settings.names_max,
@@ -47,8 +49,6 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
             return Err(problem);
         }
     };
-    let parsed = order_request::parse(request.payload(), context.now, &bounds)?;
-    snapshot.names.judge(&parsed.identifiers)?;
     let _room =
         context
             .ca

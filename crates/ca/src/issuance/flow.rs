@@ -14,6 +14,7 @@ use cairn_x509::{
     certificate::{LeafTemplate, Serial},
     csr::Csr,
     lint::{LeafExpectation, lint_leaf},
+    weak::BlockedKeys,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -29,6 +30,7 @@ use crate::{
     clock::{self, Readings},
     model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
     node::Ca,
+    refusals,
     store::{
         BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit,
         StoreError, TxError,
@@ -70,6 +72,7 @@ impl std::fmt::Debug for Issuance {
 
 /// A CSR with what was asked for around it.
 struct Request<'a> {
+    account: &'a Account,
     order: &'a Order,
     authorizations: &'a [Arc<Authorization>],
     csr: &'a Csr,
@@ -145,28 +148,22 @@ impl Issuance {
         request: &[u8],
     ) -> Result<(), TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
-        let csr = Csr::parse(csr_der).map_err(|e| {
-            refused(Problem::new(
-                ProblemType::BadCsr,
-                format!("the CSR cannot be used: {e}"),
-            ))
-        })?;
-        rules::judge_csr(&csr, &order.identifiers).map_err(refused)?;
-        let snapshot = ca.snapshot.load_full();
-        keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked)
-            .map_err(refused)?;
-        if csr.public_key().spki_sha256() == account.spki_sha256 {
-            return Err(refused(Problem::new(
-                ProblemType::BadCsr,
-                "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
-            )));
-        }
-        let (ca, order) = (Arc::clone(ca), order.clone());
+        let judged = judge(csr_der, account, order, &ca.snapshot.load().blocked);
+        let csr = match judged {
+            Ok(csr) => csr,
+            Err(problem) => {
+                let (event, order) = ("finalize-refused", Some(order.id));
+                refusals::note(ca, event, account.id, order, &problem).await;
+                return Err(refused(problem));
+            }
+        };
+        let (ca, account, order) = (Arc::clone(ca), account.clone(), order.clone());
         let (authorizations, bytes) = (authorizations.to_vec(), request.to_vec());
         let (reply, answer) = oneshot::channel();
         // The server's task, not the request's: a client that hangs up around the COMMIT must not leave a permission that
         // nobody follows until its lease ends.
         tokio::spawn(async move {
+                account: &account,
             let request = Request {
                 order: &order,
                 authorizations: &authorizations,
@@ -351,7 +348,7 @@ impl Issuance {
             profile_hash: profile.hash,
             crl_shard,
             lint: lint.to_string(),
-            evidence: evidence(request.authorizations),
+            evidence: evidence(request.account, request.authorizations),
             request: request.bytes.to_vec(),
             created_at: now,
             issued_at: None,
@@ -359,8 +356,34 @@ impl Issuance {
     }
 }
 
-/// What was shown for each name, to outlive the authorizations.
-fn evidence(authorizations: &[Arc<Authorization>]) -> String {
+/// What a CSR must be for this order and account.
+fn judge(
+    csr_der: &[u8],
+    account: &Account,
+    order: &Order,
+    blocked: &BlockedKeys,
+) -> Result<Csr, Problem> {
+    let csr = Csr::parse(csr_der)
+        .map_err(|e| Problem::new(ProblemType::BadCsr, format!("the CSR cannot be used: {e}")))?;
+    rules::judge_csr(&csr, &order.identifiers)?;
+    keys::judge_certificate_key(csr.public_key().spki_der(), blocked)?;
+    if csr.public_key().spki_sha256() == account.spki_sha256 {
+        return Err(Problem::new(
+            ProblemType::BadCsr,
+            "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
+        ));
+    }
+    Ok(csr)
+}
+
+/// Two octets choose: one would never reach a shard above the 256th.
+fn shard(random: [u8; 16], shards: u32) -> u32 {
+    let [.., a, b] = random;
+    u32::from(u16::from_be_bytes([a, b])) % shards.max(1)
+}
+
+/// Who asked, by which key, and what was shown for each name: outlives account and authorizations.
+fn evidence(account: &Account, authorizations: &[Arc<Authorization>]) -> String {
     let names: Vec<_> = authorizations
         .iter()
         .map(|a| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": a.evidence }))
@@ -415,7 +438,9 @@ async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<Issuanc
             order,
             authorizations: &authorizations,
             csr: &csr,
+        let account = ca.store.account(order.account).await?.ok_or_else(lost)?;
             bytes: &previous.request,
+            account: &account,
         };
         ca.issuance.begin(ca, &request, Some(work.generation)).await
     };

@@ -16,6 +16,7 @@ mod kill_points;
 mod listener;
 mod operator;
 mod races;
+mod refusals;
 mod resource;
 mod reuse;
 mod signing;
