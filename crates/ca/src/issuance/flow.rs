@@ -116,10 +116,9 @@ impl Issuance {
     pub fn clock_fault(&self, ca: &Ca) -> Option<String> {
         let now = Readings {
             wall: ca.clock.claimed(),
-            database: ca.store.latest_time(),
-            monotonic: ca.clock.monotonic(),
-        };
             expected: ca.clock.wall(),
+            database: ca.store.latest_time(),
+        };
         let issuer = &self.parts.issuer.certificate;
         match clock::agree(&now) {
             Err(fault) => Some(fault.to_string()),
@@ -163,8 +162,8 @@ impl Issuance {
         // The server's task, not the request's: a client that hangs up around the COMMIT must not leave a permission that
         // nobody follows until its lease ends.
         tokio::spawn(async move {
-                account: &account,
             let request = Request {
+                account: &account,
                 order: &order,
                 authorizations: &authorizations,
                 csr: &csr,
@@ -203,14 +202,14 @@ impl Issuance {
     async fn begin(
         &self,
         ca: &Arc<Ca>,
-        // The transaction asks again; but no certificate with such dates is even built.
-        if let Some(problem) = orders::out_of_dates(request.order, ca.clock.wall()) {
-            return Err(refused(problem));
-        }
         request: &Request<'_>,
         resumes: Option<u32>,
     ) -> Result<IssuanceBegun, TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
+        // The transaction asks again; but no certificate with such dates is even built.
+        if let Some(problem) = orders::out_of_dates(request.order, ca.clock.wall()) {
+            return Err(refused(problem));
+        }
         let profile = profile_of(ca, request.order).await?;
         for _ in 0..DRAWS_MAX {
             let now = self.clocks_agree(ca).map_err(refused)?;
@@ -274,7 +273,7 @@ impl Issuance {
         let day = u16::try_from(now.as_seconds().div_euclid(86_400).rem_euclid(65_536))
             .unwrap_or_default();
         let serial = Serial::new(issuer.epoch, day, random);
-        let crl_shard = u32::from(random[15]) % issuer.crl_shards.max(1);
+        let crl_shard = shard(random, issuer.crl_shards);
         let Validity {
             not_before,
             not_after,
@@ -317,11 +316,11 @@ impl Issuance {
             signature_algorithm: issuer.certificate.issues_with(),
         };
         let tbs = template.build().map_err(|e| e.to_string())?;
-            now.as_seconds(),
         let expected = LeafExpectation::of(
             &template,
             &issuer.certificate,
             i64::try_from(profile.life().as_secs()).unwrap_or(i64::MAX),
+            now.as_seconds(),
         );
         let lint = lint_leaf(&tbs, &expected).map_err(|findings| {
             findings
@@ -388,7 +387,12 @@ fn evidence(account: &Account, authorizations: &[Arc<Authorization>]) -> String 
         .iter()
         .map(|a| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": a.evidence }))
         .collect();
-    json!({ "names": names }).to_string()
+    json!({
+        "account": account.url,
+        "key_thumbprint": account.thumbprint.to_string(),
+        "names": names,
+    })
+    .to_string()
 }
 
 async fn profile_of(ca: &Ca, order: &Order) -> Result<Profile, TxError> {
@@ -434,13 +438,13 @@ async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<Issuanc
         for id in &order.authorizations {
             authorizations.extend(ca.store.authorization(order.account, *id).await?);
         }
+        let account = ca.store.account(order.account).await?.ok_or_else(lost)?;
         let request = Request {
+            account: &account,
             order,
             authorizations: &authorizations,
             csr: &csr,
-        let account = ca.store.account(order.account).await?.ok_or_else(lost)?;
             bytes: &previous.request,
-            account: &account,
         };
         ca.issuance.begin(ca, &request, Some(work.generation)).await
     };
@@ -615,5 +619,22 @@ impl std::fmt::Display for Names<'_> {
             write!(f, "{name}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_is_reached() {
+        let reached: std::collections::BTreeSet<u32> = (0..=u16::MAX)
+            .map(|n| {
+                let mut random = [0; 16];
+                random[14..].copy_from_slice(&n.to_be_bytes());
+                shard(random, 1000)
+            })
+            .collect();
+        assert_eq!(reached.len(), 1000);
     }
 }
