@@ -43,7 +43,7 @@ pub(crate) async fn post(
     }
     if request.is_fetch() {
         let held = if is_running(context, &found) {
-            hold::place(context, account)
+            place(context, &found).await?
         } else {
             None
         };

@@ -18,7 +18,7 @@ use crate::{
     authority::order_request::{self, Bounds},
     id::{AuthorizationId, DirectoryId, OrderId},
     refusals,
-    store::{CreateOrder, OrderPolicy, Seed},
+    store::{CreateOrder, FindOrder, OrderPolicy, Seed},
 };
 
 /// The challenge types that a new authorization offers.
@@ -49,11 +49,10 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
             return Err(problem);
         }
     };
-    let _room =
-        context
-            .ca
-            .limits
-            .reserve_order(account.id, parsed.identifiers.len(), context.now)?;
+    let room = context
+        .ca
+        .limits
+        .reserve_order(account.id, parsed.identifiers.len(), context.now);
     let authorization_seeds = parsed
         .identifiers
         .iter()
@@ -86,12 +85,19 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         requester: context.requester(),
         now: context.now,
     };
-    let placed = context
-        .ca
-        .store
-        .transact(create)
-        .await
-        .map_err(problem::of_transaction)?;
+    let store = &context.ca.store;
+    // An account at its bound still finds the order that it has.
+    let placed = match room {
+        Ok(_room) => store.transact(create).await,
+        Err(full) => {
+            let find = FindOrder {
+                wanted: create,
+                full,
+            };
+            store.transact(find).await
+        }
+    };
+    let placed = placed.map_err(problem::of_transaction)?;
     if placed.created {
         tracing::info!(target: "cairn", order = %placed.order.id, account = %account.id, names = %Names(&placed.order.identifiers), "order created");
     }

@@ -19,6 +19,7 @@ mod races;
 mod refusals;
 mod resource;
 mod reuse;
+mod serving;
 mod signing;
 mod steps;
 mod transitions;
