@@ -72,7 +72,7 @@ fn verify(context: &Context, inner: &Envelope) -> Result<PublicKey, Problem> {
         ));
     }
     inner.algorithm().map_err(inner_fault)?;
-    let key = PublicKey::from_jwk(jwk.as_bytes()).map_err(inner_fault)?;
+    let key = PublicKey::from_jwk(jwk.as_bytes()).map_err(|fault| inner_fault(fault.into()))?;
     context
         .ca
         .limits
@@ -97,7 +97,7 @@ fn judge_payload(context: &Context, signer: &Account, inner: &Envelope) -> Resul
         ));
     }
     let old = PublicKey::from_jwk(wanted.old_key.get().as_bytes())
-        .map_err(|fault| Problem::malformed(format!("inner JWS, oldKey: {}", fault.detail)))?;
+        .map_err(|fault| Problem::malformed(format!("inner JWS, oldKey: {fault}")))?;
     if old.thumbprint() != signer.thumbprint {
         return Err(Problem::malformed(
             "inner JWS: oldKey is not the account's key in force",

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     authority::order_request::{self, Bounds},
     id::{AuthorizationId, DirectoryId, OrderId},
+    refusals,
     store::{CreateOrder, FindOrder, OrderPolicy, Seed},
 };
 
@@ -30,8 +31,17 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
-    let parsed = order_request::parse(request.payload(), context.now, &bounds(context))?;
-    snapshot.names.judge(&parsed.identifiers)?;
+    let judged = order_request::parse(request.payload(), context.now, &bounds(context)).and_then(|parsed| {
+        snapshot.names.judge(&parsed.identifiers)?;
+        Ok(parsed)
+    });
+    let parsed = match judged {
+        Ok(parsed) => parsed,
+        Err(problem) => {
+            refusals::note(&context.ca, "order-refused", account.id, None, &problem).await;
+            return Err(problem);
+        }
+    };
     let room = context
         .ca
         .limits
@@ -95,10 +105,12 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
 /// What an order may be.
 pub(crate) fn bounds(context: &Context) -> Bounds {
     let snapshot = &context.snapshot;
+    let issuer = &context.ca.issuance.issuer().certificate;
     Bounds {
         life: snapshot.profile.life(),
         names_max: snapshot.config.orders.names_max,
-        issuer_until: Timestamp::from_seconds(context.ca.issuance.issuer().certificate.not_after()),
+        issuer_from: Timestamp::from_seconds(issuer.not_before()),
+        issuer_until: Timestamp::from_seconds(issuer.not_after()),
     }
 }
 

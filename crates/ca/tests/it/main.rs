@@ -9,12 +9,15 @@
 
 mod account_ways;
 mod admission;
+mod bases;
 mod clocks;
+mod dates;
 mod hold;
 mod kill_points;
 mod listener;
 mod operator;
 mod races;
+mod refusals;
 mod resource;
 mod reuse;
 mod serving;
