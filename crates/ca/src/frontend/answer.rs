@@ -61,12 +61,17 @@ impl Answer {
             answer = answer.link(url, relation);
         }
         if let Some(methods) = problem.allow {
-            answer
-                .response
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static(methods));
+            answer = answer.allow(methods);
         }
         answer
+    }
+
+    /// Adds Allow.
+    pub(crate) fn allow(mut self, methods: &'static str) -> Self {
+        self.response
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static(methods));
+        self
     }
 
     /// Adds Location.

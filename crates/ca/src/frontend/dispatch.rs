@@ -15,7 +15,7 @@ use super::{
     answer::Answer,
     authorization, certificate, challenge, connection,
     context::Context,
-    directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order, order,
+    cors, directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order, order,
     orders,
 };
 use crate::node::Ca;
@@ -35,9 +35,15 @@ pub(crate) async fn answer(
         .map_or("/", |path| path.as_str());
     let route = Route::parse(path);
     let is_post = request.method() == Method::POST;
+    let method = request.method().clone();
+    let from_browser = cors::is_asked(&request);
     let with_nonce = is_post || route == Some(Route::NewNonce);
     let outcome = match route {
         Some(route) if is_post => post(&ca, route, address, request, bounds).await,
+        Some(route) if method == Method::OPTIONS => {
+            connection::refuse(request.into_body(), bounds.body).await;
+            Ok(cors::options(route))
+        }
         Some(Route::Directory) if is_get(request.method()) => Ok(directory::show(&snapshot)),
         Some(Route::NewNonce) if is_get(request.method()) => Ok(new_nonce::show(request.method())),
         route => {
@@ -65,7 +71,11 @@ pub(crate) async fn answer(
     // The nonce is minted last, so that it is as young as can be.
     let nonce = with_nonce.then(|| ca.nonces.mint(ca.clock.monotonic()));
     let index = (route != Some(Route::Directory)).then(|| snapshot.urls.directory());
-    answer.finish(nonce.as_deref(), index.as_deref())
+    let mut response = answer.finish(nonce.as_deref(), index.as_deref());
+    if from_browser {
+        cors::permit(&mut response, &method, route);
+    }
+    response
 }
 
 async fn post(

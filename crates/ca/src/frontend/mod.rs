@@ -12,6 +12,7 @@ mod certificate;
 mod challenge;
 pub(crate) mod connection;
 mod context;
+mod cors;
 mod directory;
 mod dispatch;
 mod envelope;

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     authority::order_request,
     id::{AuthorizationId, DirectoryId},
+    refusals,
     store::{CreateAuthorization, Seed},
 };
 
@@ -37,7 +38,18 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         .and_then(|parsed| snapshot.names.judge(&parsed.identifiers).map(|()| parsed));
     let identifier = match judged {
         Ok(parsed) => parsed.identifiers.into_iter().next(),
-        Err(refusal) => return Err(unwilling(refusal)),
+        Err(refusal) => {
+            let refusal = unwilling(refusal);
+            refusals::note(
+                &context.ca,
+                "authorization-refused",
+                account.id,
+                None,
+                &refusal,
+            )
+            .await;
+            return Err(refusal);
+        }
     };
     let identifier = identifier.ok_or_else(|| Problem::malformed("there is no identifier"))?;
     if identifier.is_wildcard() {

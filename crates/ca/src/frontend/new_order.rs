@@ -31,10 +31,11 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
-    let judged = order_request::parse(request.payload(), context.now, &bounds(context)).and_then(|parsed| {
-        snapshot.names.judge(&parsed.identifiers)?;
-        Ok(parsed)
-    });
+    let judged =
+        order_request::parse(request.payload(), context.now, &bounds(context)).and_then(|parsed| {
+            snapshot.names.judge(&parsed.identifiers)?;
+            Ok(parsed)
+        });
     let parsed = match judged {
         Ok(parsed) => parsed,
         Err(problem) => {

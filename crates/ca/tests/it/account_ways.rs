@@ -1,5 +1,5 @@
-//! What an account can do beside orders: change its key (RFC 8555 §7.3.5), list its orders (§7.1.2.1), be authorized
-//! before any order (§7.4.1).
+//! What a client can do beside orders: change its key (RFC 8555 §7.3.5), list its orders (§7.1.2.1), be authorized
+//! before any order (§7.4.1), run in a browser (§6.1).
 
 use std::collections::BTreeSet;
 
@@ -295,4 +295,41 @@ async fn an_authorization_may_come_before_its_order() {
         wrong.push(format!("no identifier: {}", empty.text()));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_of_any_origin_may_ask_and_read_the_headers_that_they_need() {
+    // 8555-6.1-4
+    let world = World::start().await;
+    let client = world.subscriber().await;
+    let origin = [("origin".to_owned(), "https://page.test".to_owned())];
+    let answer = client
+        .plain_with("GET", &client.url("newNonce"), &origin)
+        .await
+        .unwrap();
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    let exposed = answer.header("access-control-expose-headers").unwrap();
+    for header in ["Link", "Location", "Replay-Nonce", "Retry-After"] {
+        assert!(exposed.contains(header), "{header} is hidden: {exposed}");
+    }
+    let preflight = client
+        .plain_with("OPTIONS", &client.url("newOrder"), &origin)
+        .await
+        .unwrap()
+        .expect(204);
+    assert_eq!(preflight.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(
+        preflight.header("access-control-allow-headers"),
+        Some("Content-Type")
+    );
+    // Whoever is no browser is not bothered; credentials are never asked for.
+    let plain = client.plain("GET", &client.url("newNonce")).await;
+    assert_eq!(plain.header("access-control-allow-origin"), None);
+    assert_eq!(answer.header("access-control-allow-credentials"), None);
+    let refused = client
+        .plain_with("GET", &client.url("newOrder"), &origin)
+        .await
+        .unwrap()
+        .expect(405);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
 }
