@@ -45,7 +45,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, thiserror::Error)]
 pub enum OwnCertificateFault {
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{}", path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum OwnCertificateFault {
     #[error("the listener's certificate cannot be used: {0}")]
     Unusable(String),
     /// The transaction's.
-    #[error("the CA could not issue its own certificate: {0}")]
+    #[error("the CA could not issue its own certificate")]
     Issuance(#[from] TxError),
     /// The order did not end well.
     #[error("the CA's own order ended without a certificate: {0}")]
@@ -258,7 +258,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
 }
 
 /// The issuing key's public half as an account key.
-fn account_key(key: &cairn_x509::key::PublicKey) -> Option<PublicKey> {
+pub(crate) fn account_key(key: &cairn_x509::key::PublicKey) -> Option<PublicKey> {
     match key.kind() {
         PublicKeyKind::Ec { bits: 256 } => PublicKey::from_point(Curve::P256, key.key_bits()).ok(),
         PublicKeyKind::Ec { bits: 384 } => PublicKey::from_point(Curve::P384, key.key_bits()).ok(),
