@@ -64,7 +64,6 @@ impl World {
             permit_ip: Vec::new(),
             key_kind: KeyKind::P256,
             unlock: Unlock::File,
-            passphrase: None,
             crl_shards: 1,
             ports: (None, None),
             settings: Vec::new(),
@@ -72,7 +71,10 @@ impl World {
         };
         // Both block, as the command line lets them.
         let mut parts = tokio::task::spawn_blocking(move || {
-            setup::init(&request).unwrap();
+            setup::init(&request, &mut || {
+                unreachable!("the passphrase lies in a file")
+            })
+            .unwrap();
             parts(&request.dir)
         })
         .await

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use cairn_acme::time::Timestamp;
 use cairn_ca::{
     clock::{Clock, SystemClock},
+    setup,
     store::{self, RestoreError},
 };
 use serde::Serialize;
 
-use super::directory;
+use super::{directory, setup_failure};
 use crate::{
     args::{Place, Restore},
     failure::Failure,
@@ -39,14 +40,14 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&Place {
         dir: Some(args.dir.clone()),
     })?;
+    let what = format!("nothing was restored into {}", dir.display());
+    setup::check_restore(&args.backup, &dir).map_err(|fault| setup_failure(&what, &fault))?;
     let now = SystemClock::default().wall();
     let report = store::restore(&args.backup, &dir, now, args.replace).map_err(|fault| {
         let hint = matches!(fault, RestoreError::Exists(_)).then(|| {
             "--replace restores all the same and keeps what is there under another name".to_owned()
         });
-        Failure::new(format!("nothing was restored into {}", dir.display()))
-            .because(&fault)
-            .hint(hint)
+        Failure::new(&what).because(&fault).hint(hint)
     })?;
     let restored = Restored {
         dir,
