@@ -16,6 +16,7 @@ mod operator;
 mod races;
 mod resource;
 mod reuse;
+mod serving;
 mod signing;
 mod steps;
 mod transitions;
