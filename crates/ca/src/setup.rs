@@ -91,8 +91,13 @@ pub enum SetupFault {
         certificate: PathBuf,
     },
     /// The backup cannot be read.
-    #[error(transparent)]
-    Backup(#[from] OpenError),
+    #[error("the backup {} cannot be read", path.display())]
+    Backup {
+        /// The backup.
+        path: PathBuf,
+        /// Why.
+        source: OpenError,
+    },
     /// The store did not take the issuer.
     #[error("the store: {0}")]
     Store(String),

@@ -102,7 +102,7 @@ pub(super) fn authorization_detail(shown: &Authorization, now: Timestamp) -> Val
         &mut value,
         json!({
             "expired": shown.expires <= now,
-            "order": shown.order.to_string(),
+            "order": shown.order.map(|id| id.to_string()),
             "account": shown.account.to_string(),
             "created_at": shown.created_at,
         }),

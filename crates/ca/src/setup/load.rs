@@ -96,10 +96,11 @@ pub fn check_restore(backup: &Path, dir: &Path) -> Result<(), SetupFault> {
     let path = dir.join(parse_config(dir)?.keys.issuing_certificate);
     let (_, issuing) = certificate(&path)?;
     let id = Issuer::id_of(&issuing);
-    match store::issuers_of(backup)?
-        .iter()
-        .any(|known| known.id == id)
-    {
+    let known = store::issuers_of(backup).map_err(|source| SetupFault::Backup {
+        path: backup.to_owned(),
+        source,
+    })?;
+    match known.iter().any(|issuer| issuer.id == id) {
         true => Ok(()),
         false => Err(SetupFault::OtherCa {
             backup: backup.to_owned(),
