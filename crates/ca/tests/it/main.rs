@@ -8,12 +8,15 @@
 )]
 
 mod admission;
+mod bases;
 mod clocks;
+mod dates;
 mod hold;
 mod kill_points;
 mod listener;
 mod operator;
 mod races;
+mod refusals;
 mod resource;
 mod reuse;
 mod serving;
