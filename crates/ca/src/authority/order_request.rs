@@ -215,7 +215,7 @@ mod tests {
             issuer_from: at(-1000 * LIFE),
             ..bounds
         };
-        let cases: [(&str, &Bounds, Option<i64>, Option<i64>, bool); 14] = [
+        let cases: [(_, &Bounds, _, _, _); 14] = [
             ("an hour ago, nearly", &old, Some(1 - HOUR), None, true),
             ("more than an hour ago", &old, Some(-HOUR), None, false),
             ("the issuer's start", &bounds, Some(-1800), None, true),
