@@ -37,7 +37,7 @@ pub fn free_port() -> SocketAddr {
         let drawn = (own + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % COUNT;
         let port = FIRST + u16::try_from(drawn).expect("below COUNT");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        if let Some(address) = listener.and_then(|l| l.local_addr()).ok() {
+        if let Ok(address) = listener.and_then(|l| l.local_addr()) {
             return address;
         }
     }
