@@ -12,9 +12,13 @@ if ! running ca >/dev/null && ! running page >/dev/null; then
 fi
 
 mkdir -p -m 700 "$up"
-target=${CARGO_TARGET_DIR:-target}
-cargo build --quiet --locked -p cairn --bin cairn --example up
-cairn=$target/debug/cairn
+# The tests name programs that are built already.
+cairn=${CAIRN_BIN:-} page=${CAIRN_PAGE:-}
+if [[ -z $cairn || -z $page ]]; then
+  target=${CARGO_TARGET_DIR:-target}
+  cargo build --quiet --locked -p cairn --bin cairn --example up
+  cairn=$target/debug/cairn page=$target/debug/examples/up
+fi
 
 stop page
 stop ca
@@ -29,10 +33,12 @@ if [[ ! -f $up/ca/cairn.toml ]]; then
 fi
 cp -f "$up/ca/root.pem" "$up/root.pem"
 
+# As a shell takes it, whatever the path has.
+root=$(printf '%q' "$here/root.pem")
 cat >"$up/env" <<END
 # Makes programs trust the CA of \`make up\`:  . .cairn-up/env
-export SSL_CERT_FILE='$here/root.pem'
-export REQUESTS_CA_BUNDLE='$here/root.pem'
+export SSL_CERT_FILE=$root
+export REQUESTS_CA_BUNDLE=$root
 END
 cat >"$up/certbot.ini" <<END
 # certbot at the CA of \`make up\`, without root.
@@ -47,7 +53,7 @@ non-interactive = true
 END
 
 start ca 'serving https://' "$cairn" ca serve --dir "$up/ca"
-start page 'serving https://' "$target/debug/examples/up" \
+start page 'serving https://' "$page" \
   "https://localhost:$ca_port/directory" "$up/root.pem" demo.localhost "$http_port" "$page_port"
 
 cat <<END

@@ -4,7 +4,6 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cairn_testkit::free_port;
 use rustix::process::{Pid, Signal, kill_process};
 
 const CANARY: &str = "canary-passphrase-91c4";
@@ -32,19 +32,11 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 fn made() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("ca");
-    let url = format!("https://localhost:{}", free_port());
-    let publication = format!("listen.publication=[\"127.0.0.1:{}\"]", free_port());
+    let url = format!("https://localhost:{}", free_port().port());
+    let publication = format!("listen.publication=[\"{}\"]", free_port());
     let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .args(["ca", "init"])
         .arg(&dir)
@@ -221,6 +213,30 @@ fn a_second_server_on_the_same_directory_is_refused() {
 }
 
 #[test]
+fn a_taken_port_costs_no_certificate() {
+    let (_folder, dir) = made();
+    let text = std::fs::read_to_string(dir.join("cairn.toml")).unwrap();
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("publication = "))
+        .unwrap();
+    let address = line.split('"').nth(1).unwrap();
+    let _taken = std::net::TcpListener::bind(address).unwrap();
+    let output = spawn(&dir).wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("cannot listen on") && err.contains("ss -ltnp"),
+        "{err}"
+    );
+    assert_eq!(err.matches("Address already in use").count(), 1, "{err}");
+    assert!(
+        !err.contains("issued serial") && !err.contains("crl signed"),
+        "{err}"
+    );
+}
+
+#[test]
 fn status_and_lists_come_from_the_server_and_from_the_store_alone() {
     let mut server = serve();
     let dir = server.dir.to_str().unwrap().to_owned();
@@ -284,6 +300,14 @@ fn a_backup_restored_elsewhere_serves_under_a_new_epoch() {
     // Another place with the keys and the configuration, without the store.
     let elsewhere = server.dir.with_file_name("elsewhere");
     std::fs::create_dir_all(elsewhere.join("keys")).unwrap();
+    std::fs::copy(server.dir.join("cairn.toml"), elsewhere.join("cairn.toml")).unwrap();
+    let output = cairn(&["restore", file, elsewhere.to_str().unwrap()]);
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(
+        err.contains("root.pem") && err.contains("issuing.key.pem"),
+        "{err}"
+    );
     for name in [
         "cairn.toml",
         "root.pem",
