@@ -9,6 +9,7 @@
 
 mod admission;
 mod bases;
+mod caa;
 mod clocks;
 mod dates;
 mod hold;
