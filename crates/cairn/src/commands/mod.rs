@@ -10,7 +10,7 @@ mod serve;
 mod show;
 mod status;
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use cairn_ca::{config::FILE_NAME, setup::SetupFault};
 
@@ -41,8 +41,12 @@ fn directory(place: &Place) -> Result<PathBuf, Failure> {
         Some(dir) => (dir.clone(), true),
         None => (PathBuf::from("."), false),
     };
-    if dir.join(FILE_NAME).is_file() {
-        return Ok(dir);
+    match dir.join(FILE_NAME).metadata() {
+        Ok(found) if found.is_file() => return Ok(dir),
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(Failure::new(format!("cannot look into {}", dir.display())).because(&error));
+        }
+        _ => {}
     }
     let what = match said {
         true => format!(
