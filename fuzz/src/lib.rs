@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "jws",
         run: jws,
@@ -50,6 +50,10 @@ pub const TARGETS: [Target; 9] = [
     Target {
         name: "dns",
         run: dns,
+    },
+    Target {
+        name: "caa",
+        run: caa,
     },
     Target {
         name: "http",
@@ -128,6 +132,38 @@ pub fn config(data: &[u8]) {
 /// A DNS answer.
 pub fn dns(data: &[u8]) {
     validation::fuzz_dns_answer(data);
+}
+
+/// A CAA record; what parses prints to the same octets, and a set of it is judged.
+pub fn caa(data: &[u8]) {
+    use cairn_ca::authority::caa::{Applicant, CaaRecord, Found, decide, tell};
+    let Ok(record) = CaaRecord::parse(data) else {
+        return;
+    };
+    assert_eq!(record.to_rdata(), data, "a record changed by printing");
+    let (identities, accounts) = (
+        ["ca.example".to_owned()],
+        ["https://ca.example/a".to_owned()],
+    );
+    let set = [record];
+    for wildcard in [false, true] {
+        let applicant = Applicant {
+            identities: &identities,
+            accounts: &accounts,
+            method: "http-01",
+            wildcard,
+        };
+        if let Err(refusal) = decide(&set, &applicant) {
+            let found = Found {
+                name: "www.example.org",
+                at: "example.org",
+                aliases: &[],
+                records: &set,
+            };
+            let text = tell(&found, &applicant, &refusal);
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+    }
 }
 
 /// The head of a validated host's HTTP answer.

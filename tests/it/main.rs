@@ -9,6 +9,7 @@
 )]
 
 mod acme_py;
+mod caa;
 mod certbot;
 mod conformance;
 mod crash;

@@ -40,6 +40,12 @@ pub struct Config {
     /// Zones of the operator's own: a climb through the DNS stops at their apex.
     #[serde(default)]
     pub private_zones: Vec<String>,
+    /// Its own names in CAA records; empty is the URL's host.
+    #[serde(default)]
+    pub caa_identities: Vec<String>,
+    /// What stood before an account's id in account URLs of earlier times.
+    #[serde(default)]
+    pub caa_account_prefixes: Vec<String>,
     /// Where it listens.
     #[serde(default)]
     pub listen: Listen,
@@ -151,6 +157,19 @@ pub struct Dns {
     pub servers: Vec<SocketAddr>,
     /// For one query to one server.
     pub timeout: Span,
+    /// Who judges DNSSEC.
+    pub dnssec: Dnssec,
+}
+
+/// Who judges the DNSSEC signatures of answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dnssec {
+    /// Nobody: an AD bit is not believed. What is bogus to the resolver still fails.
+    #[default]
+    Off,
+    /// The servers named in `servers`.
+    TrustResolver,
 }
 
 /// One `[[names]]`: where names at and below a suffix may lead (design: addresses are judged per name).
@@ -323,6 +342,7 @@ impl Default for Dns {
         Self {
             servers: Vec::new(),
             timeout: Span::from_secs(3),
+            dnssec: Dnssec::Off,
         }
     }
 }

@@ -6,7 +6,7 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use cairn_acme::{
     challenge::{ChallengeType, Token},
@@ -121,6 +121,36 @@ pub struct Evidence {
     pub validated_at: Timestamp,
     pub addresses: Vec<IpAddr>,
     pub detail: String,
+    /// What the CAA records said then; absent where CAA is not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caa: Option<CaaCheck>,
+}
+
+/// A look at the CAA records of a name that let this CA issue (RFC 8659 §5). One that did not is a problem and an audit
+/// row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaaCheck {
+    /// The identifier that it was made for, with its `*.`: one name's check is never another's.
+    pub name: String,
+    /// When the first question was asked.
+    pub checked_at: Timestamp,
+    /// The name whose set was relevant; absent when there was none up to the top of the climb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found_at: Option<String>,
+    /// Where aliases led from there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// That set, as a zone file has it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<String>,
+    /// The server that answered last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<SocketAddr>,
+    /// A resolver that is trusted for it says that every answer of the climb was validated by DNSSEC.
+    pub dnssec: bool,
+    /// Why nothing was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<String>,
 }
 
 /// How control of an identifier was shown.

@@ -15,9 +15,9 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
 use crate::{
-    authority::policy::NamePolicy,
+    authority::{caa::CaaPolicy, policy::NamePolicy},
     clock::{Clock, SteadyClock},
-    config::{Config, Listen, Preset},
+    config::{Config, Dnssec, Listen, Preset},
     fault::Causes,
     frontend::{self, Urls},
     holds::Holds,
@@ -35,7 +35,7 @@ use crate::{
         self, Filter, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy,
         TakeOver, TxError,
     },
-    validation::{NameRules, Resolver, ValidationDriver, Validator},
+    validation::{NameRules, Resolver, ValidationDriver, Validator, resolver::ResolverConfig},
 };
 
 /// How many rows one take-over or sweep handles in a transaction.
@@ -85,6 +85,8 @@ pub struct Snapshot {
     pub names: NamePolicy,
     /// Where validation may connect to.
     pub rules: NameRules,
+    /// How CAA records name this CA.
+    pub caa: CaaPolicy,
     /// The one profile.
     pub profile: Profile,
     /// Keys that are refused.
@@ -245,12 +247,26 @@ impl Snapshot {
                 known_suffixes,
             },
             rules: NameRules::new(rules, own),
+            caa: caa_policy(&config),
             retries: config.preset != Preset::Public,
             urls,
             profile,
             blocked,
             config,
         })
+    }
+}
+
+fn caa_policy(config: &Config) -> CaaPolicy {
+    let mut identities = config.caa_identities.clone();
+    // An address is no issuer domain name; such a CA has one only by configuration.
+    if identities.is_empty() && config.url.is_named() {
+        identities.push(config.url.host().to_owned());
+    }
+    CaaPolicy {
+        identities,
+        account_prefixes: config.caa_account_prefixes.clone(),
+        private_zones: config.private_zones.clone(),
     }
 }
 
@@ -317,10 +333,13 @@ impl Node {
             })
             .await?;
         let nonces = open_nonces(&store, &*clock).await?;
-        let resolver = Resolver::new(
-            &snapshot.config.dns.servers,
-            snapshot.config.dns.timeout.into(),
-        )
+        let dns = &snapshot.config.dns;
+        let resolver = Resolver::with(ResolverConfig {
+            servers: dns.servers.clone(),
+            timeout: dns.timeout.into(),
+            trust_ad: dns.dnssec == Dnssec::TrustResolver,
+            ..ResolverConfig::default()
+        })
         .map_err(|e| StartFault::System(e.to_string()))?;
         let shelf = Shelf::default();
         shelf.put(

@@ -16,12 +16,12 @@ use cairn_acme::{
 };
 use cairn_x509::csr::Csr;
 
-use super::{accounts, audit, authorizations, no_such_object, orders};
+use super::{accounts, audit, authorizations, caa, no_such_object, orders};
 use crate::{
     id::{AccountId, BootId, OrderId},
     model::{
-        Account, AuditEvent, Authorization, Certificate, CertificateKey, CertificateState, Order,
-        OrderState, Work, WorkSubject,
+        Account, AuditEvent, Authorization, CaaCheck, Certificate, CertificateKey,
+        CertificateState, Order, OrderState, Work, WorkSubject,
     },
     store::{Changes, Decision},
 };
@@ -131,6 +131,8 @@ pub struct BeginIssuance {
     /// `None` for a finalize; after an interrupted signature, the generation of the work row taken over.
     pub resumes: Option<u32>,
     pub certificate: Certificate,
+    /// For each identifier the CAA check that was made for this issuance; `None`: its authorization's is young enough.
+    pub caa: Vec<Option<CaaCheck>>,
     pub boot: BootId,
     pub lease: Duration,
     pub now: Timestamp,
@@ -249,6 +251,22 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
         return refused(Problem::unauthorized(
             "the order's authorizations no longer hold for each of its names; place a new order",
         ));
+    }
+    // T-CA-90: each name by itself, with its own check.
+    let unchecked = input.caa.len() != order.identifiers.len()
+        || !proof
+            .authorizations
+            .iter()
+            .zip(&input.caa)
+            .all(|(a, fresh)| caa::permits(a, fresh.as_ref(), input.now));
+    if unchecked {
+        return refused(
+            Problem::server_internal(
+                "the CAA records of the order's names were looked at too long ago; finalize again",
+            )
+            .status(503)
+            .retry_after(Duration::from_secs(1)),
+        );
     }
     order.state = OrderState::Processing;
     order.certificate = Some(input.certificate.key);

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod authorizations;
+pub mod caa;
 pub mod issuance;
 pub mod keys;
 pub mod order_request;

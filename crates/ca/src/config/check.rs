@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{Config, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name};
+use super::{Config, Dnssec, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name};
 
 /// Names of one order, at most (RFC 8555 names none; a certificate of more is refused by clients' buffers first).
 const NAMES_MAX: usize = 100;
@@ -26,6 +26,7 @@ pub(super) fn complete(config: &mut Config) {
         .iter_mut()
         .for_each(|rule| lower(&mut rule.suffix));
     config.private_zones.iter_mut().for_each(lower);
+    config.caa_identities.iter_mut().for_each(lower);
 }
 
 fn everywhere(port: u16) -> Vec<SocketAddr> {
@@ -44,6 +45,7 @@ pub(super) fn check(config: &Config) -> Option<(String, String)> {
         .or_else(|| lives(config))
         .or_else(|| bounds(config))
         .or_else(|| names(config))
+        .or_else(|| caa(config))
         .or_else(|| profile(config))
         .map(|(key, reason)| (key, reason.to_owned()))
 }
@@ -308,6 +310,33 @@ fn names(config: &Config) -> Found {
     )
 }
 
+fn caa(config: &Config) -> Found {
+    let prefix = |text: &String| {
+        text.strip_prefix("https://").is_some_and(|rest| {
+            rest.contains('/') && rest.bytes().all(|b| b.is_ascii_graphic() && b != b';')
+        })
+    };
+    found(
+        !config.caa_identities.iter().all(|name| is_host_name(name)),
+        "caa_identities",
+        "an identity is a domain name without a dot at its ends",
+    )
+    .or_else(|| {
+        found(
+            !config.caa_account_prefixes.iter().all(prefix),
+            "caa_account_prefixes",
+            "a prefix is an https URL up to where an account's id follows",
+        )
+    })
+    .or_else(|| {
+        found(
+            config.dns.dnssec == Dnssec::TrustResolver && config.dns.servers.is_empty(),
+            "dns.dnssec",
+            "\"trust-resolver\" goes with dns.servers: trust is for servers that you name",
+        )
+    })
+}
+
 fn profile(config: &Config) -> Found {
     let profile = &config.profile.default;
     let oid = |text: &String| {
@@ -358,7 +387,6 @@ impl Config {
         }
         // What this version has not got at all.
         let mut missing: Vec<String> = [
-            "CAA checking (RFC 8659) is not built yet",
             "DNSSEC validation is not built yet",
             "validation from several perspectives (MPIC) is not built yet",
             "Certificate Transparency is not built yet",

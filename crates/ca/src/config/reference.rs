@@ -83,6 +83,8 @@ pub const SETTINGS: &[Setting] = &[
     s("", "publication_url", "http://HOST or http://HOST:PORT", "", "Where certificates say that CRLs and the issuing certificate are: the host of `url`. Unset: the first port of listen.publication.", "set by `cairn ca init` and kept for ever: certificates carry it. The listener may move behind a proxy"),
     s("", "preset", "\"private\" or \"public\"", "\"private\"", "The set of rules. `public` is what the CA/Browser Forum demands; it refuses to start until all of that is there.", "most CAs serve one house"),
     s("", "private_zones", "list of domain names", "[]", "Zones of your own, unknown to the public DNS: a climb through the DNS stops at their apex.", "only you know which zones are yours"),
+    s("", "caa_identities", "list of domain names", "[]", "The CA's own names in CAA records (RFC 8659); the directory publishes them as caaIdentities. Empty: the host of `url`.", "who restricts issuance has to be able to name you; the first one is what refusals recommend"),
+    s("", "caa_account_prefixes", "list of URLs", "[]", "Account URLs of earlier times, up to the account's id: `accounturi` in a CAA record may name an account by them too.", "a CA that never moved has none"),
 
     s("listen", "subscribers", "list of ADDRESS:PORT", "[]", "ACME over TLS. An IPv6 address takes IPv6 alone. Empty: all addresses, the port of `url`.", "clients come to the URL's port"),
     s("listen", "publication", "list of ADDRESS:PORT", "[]", "CRLs, the issuing and the root certificate over plain HTTP. Empty: all addresses, port 80, or 14480 if `url` has a port of its own.", "who checks a certificate can't check the server's first"),
@@ -100,6 +102,7 @@ pub const SETTINGS: &[Setting] = &[
 
     s("dns", "servers", "list of ADDRESS or ADDRESS:PORT", "[]", "Recursive name servers for validation. Empty: those of /etc/resolv.conf.", "the machine's own are right until they are not"),
     s("dns", "timeout", "duration", "\"3s\"", "For one query to one server.", "a validation has 20s in all"),
+    s("dns", "dnssec", "\"off\" or \"trust-resolver\"", "\"off\"", "Who judges DNSSEC. `trust-resolver`: the servers named in `dns.servers` validate, and their AD bit is believed and kept as evidence; name only servers that validate and that you reach over a network of your own. `off`: nobody, which departs from RFC 8657 §5.6. An answer that is bogus to the resolver fails either way.", "whether your resolver validates, and who can write on the way to it, only you know"),
 
     s("accounts", "terms", "URL", "", "Terms of service that a new account must agree to. Unset: none.", "a CA for one house needs none"),
     s("accounts", "contacts_max", "number", "10", "Contacts that one account may name.", "more are a mistake or an abuse"),

@@ -23,7 +23,7 @@ fn directory(snapshot: &Snapshot) -> Directory {
         renewal_info: None,
         meta: Some(Meta {
             terms_of_service: snapshot.config.accounts.terms.clone(),
-            // caaIdentities come with CAA.
+            caa_identities: snapshot.caa.identities.clone(),
             ..Meta::default()
         }),
     }

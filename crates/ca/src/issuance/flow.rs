@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::{
+    caa_recheck::recheck,
     issuer::Issuer,
     profile::{Profile, Validity},
     signer::{Signable, Signer, SignerFault},
@@ -30,7 +31,10 @@ use crate::{
     authority::{issuance as rules, keys, orders},
     clock::{self, Readings},
     config::Span,
-    model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
+    model::{
+        Account, Authorization, CaaCheck, Certificate, CertificateKey, CertificateState, Evidence,
+        Order, Work,
+    },
     node::Ca,
     refusals,
     store::{
@@ -226,9 +230,10 @@ impl Issuance {
             return Err(refused(problem));
         }
         let profile = profile_of(ca, request.order).await?;
+        let caa = recheck(ca, request.order, request.authorizations).await?;
         for _ in 0..DRAWS_MAX {
             let now = self.clocks_agree(ca).map_err(refused)?;
-            let certificate = match self.build(ca, request, &profile, now) {
+            let certificate = match self.build(ca, request, &profile, &caa, now) {
                 Ok(certificate) => certificate,
                 Err(fault) => return Err(self.unfit(ca, request.order, fault).await),
             };
@@ -237,6 +242,7 @@ impl Issuance {
                 order: request.order.id,
                 resumes,
                 certificate,
+                caa: caa.clone(),
                 boot: ca.boot,
                 lease: LEASE,
                 now,
@@ -279,6 +285,7 @@ impl Issuance {
         ca: &Ca,
         request: &Request<'_>,
         profile: &Profile,
+        caa: &[Option<CaaCheck>],
         now: Timestamp,
     ) -> Result<Certificate, String> {
         let issuer = &self.parts.issuer;
@@ -362,7 +369,7 @@ impl Issuance {
             profile_hash: profile.hash,
             crl_shard,
             lint: lint.to_string(),
-            evidence: evidence(request.account, request.authorizations),
+            evidence: evidence(request.account, request.authorizations, caa),
             request: request.bytes.to_vec(),
             created_at: now,
             issued_at: None,
@@ -396,11 +403,21 @@ fn shard(random: [u8; 16], shards: u32) -> u32 {
     u32::from(u16::from_be_bytes([a, b])) % shards.max(1)
 }
 
-/// Who asked, by which key, and what was shown for each name: outlives account and authorizations.
-fn evidence(account: &Account, authorizations: &[Arc<Authorization>]) -> String {
+/// Who asked, by which key, what was shown for each name and what CAA said last: outlives account and authorizations.
+fn evidence(
+    account: &Account,
+    authorizations: &[Arc<Authorization>],
+    caa: &[Option<CaaCheck>],
+) -> String {
+    let shown = |a: &Authorization, fresh: &Option<CaaCheck>| {
+        let evidence = a.evidence.clone()?;
+        let caa = fresh.clone().or(evidence.caa.clone());
+        Some(Evidence { caa, ..evidence })
+    };
     let names: Vec<_> = authorizations
         .iter()
-        .map(|a| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": a.evidence }))
+        .zip(caa)
+        .map(|(a, fresh)| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": shown(a, fresh) }))
         .collect();
     json!({
         "account": account.url,

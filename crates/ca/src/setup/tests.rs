@@ -253,7 +253,7 @@ fn preset_public_is_refused_at_start_with_all_that_is_missing() {
         .replace("preset = \"private\"", "preset = \"public\"");
     std::fs::write(&path, text).unwrap();
     let said = fault(&dir).to_string();
-    for word in ["CAA", "Transparency", "MPIC", "dial"] {
+    for word in ["DNSSEC", "Transparency", "MPIC", "dial"] {
         assert!(said.contains(word), "{word} not in {said}");
     }
     // What only reads the directory works all the same.

@@ -371,8 +371,7 @@ pub(super) async fn a_serial_is_given_once(factory: &impl Factory) {
     let store = factory.fresh(Arc::new(Watcher::default()), None);
     ready_orders(&store, &[("a.test", 10), ("b.test", 20)]).await;
     store.transact(begin_issuance(10, 1)).await.unwrap();
-    let mut second = begin_issuance(20, 1);
-    second.certificate.names = vec![name("b.test")];
+    let mut second = begin_issuance_of("b.test", 20, 1);
     let refused = store.transact(second.clone()).await;
     assert!(matches!(refused, Err(TxError::Collision)), "{refused:?}");
     let order = store
@@ -472,8 +471,7 @@ pub(super) async fn a_busy_database_is_told_and_leaves_no_half_state(factory: &i
             store.transact(conclude_validation(n, None, true))
         })
         .await;
-        let mut begin = begin_issuance(n, n);
-        begin.certificate.names = vec![name(&label)];
+        let begin = begin_issuance_of(&label, n, n);
         insist(&mut busy, || store.transact(begin.clone())).await;
         let order = insist(&mut busy, || store.transact(conclude_issuance(n, n))).await;
         assert_eq!(order.state, OrderState::Valid);

@@ -503,6 +503,7 @@ impl Transaction for CreateOwnOrder {
             validated_at: self.now,
             addresses: Vec::new(),
             detail: "the host of the configured url".to_owned(),
+            caa: None,
         });
         let order = Order {
             id: self.order,

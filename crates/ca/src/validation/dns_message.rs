@@ -7,9 +7,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use hickory_proto::op::{Edns, Header, Message, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use serde::{Deserialize, Serialize};
+
+use crate::authority::caa::{BadRecord, CaaRecord};
 
 /// The record types that validation asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -21,6 +24,8 @@ pub enum RecordKind {
     Aaaa,
     /// Text, for dns-01.
     Txt,
+    /// Who may issue (RFC 8659).
+    Caa,
 }
 
 impl RecordKind {
@@ -29,6 +34,7 @@ impl RecordKind {
             Self::A => RecordType::A,
             Self::Aaaa => RecordType::AAAA,
             Self::Txt => RecordType::TXT,
+            Self::Caa => RecordType::CAA,
         }
     }
 }
@@ -39,6 +45,7 @@ impl fmt::Display for RecordKind {
             Self::A => "A",
             Self::Aaaa => "AAAA",
             Self::Txt => "TXT",
+            Self::Caa => "CAA",
         })
     }
 }
@@ -166,6 +173,8 @@ pub enum Finding {
     Addresses(Vec<IpAddr>),
     /// The strings of each TXT record, joined.
     Texts(Vec<Vec<u8>>),
+    /// The CAA set, which is not empty.
+    Caa(Vec<CaaRecord>),
     /// NXDOMAIN.
     NoSuchName,
     /// The name exists without records of this kind (RFC 2308 section 2.2).
@@ -297,13 +306,17 @@ fn interpret_related(query: &Query, bytes: &[u8]) -> Result<Answer, DnsFault> {
         .ok_or(DnsFault::Unrelated)?
         .name;
     let [answers, authorities, additionals] = counts.map(usize::from);
-    let mut read = |count, is_additional| {
-        Message::read_records(&mut decoder, count, is_additional, OpCode::Query)
+    let read = |decoder: &mut BinDecoder<'_>, count, is_additional| {
+        Message::read_records(decoder, count, is_additional, OpCode::Query)
             .map_err(|e| malformed(&e))
     };
-    let (records, _, _) = read(answers, false)?;
-    let (authority, _, _) = read(authorities, false)?;
-    let (_, edns, _) = read(additionals, true)?;
+    let records = if query.kind == RecordKind::Caa {
+        read_raw_caa(&mut decoder, answers)?
+    } else {
+        read(&mut decoder, answers, false)?.0
+    };
+    let (authority, _, _) = read(&mut decoder, authorities, false)?;
+    let (_, edns, _) = read(&mut decoder, additionals, true)?;
     let high = edns.as_ref().map_or(0, Edns::rcode_high);
     let mut metadata = header.metadata;
     metadata.merge_response_code(high);
@@ -319,7 +332,7 @@ fn interpret_related(query: &Query, bytes: &[u8]) -> Result<Answer, DnsFault> {
         Finding::NoSuchName
     } else {
         let has_soa = authority.iter().any(|r| r.record_type() == RecordType::SOA);
-        match collect(&end, query.kind, &records) {
+        match collect(&end, query.kind, &records)? {
             Some(found) => found,
             // Without an SOA record it is no statement that the target has none.
             None if !aliases.is_empty() && !has_soa => Finding::Alias(dotted(&end)),
@@ -376,7 +389,11 @@ fn follow_aliases(
 }
 
 /// Collects the records of the kind at a name.
-fn collect(owner: &Name, kind: RecordKind, records: &[Record]) -> Option<Finding> {
+fn collect(
+    owner: &Name,
+    kind: RecordKind,
+    records: &[Record],
+) -> Result<Option<Finding>, DnsFault> {
     let here = records
         .iter()
         .filter(|r| r.dns_class == DNSClass::IN && r.name == *owner);
@@ -387,7 +404,20 @@ fn collect(owner: &Name, kind: RecordKind, records: &[Record]) -> Option<Finding
                 _ => None,
             })
             .collect();
-        return (!texts.is_empty()).then_some(Finding::Texts(texts));
+        return Ok((!texts.is_empty()).then_some(Finding::Texts(texts)));
+    }
+    if kind == RecordKind::Caa {
+        let mut set = Vec::new();
+        for record in here {
+            if let RData::Unknown { rdata, .. } = &record.data
+                && record.record_type() == RecordType::CAA
+            {
+                // T-CA-87: one record that cannot be read may be the one that forbids.
+                let read = CaaRecord::parse(&rdata.anything);
+                set.push(read.map_err(|bad| DnsFault::Malformed(bad.to_string()))?);
+            }
+        }
+        return Ok((!set.is_empty()).then_some(Finding::Caa(set)));
     }
     let mut addresses: Vec<IpAddr> = Vec::new();
     for record in here {
@@ -400,7 +430,43 @@ fn collect(owner: &Name, kind: RecordKind, records: &[Record]) -> Option<Finding
             addresses.push(address);
         }
     }
-    (!addresses.is_empty()).then_some(Finding::Addresses(addresses))
+    Ok((!addresses.is_empty()).then_some(Finding::Addresses(addresses)))
+}
+
+/// Reads an answer section whose CAA records keep their octets: hickory's own reader refuses tags longer than 15
+/// characters, which are legal (RFC 8659 §4.1).
+fn read_raw_caa(decoder: &mut BinDecoder<'_>, count: usize) -> Result<Vec<Record>, DnsFault> {
+    let malformed = |error: &dyn fmt::Display| DnsFault::Malformed(error.to_string());
+    let mut records = Vec::with_capacity(count.min(8));
+    for _ in 0..count {
+        let start = u16::try_from(decoder.index())
+            .map_err(|_| DnsFault::Malformed("longer than a message".to_owned()))?;
+        let mut raw = decoder.clone(start);
+        let name = Name::read(&mut raw).map_err(|e| malformed(&e))?;
+        let fixed = raw.read_slice(10).map_err(|e| malformed(&e))?.unverified();
+        let field = |at| u16_at(fixed, at).unwrap_or_default();
+        let (kind, class, length) = (field(0), field(2), field(8));
+        if RecordType::from(kind) != RecordType::CAA {
+            records.push(Record::read(decoder).map_err(|e| malformed(&e))?);
+            continue;
+        }
+        let rdata = raw
+            .read_slice(usize::from(length))
+            .map_err(|e| malformed(&e))?
+            .unverified();
+        if rdata.is_empty() {
+            return Err(malformed(&BadRecord::Short));
+        }
+        let data = RData::Unknown {
+            code: RecordType::CAA,
+            rdata: NULL::with(rdata.to_vec()),
+        };
+        let mut record = Record::from_rdata(name, 0, data);
+        record.dns_class = DNSClass::from(class);
+        records.push(record);
+        *decoder = raw;
+    }
+    Ok(records)
 }
 
 /// Writes a name as the trace and the next query need it: lower case, no trailing dot.

@@ -9,6 +9,7 @@ use std::{
 
 use cairn_acme::{
     challenge::{ChallengeType, KeyAuthorization},
+    identifier::Identifier,
     problem::Problem,
     status::{AuthorizationStatus, ChallengeStatus},
     time::Timestamp,
@@ -16,10 +17,10 @@ use cairn_acme::{
 use tokio::{sync::oneshot, time};
 use tracing::{info, warn};
 
-use super::{Attempt, Job, Next, Outcome, Schedule, Validator, places::Places};
+use super::{Attempt, CaaQuestion, Job, Next, Outcome, Schedule, Validator, caa, places::Places};
 use crate::{
     id::AuthorizationId,
-    model::{Account, Authorization, Work, WorkSubject},
+    model::{self, Account, Authorization, Work, WorkSubject},
     node::Ca,
     store::{
         BeginValidation, ConcludeValidation, NoteValidationAttempt, StoreError, Target, TxError,
@@ -143,6 +144,7 @@ impl ValidationDriver {
             ca: Arc::clone(ca),
             target,
             key_authorization,
+            wildcard: authorization.wildcard,
             generation: None,
             _running: running,
         };
@@ -196,6 +198,7 @@ impl ValidationDriver {
             ca: Arc::clone(ca),
             target,
             key_authorization,
+            wildcard: authorization.wildcard,
             generation: Some(work.generation),
             _running: running,
         };
@@ -209,6 +212,7 @@ struct Task {
     ca: Arc<Ca>,
     target: Target,
     key_authorization: String,
+    wildcard: bool,
     /// Set once the work is durable.
     generation: Option<u32>,
     _running: Running,
@@ -253,7 +257,14 @@ impl Task {
 
     async fn validate(&mut self, job: &Job) -> Result<(), TxError> {
         let (ca, account) = (Arc::clone(&self.ca), self.target.account);
+        let wildcard = self.wildcard;
         let snapshot = ca.snapshot.load_full();
+        let accounts = match ca.store.account(account).await? {
+            Some(account) => snapshot
+                .caa
+                .account_urls(&account, snapshot.urls.account(account.id)),
+            None => Vec::new(),
+        };
         // The plan counts from this validation's start; it needs no civil time, and stands still while it waits for a
         // place: that is our time, not the subscriber's.
         let mut origin = ca.clock.monotonic();
@@ -271,10 +282,15 @@ impl Task {
                 let begun_at = since(origin);
                 let bound = schedule.attempt_ends(begun_at).since(begun_at);
                 let validator = &ca.validation.validator;
-                let attempt = validator.attempt(job, &snapshot.rules, bound).await;
-                (attempt, origin)
+                let attempt = validator.attempt(job, &snapshot.rules, bound);
+                let question = caa_question(job, wildcard, &accounts, ca.clock.wall());
+                let check = question
+                    .as_ref()
+                    .map(|q| validator.check_caa(q, &snapshot.caa, &snapshot.rules, bound));
+                (caa::beside(attempt, check).await, origin)
             };
-            let Some((Attempt { outcome, trace }, moved)) = self.follow(attempt).await? else {
+            let Some(((Attempt { outcome, trace }, check), moved)) = self.follow(attempt).await?
+            else {
                 return Ok(());
             };
             origin = moved;
@@ -306,9 +322,11 @@ impl Task {
                     }
                 }
             };
-            return self
-                .conclude(end.map(|found| found.into_model(ca.clock.wall())), trace)
-                .await;
+            let end = end.map(|found| model::Evidence {
+                caa: check,
+                ..found.into_model(ca.clock.wall())
+            });
+            return self.conclude(end, trace).await;
         }
     }
 
@@ -374,7 +392,7 @@ impl Task {
 
     async fn conclude(
         &mut self,
-        outcome: Result<crate::model::Evidence, Problem>,
+        outcome: Result<model::Evidence, Problem>,
         trace: String,
     ) -> Result<(), TxError> {
         let snapshot = self.ca.snapshot.load_full();
@@ -400,4 +418,23 @@ impl Task {
         }
         Ok(())
     }
+}
+
+/// What CAA is asked about a job; nothing for an address (RFC 8738 leaves CAA out).
+fn caa_question(
+    job: &Job,
+    wildcard: bool,
+    accounts: &[String],
+    asked_at: Timestamp,
+) -> Option<CaaQuestion> {
+    let (Identifier::Dns(name) | Identifier::WildcardDns(name)) = &job.identifier else {
+        return None;
+    };
+    Some(CaaQuestion {
+        name: name.clone(),
+        wildcard: wildcard || job.identifier.is_wildcard(),
+        accounts: accounts.to_vec(),
+        method: job.challenge.as_str(),
+        asked_at,
+    })
 }

@@ -324,7 +324,7 @@ fn http_fault(fault: &HttpFault) -> String {
     }
 }
 
-fn dns_fault(fault: &DnsFault) -> String {
+pub(super) fn dns_fault(fault: &DnsFault) -> String {
     let remedy = match fault {
         DnsFault::ServerFailure => {
             "The zone's name servers fail or its DNSSEC signatures do not verify; their operator \

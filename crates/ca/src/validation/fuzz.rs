@@ -7,7 +7,12 @@ use super::http_answer::{BODY_MAX, Body, HEAD_MAX, parse_head};
 /// Reads octets as the answer to a query of each kind: as they are, and behind a header and a
 /// question that fit, so that the records are reached.
 pub fn fuzz_dns_answer(data: &[u8]) {
-    for kind in [RecordKind::A, RecordKind::Aaaa, RecordKind::Txt] {
+    for kind in [
+        RecordKind::A,
+        RecordKind::Aaaa,
+        RecordKind::Txt,
+        RecordKind::Caa,
+    ] {
         let Ok(query) = Query::new("www.example.org", kind, &[0; 34]) else {
             continue;
         };
@@ -29,6 +34,7 @@ pub fn fuzz_dns_answer(data: &[u8]) {
         match read.finding {
             Finding::Addresses(found) => assert!((1..=32).contains(&found.len()), "{found:?}"),
             Finding::Texts(texts) => assert!(kind == RecordKind::Txt && !texts.is_empty()),
+            Finding::Caa(set) => assert!(kind == RecordKind::Caa && !set.is_empty()),
             Finding::NoSuchName | Finding::NoRecords | Finding::Alias(_) => {}
         }
     }

@@ -2,8 +2,9 @@
 //!
 //! [`Validator::attempt`] makes one attempt and keeps its [`Trace`](trace::Trace); [`schedule`]
 //! says when the next one is due. Who may be dialled for which name is decided in [`rules`].
-//! Here so far: http-01. The other challenges and CAA share the resolver and the dialer.
+//! Here so far: http-01, and CAA beside it. The other challenges share the resolver and the dialer.
 
+mod caa;
 mod counters;
 mod dialer;
 mod dns_channel;
@@ -45,6 +46,7 @@ use self::trace::Trace;
 
 use crate::model;
 
+pub use self::caa::{CaaAttempt, CaaQuestion};
 pub use self::counters::Counters;
 pub use self::driver::ValidationDriver;
 pub use self::fuzz::{fuzz_dns_answer, fuzz_http_head};
@@ -120,6 +122,7 @@ impl Evidence {
             validated_at,
             addresses: self.addresses.iter().map(SocketAddr::ip).collect(),
             detail: format!("{}{dnssec}", self.url),
+            caa: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cairn_acme::identifier::DnsName;
 use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, SOA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, NULL, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -82,6 +82,16 @@ pub(super) fn record_cname(owner: &str, target: &str) -> Record {
 
 pub(super) fn record_txt(owner: &str, strings: &[&[u8]]) -> Record {
     record(owner, RData::TXT(TXT::from_bytes(strings.to_vec())))
+}
+
+/// A CAA record of any octets, right or not.
+pub(super) fn record_caa(owner: &str, rdata: &[u8]) -> Record {
+    let rdata = match rdata {
+        [] => NULL::new(),
+        rdata => NULL::with(rdata.to_vec()),
+    };
+    let code = RecordType::CAA;
+    record(owner, RData::Unknown { code, rdata })
 }
 
 pub(super) fn record_soa(owner: &str) -> Record {

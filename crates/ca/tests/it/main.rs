@@ -10,6 +10,7 @@
 mod account_ways;
 mod admission;
 mod bases;
+mod caa;
 mod clocks;
 mod dates;
 mod hold;

@@ -434,6 +434,7 @@ async fn a_serial_that_was_given_is_not_given_again() {
             spki_sha256: [7; 32],
             ..issued.clone()
         },
+        caa: vec![None; order.identifiers.len()],
         boot: world.ca().boot,
         lease: Duration::from_secs(60),
         now: world.ca().clock.wall(),

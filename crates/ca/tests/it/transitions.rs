@@ -21,7 +21,7 @@ use cairn_ca::{
     authority::{authorizations, orders},
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
     model::{
-        Account, Authorization, Certificate, CertificateKey, CertificateState, Evidence,
+        Account, Authorization, CaaCheck, Certificate, CertificateKey, CertificateState, Evidence,
         IssuerRecord, Method, Order, Requester,
     },
     store::{
@@ -262,6 +262,7 @@ impl Case {
             order,
             resumes,
             certificate,
+            caa: vec![None; found.identifiers.len()],
             boot: Self::boot_of(self.boot),
             lease: LEASE,
             now: self.now,
@@ -286,11 +287,23 @@ impl Case {
                 None => return,
             },
         };
+        let found = self.store.authorization(self.account, authorization);
+        let name = found.await.unwrap().map(|a| a.identifier.to_string());
         let evidence = Evidence {
             method: Method::Challenge(ChallengeType::Http01),
             validated_at: self.now,
             addresses: Vec::new(),
             detail: String::new(),
+            caa: Some(CaaCheck {
+                name: name.unwrap_or_default(),
+                checked_at: self.now,
+                found_at: None,
+                aliases: Vec::new(),
+                records: Vec::new(),
+                resolver: None,
+                dnssec: false,
+                not_asked: None,
+            }),
         };
         let conclude = ConcludeValidation {
             target: self.target(authorization),

@@ -29,7 +29,7 @@ pub(crate) struct World {
     pub(crate) node: Node,
     pub(crate) web: Responder,
     /// Answers while it lives.
-    _dns: dns::Server,
+    pub(crate) dns: dns::Server,
     pub(crate) url: String,
     dir: TempDir,
 }
@@ -100,7 +100,7 @@ impl World {
         let world = Self {
             node,
             web,
-            _dns: dns,
+            dns,
             url,
             dir,
         };
@@ -138,7 +138,7 @@ impl World {
         Site {
             config,
             web: self.web,
-            _dns: self._dns,
+            dns: self.dns,
             url: self.url,
             dir: self.dir,
         }
@@ -198,7 +198,7 @@ impl World {
 pub(crate) struct Site {
     pub(crate) config: Config,
     pub(crate) web: Responder,
-    _dns: dns::Server,
+    dns: dns::Server,
     url: String,
     dir: TempDir,
 }
@@ -217,7 +217,7 @@ impl Site {
         World {
             node,
             web: self.web,
-            _dns: self._dns,
+            dns: self.dns,
             url: self.url,
             dir: self.dir,
         }

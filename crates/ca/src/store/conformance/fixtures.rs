@@ -24,7 +24,7 @@ use cairn_x509::certificate::Serial;
 use crate::{
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
     model::{
-        Account, Authorization, Certificate, CertificateKey, CertificateState, Evidence,
+        Account, Authorization, CaaCheck, Certificate, CertificateKey, CertificateState, Evidence,
         IssuerRecord, Method, Order, OrderState, Requester, StoredCrl,
     },
     store::{
@@ -144,6 +144,7 @@ pub(in crate::store) fn conclude_validation(
         validated_at: NOW,
         addresses: vec!["192.0.2.1".parse().unwrap()],
         detail: "found".to_owned(),
+        caa: None,
     };
     ConcludeValidation {
         target: target(n),
@@ -161,14 +162,19 @@ pub(in crate::store) fn conclude_validation(
     }
 }
 
+/// For an order of `a.test`.
 pub(in crate::store) fn begin_issuance(order: u8, serial: u8) -> BeginIssuance {
+    begin_issuance_of("a.test", order, serial)
+}
+
+pub(in crate::store) fn begin_issuance_of(only: &str, order: u8, serial: u8) -> BeginIssuance {
     let certificate = Certificate {
         key: key_of_certificate(serial),
         account: account_id(1),
         order: order_id(order),
         directory: DirectoryId::FIRST,
         state: CertificateState::Permitted,
-        names: vec![name("a.test")],
+        names: vec![name(only)],
         not_before: NOW,
         not_after: NOW.plus(90 * DAY),
         tbs: vec![serial; 700],
@@ -187,6 +193,16 @@ pub(in crate::store) fn begin_issuance(order: u8, serial: u8) -> BeginIssuance {
         order: order_id(order),
         resumes: None,
         certificate,
+        caa: vec![Some(CaaCheck {
+            name: only.to_owned(),
+            checked_at: NOW,
+            found_at: None,
+            aliases: Vec::new(),
+            records: Vec::new(),
+            resolver: None,
+            dnssec: false,
+            not_asked: None,
+        })],
         boot: boot(1),
         lease: LEASE,
         now: NOW,

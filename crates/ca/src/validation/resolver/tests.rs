@@ -10,6 +10,7 @@ use hickory_proto::rr::RecordType;
 fn resolver(servers: &[SocketAddr]) -> Resolver {
     let config = ResolverConfig {
         servers: servers.to_vec(),
+        trust_ad: true,
         ..ResolverConfig::default()
     };
     Resolver::with(config).unwrap()

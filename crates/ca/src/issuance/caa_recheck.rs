@@ -1,0 +1,143 @@
+//! CAA again, right before a signature: for every name whose check is older than 7 hours (BR 4.2.2, T-CA-90).
+
+use std::{sync::Arc, time::Duration};
+
+use cairn_acme::{
+    identifier::Identifier,
+    problem::{Problem, ProblemType, Subproblem},
+};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+
+use crate::{
+    authority::caa,
+    model::{Authorization, CaaCheck, Order},
+    node::Ca,
+    refusals,
+    store::TxError,
+    validation::{CaaQuestion, Failure},
+};
+
+/// The longest that all names of an order may take: the client waits meanwhile.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Names that are looked up at once for one order.
+const AT_ONCE: usize = 16;
+
+/// Looks again at each name whose check is too old: by itself, with the method and the account of its authorization. The
+/// answer has a place for each authorization, empty where nothing was due.
+///
+/// # Errors
+/// `caa` or `dns`, with a subproblem for each name that must not be issued for; the store's.
+pub(super) async fn recheck(
+    ca: &Arc<Ca>,
+    order: &Order,
+    authorizations: &[Arc<Authorization>],
+) -> Result<Vec<Option<CaaCheck>>, TxError> {
+    let mut checks: Vec<Option<CaaCheck>> = vec![None; authorizations.len()];
+    let now = ca.clock.wall();
+    if !authorizations.iter().any(|a| caa::is_due(a, now)) {
+        return Ok(checks);
+    }
+    let snapshot = ca.snapshot.load_full();
+    let accounts = match ca.store.account(order.account).await? {
+        Some(account) => snapshot
+            .caa
+            .account_urls(&account, snapshot.urls.account(account.id)),
+        None => Vec::new(),
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = JoinSet::new();
+    for (place, authorization) in authorizations.iter().enumerate() {
+        let (Identifier::Dns(name), Some(method), true) = (
+            &authorization.identifier,
+            caa::method_of(authorization),
+            caa::is_due(authorization, now),
+        ) else {
+            continue;
+        };
+        let question = CaaQuestion {
+            name: name.clone(),
+            wildcard: authorization.wildcard,
+            accounts: accounts.clone(),
+            method,
+            asked_at: now,
+        };
+        let (ca, snapshot, places) = (Arc::clone(ca), Arc::clone(&snapshot), Arc::clone(&places));
+        tasks.spawn(async move {
+            let _place = places.acquire().await;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let validator = ca.validation.validator();
+            let checked = validator
+                .check_caa(&question, &snapshot.caa, &snapshot.rules, left)
+                .await;
+            (place, checked.outcome)
+        });
+    }
+    let mut failed: Vec<(usize, Failure)> = Vec::new();
+    while let Some(ended) = tasks.join_next().await {
+        match ended {
+            Ok((place, Ok(check))) => {
+                if let Some(slot) = checks.get_mut(place) {
+                    *slot = Some(check);
+                }
+            }
+            Ok((place, Err(failure))) => failed.push((place, failure)),
+            // A task that ended otherwise leaves its place empty, and an empty place of an old check permits nothing.
+            Err(_) => {}
+        }
+    }
+    if failed.is_empty() {
+        return Ok(checks);
+    }
+    failed.sort_by_key(|(place, _)| *place);
+    for (_, failure) in &failed {
+        let (event, id) = ("caa-refused", Some(order.id));
+        refusals::note(ca, event, order.account, id, &failure.problem).await;
+    }
+    Err(TxError::Refused(Box::new(refusal(order, failed))))
+}
+
+/// One problem for all. The order stays ready: the CSR was not at fault, and once the records are right the same order
+/// can be finalized (RFC 8555 §7.4).
+fn refusal(order: &Order, failed: Vec<(usize, Failure)>) -> Problem {
+    let transient = failed.iter().any(|(_, f)| f.transient);
+    let mut kinds: Vec<ProblemType> = failed.iter().map(|(_, f)| f.problem.kind.clone()).collect();
+    kinds.dedup();
+    let kind = match kinds.as_slice() {
+        [kind] => kind.clone(),
+        _ => ProblemType::Compound,
+    };
+    let subproblems: Vec<Subproblem> = failed
+        .into_iter()
+        .filter_map(|(place, failure)| {
+            let identifier = order.identifiers.get(place)?;
+            Some(Subproblem::new(
+                failure.problem.kind,
+                failure.problem.detail,
+                identifier,
+            ))
+        })
+        .collect();
+    let detail = match subproblems.as_slice() {
+        [one] => format!(
+            "{} The order stays ready: finalize it again after that.",
+            one.detail
+        ),
+        several => format!(
+            "{} of the order's {} names must not be issued for now, see the subproblems. The order stays ready: finalize \
+             it again once they are right.",
+            several.len(),
+            order.identifiers.len()
+        ),
+    };
+    let mut problem = Problem::new(kind, detail);
+    problem.subproblems = subproblems;
+    if transient {
+        problem = problem.retry_after(RETRY_AFTER);
+    }
+    problem
+}
+
+/// When a look-up that failed may fare better.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
