@@ -71,6 +71,7 @@ pub fn json(data: &[u8]) {
     let _ = cairn_acme::json::parse::<object::AccountUpdate>(data);
     let _ = cairn_acme::json::parse::<object::NewOrder>(data);
     let _ = cairn_acme::json::parse::<object::Finalize>(data);
+    let _ = cairn_acme::json::parse::<object::RevokeCert>(data);
     let _ = cairn_acme::json::parse::<object::Deactivation>(data);
     let _ = cairn_acme::json::parse::<cairn_acme::problem::Problem>(data);
 }

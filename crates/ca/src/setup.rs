@@ -8,6 +8,7 @@ mod chain;
 mod files;
 mod host;
 mod init;
+mod lists;
 mod load;
 mod passphrase;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 pub use files::{FileFault, read_public, read_secret};
 pub use host::full_name;
 pub use init::{CertificateReport, InitReport, InitRequest, init};
+pub use lists::{PublishedLists, published_lists};
 pub use load::{Loaded, load, read_blocked, read_config, root};
 pub use passphrase::{Ask, Passphrase};
 

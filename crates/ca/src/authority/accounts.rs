@@ -66,6 +66,7 @@ pub fn create(
     input: &CreateAccount,
     existing: Option<Account>,
     is_certificate_key: bool,
+    is_blocked_key: bool,
 ) -> Decision<AccountFound> {
     if let Some(account) = existing {
         return if account.status == AccountStatus::Valid {
@@ -95,6 +96,19 @@ pub fn create(
             .links
             .push(("terms-of-service".to_owned(), terms.clone()));
         return refuse(input, problem);
+    }
+    if is_blocked_key {
+        // T-CA-39
+        return refuse(
+            input,
+            Problem::new(
+                ProblemType::BadPublicKey,
+                format!(
+                    "the account key is refused: {}",
+                    super::revocations::BLOCKED
+                ),
+            ),
+        );
     }
     if is_certificate_key {
         // T-CA-38

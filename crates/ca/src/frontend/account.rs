@@ -119,7 +119,7 @@ fn contacts(context: &Context, given: &[String]) -> Result<Vec<Contact>, Problem
     )?)
 }
 
-fn spki_sha256(key: &PublicKey) -> [u8; 32] {
+pub(super) fn spki_sha256(key: &PublicKey) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, &key.to_spki_der()).as_ref());
     hash

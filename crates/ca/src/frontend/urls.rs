@@ -84,6 +84,12 @@ impl Urls {
         self.of(Route::NewOrder)
     }
 
+    /// The revokeCert resource.
+    #[must_use]
+    pub fn revoke_cert(&self) -> String {
+        self.of(Route::RevokeCert)
+    }
+
     /// An account, its kid.
     #[must_use]
     pub fn account(&self, id: AccountId) -> String {
@@ -199,6 +205,8 @@ pub enum Route {
     NewAccount,
     /// §7.4.
     NewOrder,
+    /// §7.6.
+    RevokeCert,
     /// §7.1.2.
     Account(AccountId),
     /// What looks like an account URL but is none: answered as an account of somebody else (8555-7.3.2-2).
@@ -224,6 +232,7 @@ impl Route {
             "/acme/new-nonce" => return Some(Self::NewNonce),
             "/acme/new-account" => return Some(Self::NewAccount),
             "/acme/new-order" => return Some(Self::NewOrder),
+            "/acme/revoke-cert" => return Some(Self::RevokeCert),
             _ => {}
         }
         let (kind, rest) = path.strip_prefix("/acme/")?.split_once('/')?;
@@ -253,6 +262,7 @@ impl Route {
             Self::NewNonce => "new-nonce",
             Self::NewAccount => "new-account",
             Self::NewOrder => "new-order",
+            Self::RevokeCert => "revoke-cert",
             Self::Account(_) | Self::NoAccount => "account",
             Self::Order(_) => "order",
             Self::Finalize(_) => "finalize",
@@ -279,6 +289,7 @@ impl fmt::Display for Route {
             Self::NewNonce => f.write_str("/acme/new-nonce"),
             Self::NewAccount => f.write_str("/acme/new-account"),
             Self::NewOrder => f.write_str("/acme/new-order"),
+            Self::RevokeCert => f.write_str("/acme/revoke-cert"),
             Self::Account(id) => write!(f, "{ACCOUNT}{id}"),
             Self::NoAccount => f.write_str(ACCOUNT),
             Self::Order(id) => write!(f, "/acme/order/{id}"),
@@ -311,6 +322,7 @@ mod tests {
             Route::NewNonce,
             Route::NewAccount,
             Route::NewOrder,
+            Route::RevokeCert,
             Route::Account(AccountId::from_bytes([1; 16])),
             Route::Order(order),
             Route::Finalize(order),

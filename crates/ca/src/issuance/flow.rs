@@ -29,6 +29,7 @@ use crate::{
     clock::{self, Readings},
     model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
     node::Ca,
+    operator::OperatorGrant,
     store::{
         BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit,
         StoreError, TxError,
@@ -77,6 +78,8 @@ struct Request<'a> {
     csr: &'a Csr,
     /// The signed finalize request, kept beside the certificate.
     bytes: &'a [u8],
+    /// An operator's, where the order rests on one.
+    grant: Option<&'a OperatorGrant>,
 }
 
 impl Issuance {
@@ -145,6 +148,38 @@ impl Issuance {
         csr_der: &[u8],
         request: &[u8],
     ) -> Result<(), TxError> {
+        let bytes = (csr_der, request);
+        self.accept(ca, account, order, authorizations, bytes, None)
+            .await
+    }
+
+    /// The same for an order of the CA itself, with the operator's grant if it rests on one.
+    ///
+    /// # Errors
+    /// As [`finalize`](Self::finalize).
+    pub(super) async fn finalize_own(
+        &self,
+        ca: &Arc<Ca>,
+        account: &Account,
+        order: &Order,
+        authorizations: &[Arc<Authorization>],
+        csr_der: &[u8],
+        grant: Option<OperatorGrant>,
+    ) -> Result<(), TxError> {
+        let bytes = (csr_der, csr_der);
+        self.accept(ca, account, order, authorizations, bytes, grant)
+            .await
+    }
+
+    async fn accept(
+        &self,
+        ca: &Arc<Ca>,
+        account: &Account,
+        order: &Order,
+        authorizations: &[Arc<Authorization>],
+        (csr_der, request): (&[u8], &[u8]),
+        grant: Option<OperatorGrant>,
+    ) -> Result<(), TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
         let csr = Csr::parse(csr_der).map_err(|e| {
             refused(Problem::new(
@@ -173,6 +208,7 @@ impl Issuance {
                 authorizations: &authorizations,
                 csr: &csr,
                 bytes: &bytes,
+                grant: grant.as_ref(),
             };
             let begun = ca.issuance.begin(&ca, &request, None).await;
             // The client may have hung up.
@@ -222,6 +258,7 @@ impl Issuance {
                 account: request.order.account,
                 order: request.order.id,
                 resumes,
+                grant: request.grant.cloned(),
                 certificate,
                 boot: ca.boot,
                 lease: LEASE,
@@ -348,6 +385,7 @@ impl Issuance {
             request: request.bytes.to_vec(),
             created_at: now,
             issued_at: None,
+            revocation: None,
         })
     }
 }
@@ -406,6 +444,8 @@ async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<Issuanc
             authorizations: &authorizations,
             csr: &csr,
             bytes: &previous.request,
+            // A grant is for one signature: whoever gave it is asked again.
+            grant: None,
         };
         ca.issuance.begin(ca, &request, Some(work.generation)).await
     };

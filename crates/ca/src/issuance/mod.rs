@@ -3,13 +3,15 @@
 //! door (T-CA-121): the CA's own certificate comes through the same one.
 
 mod crl;
+mod crl_copy;
 mod flow;
+pub mod internal;
 mod issuer;
 mod own_certificate;
 mod profile;
 pub mod signer;
 
-pub use crl::CrlPublisher;
+pub use crl::{CrlFault, CrlPublisher, Published};
 pub use flow::{Issuance, IssuanceParts};
 pub use issuer::Issuer;
 pub use own_certificate::{OwnCertificate, OwnCertificateFault};

@@ -90,6 +90,8 @@ const STEPS: &[Step] = &[
     step!("fail_issuance", fail_issuance(10, true)),
     step!("fail_issuance for good", fail_issuance(10, false)),
     step!("take_over", take_over(2)),
+    step!("revoke by account", revoke_by_account(1)),
+    step!("revoke by key", revoke_by_key(1)),
 ];
 
 const CRL_STEPS: &[Step] = &[
@@ -121,6 +123,7 @@ const STAGES: &[(&str, &[usize])] = &[
     ("processing", &[0, 3, 9, 11]),
     ("taken over", &[0, 3, 9, 11, 16]),
     ("valid", &[0, 3, 9, 11, 13]),
+    ("revoked", &[0, 3, 9, 11, 13, 17]),
 ];
 
 /// What the store holds of it all, as text.
@@ -314,6 +317,7 @@ pub(super) async fn a_repeat_after_an_unknown_commit_finds_its_own_rows(factory:
         (5, &[0, 3]),
         (9, &[0, 3]),
         (13, &[0, 3, 9, 11]),
+        (17, &[0, 3, 9, 11, 13]),
     ] {
         let (strike, hook) = striking();
         let store = factory.fresh(Arc::new(Watcher::default()), Some(hook));

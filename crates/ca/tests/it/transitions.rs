@@ -248,6 +248,7 @@ impl Case {
             request: vec![1],
             created_at: self.now,
             issued_at: None,
+            revocation: None,
         }
     }
 
@@ -261,6 +262,7 @@ impl Case {
             account: self.account,
             order,
             resumes,
+            grant: None,
             certificate,
             boot: Self::boot_of(self.boot),
             lease: LEASE,

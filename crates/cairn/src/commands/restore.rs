@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use cairn_acme::time::Timestamp;
 use cairn_ca::{
     clock::{Clock, SystemClock},
+    setup,
     store::{self, RestoreError},
 };
 use serde::Serialize;
 
-use super::directory;
+use super::{directory, setup_failure};
 use crate::{
     args::{Place, Restore},
     failure::Failure,
@@ -30,6 +31,8 @@ struct Restored {
     until: Timestamp,
     /// Where the state that was there before lies now.
     replaced: Option<PathBuf>,
+    /// Revocations of the lost time that were taken over.
+    revocations: usize,
     /// Something changed; always.
     changed: bool,
 }
@@ -40,20 +43,31 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
         dir: Some(args.dir.clone()),
     })?;
     let now = SystemClock::default().wall();
-    let report = store::restore(&args.backup, &dir, now, args.replace).map_err(|fault| {
+    let what = format!("nothing was restored into {}", dir.display());
+    let published =
+        setup::published_lists(&dir, &args.crl).map_err(|fault| setup_failure(&what, &fault))?;
+    for ignored in &published.ignored {
+        ui.warn(&format!("a copy of a CRL is of no use: {ignored}"));
+    }
+    let restored = store::restore(&args.backup, &published.lists, &dir, now, args.replace);
+    let report = restored.map_err(|fault| {
         let hint = matches!(fault, RestoreError::Exists(_)).then(|| {
             "--replace restores all the same and keeps what is there under another name".to_owned()
         });
-        Failure::new(format!("nothing was restored into {}", dir.display()))
-            .because(&fault)
-            .hint(hint)
+        Failure::new(what).because(&fault).hint(hint)
     })?;
+    if let Some(reason) = &report.unread {
+        ui.warn(&format!(
+            "the replaced store could not be read: what was revoked since the backup is known from published lists alone, and keys that were blocked since are not: {reason}"
+        ));
+    }
     let restored = Restored {
         dir,
         backup: args.backup.clone(),
         epoch: report.epoch,
         until: report.until,
         replaced: report.replaced,
+        revocations: report.revocations,
         changed: true,
     };
     ui.result(&restored, || text(&restored, now));
@@ -71,6 +85,12 @@ fn text(restored: &Restored, now: Timestamp) -> String {
         when::both(restored.until, now),
         restored.epoch,
     );
+    if restored.revocations > 0 {
+        text.push_str(&format!(
+            "\nRevoked    {} certificates more than the backup knew",
+            restored.revocations
+        ));
+    }
     if let Some(replaced) = &restored.replaced {
         text.push_str(&format!("\nBefore     kept in {}", replaced.display()));
     }

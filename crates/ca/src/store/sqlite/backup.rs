@@ -17,10 +17,15 @@ use rusqlite::{
 use super::{
     OpenError, Store,
     apply::{Keys, write_audit},
-    connect, crls, lock, meta, migrate, sync_directory,
+    connect, crls, lock, meta, migrate,
+    reconcile::{self, Reconciled},
+    sync_directory,
     writer::Writer,
 };
-use crate::{model::AuditEvent, store::StoreError};
+use crate::{
+    model::{AuditEvent, PublishedList},
+    store::StoreError,
+};
 
 /// Pages copied between two looks at the queue: a megabyte.
 const STEP_PAGES: i32 = 256;
@@ -154,6 +159,10 @@ pub struct RestoreReport {
     pub until: Timestamp,
     /// Where the state that was there before lies now.
     pub replaced: Option<PathBuf>,
+    /// Revocations that the backup did not know, or not so.
+    pub revocations: usize,
+    /// Why revocations and blocked keys of the replaced state could not be taken over.
+    pub unread: Option<String>,
 }
 
 /// Why nothing was restored.
@@ -187,12 +196,13 @@ pub enum RestoreError {
 }
 
 /// Restores a backup into a directory whose server does not run. With `replace`, a state that is there is kept beside
-/// under another name, and its epoch counts.
+/// under another name, and its epoch counts. What is revoked there or on one of the `published` lists stays revoked.
 ///
 /// # Errors
 /// Leaves what was there.
 pub fn restore(
     backup: &Path,
+    published: &[PublishedList],
     dir: &Path,
     now: Timestamp,
     replace: bool,
@@ -228,8 +238,8 @@ pub fn restore(
     std::io::copy(&mut source, &mut target)
         .and_then(|_| target.sync_all())
         .map_err(io(&part))?;
-    let renewed = renew(&part, there.then_some(path.as_path()), now);
-    let (epoch, until) = match renewed {
+    let renewed = renew(&part, published, there.then_some(path.as_path()), now);
+    let (epoch, until, reconciled) = match renewed {
         Ok(renewed) => renewed,
         Err(error) => {
             let _ = fs::remove_file(&part);
@@ -250,15 +260,18 @@ pub fn restore(
         epoch,
         until,
         replaced,
+        revocations: reconciled.revocations,
+        unread: reconciled.unread,
     })
 }
 
 /// Checks the copy and raises its epoch.
 fn renew(
     part: &Path,
+    published: &[PublishedList],
     existing: Option<&Path>,
     now: Timestamp,
-) -> Result<(u8, Timestamp), RestoreError> {
+) -> Result<(u8, Timestamp, Reconciled), RestoreError> {
     let database = |error: &dyn std::fmt::Display| RestoreError::Database(error.to_string());
     let conn = connect::file(part, false)?;
     match migrate::inspect(&conn, part)? {
@@ -282,26 +295,31 @@ fn renew(
         return Err(RestoreError::NoEpoch);
     }
     let epoch = before + 1;
-    let write = || -> Result<(), super::code::Fault> {
+    let write = || -> Result<Reconciled, super::code::Fault> {
         conn.execute_batch("BEGIN IMMEDIATE")?;
         meta::set_epoch(&conn, epoch)?;
         meta::take_window(&conn)?;
         crls::raise_numbers(&conn, now)?;
+        let keys = Keys::load(&conn)?;
+        let reconciled = reconcile::reconcile(&conn, &keys, existing, published, now)?;
         let event = AuditEvent {
             at: now,
             event: "restored",
             account: None,
             order: None,
             serial: None,
-            detail: format!("{{\"epoch\":{epoch},\"until\":\"{}\"}}", facts.latest_time),
+            detail: format!(
+                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{}}}",
+                facts.latest_time, reconciled.revocations
+            ),
         };
-        write_audit(&conn, &Keys::load(&conn)?, &[event])?;
+        write_audit(&conn, &keys, &[event])?;
         conn.execute_batch("COMMIT")?;
-        Ok(())
+        Ok(reconciled)
     };
-    write().map_err(|e| database(&e))?;
+    let reconciled = write().map_err(|e| database(&e))?;
     conn.close().map_err(|(_, e)| database(&e))?;
-    Ok((epoch, facts.latest_time))
+    Ok((epoch, facts.latest_time, reconciled))
 }
 
 fn epoch_of(path: &Path) -> Option<u8> {

@@ -24,6 +24,8 @@ mod open;
 mod orders;
 mod queue;
 mod readers;
+mod reconcile;
+mod revocations;
 mod rows;
 mod shared;
 mod sweep;
@@ -51,6 +53,7 @@ pub use self::{
     lists::{OrderDetail, PAGE_MAX, Page, Sizes},
     open::{Location, OpenError, OpenOptions},
     queue::BatchBounds,
+    revocations::ENTRIES_PAGE,
     shared::{FaultHook, FaultPoint, InjectedFault, StoreStats},
     sweep::{SweepPolicy, SweepReport},
 };

@@ -3,6 +3,7 @@
 mod batches;
 mod faults;
 mod files;
+mod revocations;
 mod upkeep;
 
 use std::{
@@ -125,6 +126,8 @@ fn every_statement_prepares_on_a_migrated_database() {
         lists::STATEMENTS,
         meta::STATEMENTS,
         orders::STATEMENTS,
+        super::reconcile::STATEMENTS,
+        super::revocations::STATEMENTS,
         work::STATEMENTS,
     ];
     let faults: Vec<String> = files
