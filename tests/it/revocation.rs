@@ -43,7 +43,15 @@ fn list(world: &World) -> (u64, String) {
     issued::keep_crl(&der);
     let file = world.folder.path().join("crl.der");
     std::fs::write(&file, &der).unwrap();
-    let words = ["crl", "-inform", "DER", "-noout", "-text", "-crlnumber", "-in"];
+    let words = [
+        "crl",
+        "-inform",
+        "DER",
+        "-noout",
+        "-text",
+        "-crlnumber",
+        "-in",
+    ];
     let (done, said) = openssl(&[&words[..], &[file.to_str().unwrap()]].concat(), b"");
     assert!(done, "{said}");
     let number = said.rsplit_once("crlNumber=").unwrap().1;
@@ -136,7 +144,10 @@ fn an_operator_revokes_and_issues_from_the_command_line() {
         ];
         let (status, out, err) = world.ca.command(&words);
         assert!(status.success(), "{err}");
-        assert!(out.contains("keyCompromise") && out.contains("two.cli.test"), "{out}");
+        assert!(
+            out.contains("keyCompromise") && out.contains("two.cli.test"),
+            "{out}"
+        );
         assert!(err.contains("CRL of shard 0"), "{err}");
         // At once.
         assert!(lists(&world, &serial(&one)) && lists(&world, &serial(&two)));
@@ -206,8 +217,7 @@ fn kills_around_revocations_lose_none_that_was_acknowledged() {
             client = client.apart(&root);
             numbers.push(list(&world).0);
             for got in &acknowledged {
-                let again =
-                    block_on(client.post(&client.url("revokeCert"), &payload(got, None)));
+                let again = block_on(client.post(&client.url("revokeCert"), &payload(got, None)));
                 assert_eq!(again.expect(400).problem(), "alreadyRevoked");
             }
         }
@@ -272,7 +282,10 @@ fn a_certificate_revoked_after_the_backup_is_revoked_after_the_restore() {
 
 fn restore(backup: &Path, dir: &Path) -> Value {
     let mut command = Command::new(places::cairn());
-    command.args(["ca", "restore", "--json"]).arg(backup).arg(dir);
+    command
+        .args(["ca", "restore", "--json"])
+        .arg(backup)
+        .arg(dir);
     let output = command.output().unwrap();
     assert!(
         output.status.success(),

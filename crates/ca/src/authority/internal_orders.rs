@@ -69,7 +69,7 @@ pub fn place(input: &InternalOrder, existing: Option<Account>, shown: &Shown) ->
     if account.status != AccountStatus::Valid {
         return Decision::refuse(accounts::not_valid(account.status));
     }
-    let ids = (account.id, input.order, account.directory);
+    let ids = (account.id, Some(input.order), account.directory);
     for InternalName {
         name,
         authorization,

@@ -23,6 +23,7 @@ use super::{
     issuer::Issuer,
     profile::{Profile, Validity},
     signer::{Signable, Signer, SignerFault},
+    under_way::UnderWay,
 };
 use crate::{
     authority::{issuance as rules, keys},
@@ -61,6 +62,7 @@ pub struct IssuanceParts {
 /// The one door to a signature over a certificate.
 pub struct Issuance {
     parts: IssuanceParts,
+    under_way: Arc<UnderWay>,
 }
 
 impl std::fmt::Debug for Issuance {
@@ -86,13 +88,21 @@ impl Issuance {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: IssuanceParts) -> Self {
-        Self { parts }
+        Self {
+            parts,
+            under_way: Arc::default(),
+        }
     }
 
     /// The issuer.
     #[must_use]
     pub fn issuer(&self) -> &Arc<Issuer> {
         &self.parts.issuer
+    }
+
+    /// Returns when no issuance is under way.
+    pub async fn drained(&self) {
+        self.under_way.none().await;
     }
 
     pub(super) fn signer(&self) -> &dyn Signer {
@@ -200,9 +210,11 @@ impl Issuance {
         let (ca, order) = (Arc::clone(ca), order.clone());
         let (authorizations, bytes) = (authorizations.to_vec(), request.to_vec());
         let (reply, answer) = oneshot::channel();
+        let running = UnderWay::enter(&self.under_way);
         // The server's task, not the request's: a client that hangs up around the COMMIT must not leave a permission that
         // nobody follows until its lease ends.
         tokio::spawn(async move {
+            let _running = running;
             let request = Request {
                 order: &order,
                 authorizations: &authorizations,
@@ -232,7 +244,9 @@ impl Issuance {
     /// Goes on with an issuance whose serial was given up, under a new one.
     pub fn resume(&self, ca: &Arc<Ca>, work: Work, order: Order) {
         let ca = Arc::clone(ca);
+        let running = UnderWay::enter(&self.under_way);
         tokio::spawn(async move {
+            let _running = running;
             if let Some(begun) = begin_again(&ca, &work, &order).await {
                 follow(ca, begun).await;
             }
@@ -405,7 +419,10 @@ async fn profile_of(ca: &Ca, order: &Order) -> Result<Profile, TxError> {
         return Ok(snapshot.profile.clone());
     }
     let text = ca.store.profile_text(&order.profile_hash).await?;
-    text.as_deref().and_then(Profile::from_text).ok_or_else(|| {
+    let stored = text
+        .as_deref()
+        .and_then(|text| Profile::from_text(text, &order.profile_hash));
+    stored.ok_or_else(|| {
         TxError::Refused(Box::new(Problem::server_internal(
             "the order's profile can no longer be issued; place a new order",
         )))

@@ -10,6 +10,7 @@ mod issuer;
 mod own_certificate;
 mod profile;
 pub mod signer;
+mod under_way;
 
 pub use crl::{CrlFault, CrlPublisher, Published};
 pub use flow::{Issuance, IssuanceParts};

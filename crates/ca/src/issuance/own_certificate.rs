@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
@@ -28,6 +29,9 @@ use crate::{
     node::Ca,
     store::{CreateOwnOrder, TxError},
 };
+
+/// The longest pause after a failed renewal. Each try places an order, and may issue a certificate.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 /// Why there is no certificate for the listener.
 #[derive(Debug, thiserror::Error)]
@@ -78,18 +82,25 @@ impl OwnCertificate {
     /// # Errors
     /// When they cannot be read or do not fit each other.
     pub fn from_files(&self, certificate: &Path, key: &Path) -> Result<(), OwnCertificateFault> {
-        self.install(&read(certificate)?, &read(key)?)
+        self.put(Self::read_files(certificate, key)?);
+        Ok(())
+    }
+
+    /// Reads the operator's files and puts nothing in force yet.
+    ///
+    /// # Errors
+    /// As [`OwnCertificate::from_files`].
+    pub fn read_files(certificate: &Path, key: &Path) -> Result<CertifiedKey, OwnCertificateFault> {
+        certified(&read(certificate)?, &Zeroizing::new(read(key)?))
+    }
+
+    /// Puts it in force, from the next handshake on.
+    pub fn put(&self, certified: CertifiedKey) {
+        self.current.store(Some(Arc::new(certified)));
     }
 
     fn install(&self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), OwnCertificateFault> {
-        let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
-        let chain = CertificateDer::pem_slice_iter(chain_pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| unusable(&e))?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))?;
-        self.current.store(Some(Arc::new(certified)));
+        self.put(certified(chain_pem, key_pem)?);
         Ok(())
     }
 
@@ -111,15 +122,24 @@ impl OwnCertificate {
     /// Renews for ever.
     pub async fn run(self: Arc<Self>, ca: Arc<Ca>, dir: PathBuf) {
         let files = Files::under(&dir);
+        let mut failures = 0;
         loop {
-            tokio::time::sleep(ca.timing.own_certificate).await;
+            tokio::time::sleep(pause(ca.timing.own_certificate, failures)).await;
             if let Some((chain, _)) = files.load()
                 && is_good(&ca, &chain).await
             {
+                failures = 0;
                 continue;
             }
-            if let Err(error) = self.renew(&ca, &files).await {
-                error!(%error, "the CA's own certificate was not renewed; it tries again");
+            match self.renew(&ca, &files).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    error!(
+                        %error, again_in = ?pause(ca.timing.own_certificate, failures),
+                        "the CA's own certificate was not renewed; it tries again"
+                    );
+                }
             }
         }
     }
@@ -139,6 +159,23 @@ impl OwnCertificate {
         info!(host = snapshot.urls.host(), "own certificate renewed");
         Ok(())
     }
+}
+
+fn certified(chain_pem: &[u8], key_pem: &[u8]) -> Result<CertifiedKey, OwnCertificateFault> {
+    let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
+    let chain = CertificateDer::pem_slice_iter(chain_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| unusable(&e))?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))
+}
+
+/// How long to wait before the next look, after so many failures in a row: twice as long for each.
+fn pause(usual: Duration, failures: u32) -> Duration {
+    usual
+        .saturating_mul(2_u32.saturating_pow(failures))
+        .min(PAUSE_MAX.max(usual))
 }
 
 /// Whether the pair can be served on: not due, and not revoked. A store that cannot be read revokes nothing.
@@ -229,3 +266,24 @@ impl Files {
 }
 
 const KEY_BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_renewal_is_tried_again_after_twice_the_time_up_to_an_hour() {
+        let seconds = |failures| pause(Duration::from_secs(10), failures).as_secs();
+        let pauses: Vec<_> = [0, 1, 2, 3, 8, 9, 31, 32, u32::MAX]
+            .into_iter()
+            .map(seconds)
+            .collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 2560, 3600, 3600, 3600, 3600]);
+        let rare = Duration::from_secs(2 * 3600);
+        assert_eq!(
+            pause(rare, 5),
+            rare,
+            "never more often than without a failure"
+        );
+    }
+}

@@ -109,7 +109,7 @@ mod tests {
         let authorization = Authorization {
             id: AuthorizationId::from_bytes([1; 16]),
             account,
-            order: id(1),
+            order: Some(id(1)),
             directory: DirectoryId::FIRST,
             identifier: name("a.test"),
             wildcard: false,

@@ -252,16 +252,8 @@ async fn a_certificate_that_is_not_ours_to_the_octet_is_not_found() {
         ("another signature", other_signature, "404 malformed"),
         ("the issuing certificate", issuing, "404 malformed"),
         ("no certificate", b"x".to_vec(), "400 malformed"),
-        (
-            "cut off",
-            ours[..ours.len() - 1].to_vec(),
-            "400 malformed",
-        ),
-        (
-            "an octet more",
-            [&ours[..], &[0]].concat(),
-            "400 malformed",
-        ),
+        ("cut off", ours[..ours.len() - 1].to_vec(), "400 malformed"),
+        ("an octet more", [&ours[..], &[0]].concat(), "400 malformed"),
     ] {
         let got = revoke(&owner, &der, None).await;
         if got != want {
@@ -352,10 +344,7 @@ async fn a_list_that_cannot_be_written_keeps_the_old_and_says_so() {
     broken.store(true, Ordering::SeqCst);
     assert_eq!(revoke(&owner, &leaf(&got.chain), None).await, "200");
     let published = CrlPublisher::publish_now(ca).await;
-    assert!(
-        published.iter().any(|p| p.number.is_err()),
-        "{published:?}"
-    );
+    assert!(published.iter().any(|p| p.number.is_err()), "{published:?}");
     assert_eq!(listed(&world, &serial(&got)), None, "the old one stays");
     let after = ca.store.crls().await.unwrap().remove(0);
     assert_eq!(after.number, before.number);

@@ -76,7 +76,7 @@ fn authorization(of: u8, text: &str, expires: Timestamp) -> Option<Authorization
     Some(Authorization {
         id: AuthorizationId::from_bytes([of; 16]),
         account: account_id(of),
-        order: OrderId::from_bytes([2; 16]),
+        order: Some(OrderId::from_bytes([2; 16])),
         directory: DirectoryId::FIRST,
         identifier: name.base(),
         wildcard: name.is_wildcard(),

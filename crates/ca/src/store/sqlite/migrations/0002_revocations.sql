@@ -9,12 +9,12 @@ CREATE TABLE revocations (
     serial         BLOB    NOT NULL CHECK (length(serial) = 19),
     crl_shard      INTEGER NOT NULL CHECK (crl_shard >= 0),              -- as the certificate names it
     not_after      INTEGER NOT NULL,                                     -- of the certificate
-    reason         INTEGER NOT NULL CHECK (reason IN (0, 1, 3, 4, 5, 9)), -- CRLReason; 0 is left out of CRLs
+    reason         INTEGER NOT NULL CHECK (reason >= 0),                 -- CRLReason; 0 is left out of CRLs
     revoked_at     INTEGER NOT NULL,
-    revoker        INTEGER NOT NULL CHECK (revoker BETWEEN 0 AND 4),     -- subscriber, name holder, key holder, operator, restore
+    revoker        INTEGER NOT NULL CHECK (revoker >= 0),                -- subscriber, name holder, key holder, operator, restore
     account_id     BLOB    CHECK (length(account_id) = 16),              -- of the first two
     listed         INTEGER NOT NULL CHECK (listed IN (0, 1)),            -- whether CRLs carry it
-    CHECK ((revoker <= 1) = (account_id IS NOT NULL))
+    CHECK (revoker > 1 OR account_id IS NOT NULL)
 ) STRICT;
 -- Read with the certificate; one entry for each.
 CREATE UNIQUE INDEX revocations_by_serial ON revocations (serial, issuer_id);
