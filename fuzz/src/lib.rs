@@ -115,7 +115,9 @@ pub fn csr(data: &[u8]) {
 /// Certificates, CRLs and public keys.
 pub fn der(data: &[u8]) {
     let _ = cairn_x509::certificate::Certificate::parse(data);
-    let _ = cairn_x509::crl::Crl::parse(data);
+    if let Ok(crl) = cairn_x509::crl::Crl::parse(data) {
+        let _ = (crl.url(), crl.number(), crl.entries().len());
+    }
     let _ = cairn_x509::key::PublicKey::from_spki_der(data);
 }
 

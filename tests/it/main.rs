@@ -13,6 +13,7 @@ mod certbot;
 mod conformance;
 mod crash;
 mod disk;
+mod doors;
 mod envelope;
 mod instant_acme;
 mod limits;
