@@ -23,5 +23,6 @@ mod operator;
 mod public_shape;
 mod raw;
 mod revocation;
+mod up;
 mod validation_faults;
 mod world;

@@ -323,6 +323,9 @@ pub(crate) struct Restore {
     /// The copies in DIR/crls and the store that is replaced are read in any case.
     #[arg(long, value_name = "FILE")]
     pub(crate) crl: Vec<PathBuf>,
+    /// The epoch to go on with, above all that this CA ever had; needed only if the store that is replaced can't be read
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=127))]
+    pub(crate) epoch: Option<u8>,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     authority::order_request::{self, Bounds},
     id::{AuthorizationId, DirectoryId, OrderId},
+    refusals,
     store::{CreateOrder, FindOrder, OrderPolicy, Seed},
 };
 
@@ -30,13 +31,24 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
+    let issuer = &context.ca.issuance.issuer().certificate;
     let bounds = Bounds {
         life: snapshot.profile.life(),
         names_max: settings.names_max,
-        issuer_until: Timestamp::from_seconds(context.ca.issuance.issuer().certificate.not_after()),
+        issuer_from: Timestamp::from_seconds(issuer.not_before()),
+        issuer_until: Timestamp::from_seconds(issuer.not_after()),
     };
-    let parsed = order_request::parse(request.payload(), context.now, &bounds)?;
-    snapshot.names.judge(&parsed.identifiers)?;
+    let judged = order_request::parse(request.payload(), context.now, &bounds).and_then(|parsed| {
+        snapshot.names.judge(&parsed.identifiers)?;
+        Ok(parsed)
+    });
+    let parsed = match judged {
+        Ok(parsed) => parsed,
+        Err(problem) => {
+            refusals::note(&context.ca, "order-refused", account.id, None, &problem).await;
+            return Err(problem);
+        }
+    };
     let room = context
         .ca
         .limits

@@ -71,32 +71,37 @@ impl Profile {
         self.settings.life.into()
     }
 
-    /// The validity for an order: as it asked, else backdated from now for the profile's life; never past the issuer's
-    /// end and never longer than the life, both ends counted (T-CA-95).
+    /// The validity for an order: as it asked, else backdated from now for the profile's life; what it did not ask for
+    /// gives way to the life and to the issuer's own start and end. Never longer than the life, both ends counted
+    /// (T-CA-95).
     #[must_use]
     pub fn validity(
         &self,
         now: Timestamp,
         asked: (Option<Timestamp>, Option<Timestamp>),
-        issuer_not_after: i64,
+        issuer: (i64, i64),
     ) -> Option<Validity> {
         let life = i64::try_from(self.life().as_secs()).ok()?;
         let backdate = i64::try_from(Duration::from(self.settings.backdate).as_secs()).ok()?;
-        let not_before = match asked.0 {
-            Some(start) => start.as_seconds(),
-            None => now.as_seconds() - backdate,
+        let backdated = (now.as_seconds() - backdate).max(issuer.0);
+        let not_before = match asked {
+            (Some(start), _) => start.as_seconds(),
+            (None, Some(end)) => backdated.max(end.as_seconds().checked_sub(life)? + 1),
+            (None, None) => backdated,
         };
         let longest = not_before.checked_add(life)?.checked_sub(1)?;
         let not_after = match asked.1 {
             Some(end) => end.as_seconds(),
-            None => longest.min(issuer_not_after),
+            None => longest.min(issuer.1),
         };
-        (not_after > not_before && not_after <= longest && not_after <= issuer_not_after).then_some(
-            Validity {
-                not_before,
-                not_after,
-            },
-        )
+        let fits = not_after > not_before
+            && not_after <= longest
+            && not_before >= issuer.0
+            && not_after <= issuer.1;
+        fits.then_some(Validity {
+            not_before,
+            not_after,
+        })
     }
 }
 
@@ -109,6 +114,39 @@ fn hash_of(text: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_order_that_is_taken_has_a_validity_from_its_first_second_to_its_last() {
+        // T-CA-48
+        // T-CA-95
+        let profile = Profile::new("default", &ProfileSettings::default());
+        let (life, now) = (90 * 86_400, 1_800_000_000);
+        let at = Timestamp::from_seconds;
+        let issuer = (now - 3600, now + 1000 * life);
+        let of = |asked: (Option<i64>, Option<i64>), issuer| {
+            profile
+                .validity(at(now), (asked.0.map(at), asked.1.map(at)), issuer)
+                .map(|v| (v.not_before - now, v.not_after - now))
+        };
+        for (asked, expected) in [
+            ((None, None), Some((-60, life - 61))),
+            ((None, Some(now + life - 1)), Some((0, life - 1))),
+            ((None, Some(now + life - 10)), Some((-9, life - 10))),
+            ((None, Some(now + life - 61)), Some((-60, life - 61))),
+            ((None, Some(now + life - 62)), Some((-60, life - 62))),
+            ((None, Some(now + 1)), Some((-60, 1))),
+            ((Some(now + 5), None), Some((5, life + 4))),
+            ((Some(now + 5), Some(now + life + 4)), Some((5, life + 4))),
+            ((Some(now + 5), Some(now + life + 5)), None),
+            ((Some(now - 3600), None), Some((-3600, life - 3601))),
+            ((Some(now - 3601), None), None),
+        ] {
+            assert_eq!(of(asked, issuer), expected, "{asked:?}");
+        }
+        // A backdate that reaches behind the issuer's start gives way, as a life that reaches past its end does.
+        let young = (now - 30, now + life - 100);
+        assert_eq!(of((None, None), young), Some((-30, life - 100)));
+    }
 
     #[test]
     fn a_stored_profile_of_an_older_server_is_read_and_a_changed_or_newer_one_refused() {

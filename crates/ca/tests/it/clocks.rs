@@ -453,7 +453,7 @@ async fn a_validation_that_ends_after_its_authorization_expired_changes_nothing(
     world.web.on_host(
         name,
         &target,
-        Reply::Delay(Duration::from_millis(400), Box::new(answer)),
+        Reply::Delay(Duration::from_secs(3), Box::new(answer)),
     );
     let posted = tokio::spawn({
         let client = client.clone();
@@ -666,7 +666,7 @@ async fn crl_numbers_rise_on_schedule_and_after_a_restore() {
     let epoch = store.epoch();
     let _quiet = FORKS.read().await;
     let site = world.stop().await;
-    let report = restore(&backup, &[], &site.dir(), clock.wall(), true).unwrap();
+    let report = restore(&backup, &[], &site.dir(), clock.wall(), true, None).unwrap();
     assert_eq!(report.epoch, epoch + 1);
     let again = Arc::<TestClock>::clone(&clock);
     let world = site

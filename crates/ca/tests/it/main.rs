@@ -8,13 +8,16 @@
 )]
 
 mod admission;
+mod bases;
 mod clocks;
+mod dates;
 mod hold;
 mod kill_points;
 mod listener;
 mod operator;
 mod operator_acts;
 mod races;
+mod refusals;
 mod resource;
 mod reuse;
 mod revocation;

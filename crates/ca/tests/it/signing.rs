@@ -11,7 +11,7 @@ use std::{
 };
 
 use cairn_ca::{
-    config::{Config, Span},
+    config::Config,
     id::OrderId,
     issuance::signer::{Signable, Signer, SignerFault, Signing, SoftwareSigner},
     model::{Certificate, CertificateState},
@@ -157,7 +157,7 @@ impl Signer for Scripted {
 async fn scripted(change: impl FnOnce(&mut Config)) -> (World, Arc<Scripted>) {
     let mut signer = None;
     let world = World::with_parts(change, |parts| {
-        parts.timing.sign = Duration::from_millis(800);
+        parts.timing.sign = Duration::from_secs(3);
         signer = Some(Scripted::before(parts));
     })
     .await;
@@ -377,8 +377,8 @@ async fn what_our_lints_refuse_never_reaches_the_signer() {
     type Spoil = fn(&mut Config);
     let profiles: [(&str, Spoil); 2] = [
         ("no purpose", |c| c.profile.default.server_auth = false),
-        ("before its issuer", |c| {
-            c.profile.default.backdate = Span::from_days(3000)
+        ("a policy that is no identifier", |c| {
+            c.profile.default.policies = vec!["none".to_owned()]
         }),
     ];
     for (number, (what, spoil)) in profiles.into_iter().enumerate() {

@@ -49,11 +49,17 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
     for ignored in &published.ignored {
         ui.warn(&format!("a copy of a CRL is of no use: {ignored}"));
     }
-    let restored = store::restore(&args.backup, &published.lists, &dir, now, args.replace);
+    let (lists, replace, epoch) = (&published.lists, args.replace, args.epoch);
+    let restored = store::restore(&args.backup, lists, &dir, now, replace, epoch);
     let report = restored.map_err(|fault| {
-        let hint = matches!(fault, RestoreError::Exists(_)).then(|| {
-            "--replace restores all the same and keeps what is there under another name".to_owned()
-        });
+        let hint = match fault {
+            RestoreError::Exists(_) => Some(
+                "--replace restores all the same and keeps what is there under another name"
+                    .to_owned(),
+            ),
+            RestoreError::Unreadable(_) => Some("--epoch N names it".to_owned()),
+            _ => None,
+        };
         Failure::new(what).because(&fault).hint(hint)
     })?;
     if let Some(reason) = &report.unread {

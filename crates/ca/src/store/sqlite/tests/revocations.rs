@@ -313,7 +313,7 @@ async fn what_was_revoked_after_the_backup_is_revoked_after_the_restore() {
             ),
         ],
     };
-    let report = restore(&copy, &[list], dir.path(), NOW.plus(DAY), true).unwrap();
+    let report = restore(&copy, &[list], dir.path(), NOW.plus(DAY), true, None).unwrap();
     assert_eq!((report.revocations, report.unread), (3, None));
     let store = open(dir.path());
     let listed = all_entries(&store).await;
@@ -346,7 +346,7 @@ async fn what_was_revoked_after_the_backup_is_revoked_after_the_restore() {
         let _ = std::fs::remove_file(dir.path().join(name));
     }
     std::fs::write(dir.path().join(FILE), b"what a broken disk left").unwrap();
-    let report = restore(&copy, &[], dir.path(), NOW.plus(2 * DAY), true).unwrap();
+    let report = restore(&copy, &[], dir.path(), NOW.plus(2 * DAY), true, Some(9)).unwrap();
     assert_eq!(report.revocations, 0);
     assert!(report.unread.is_some());
 }
