@@ -159,6 +159,14 @@ fn outcome(decision: &Decision<Certificate>) -> String {
     }
 }
 
+/// Name, who asks with what is shown, the reason asked for, the outcome.
+type Case = (
+    &'static str,
+    (Claimant, RevocationProof),
+    Option<i64>,
+    &'static str,
+);
+
 #[test]
 fn who_may_revoke_and_what_is_recorded() {
     // 8555-7.6-2 8555-7.6-3 8555-7.6-6 T-CA-106 T-CA-39 BR-7.2.2-1
@@ -169,7 +177,7 @@ fn who_may_revoke_and_what_is_recorded() {
             authorization(2, "*.b.test", later),
         ]
     };
-    let cases: Vec<(&str, (Claimant, RevocationProof), Option<i64>, &str)> = vec![
+    let cases: Vec<Case> = vec![
         (
             "its account, no reason",
             by(1, vec![]),
