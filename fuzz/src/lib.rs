@@ -75,6 +75,7 @@ pub fn json(data: &[u8]) {
     let _ = cairn_acme::json::parse::<object::AccountUpdate>(data);
     let _ = cairn_acme::json::parse::<object::NewOrder>(data);
     let _ = cairn_acme::json::parse::<object::Finalize>(data);
+    let _ = cairn_acme::json::parse::<object::RevokeCert>(data);
     let _ = cairn_acme::json::parse::<object::Deactivation>(data);
     let _ = cairn_acme::json::parse::<cairn_acme::problem::Problem>(data);
 }
@@ -118,7 +119,9 @@ pub fn csr(data: &[u8]) {
 /// Certificates, CRLs and public keys.
 pub fn der(data: &[u8]) {
     let _ = cairn_x509::certificate::Certificate::parse(data);
-    let _ = cairn_x509::crl::Crl::parse(data);
+    if let Ok(crl) = cairn_x509::crl::Crl::parse(data) {
+        let _ = (crl.url(), crl.number(), crl.entries().len());
+    }
     let _ = cairn_x509::key::PublicKey::from_spki_der(data);
 }
 

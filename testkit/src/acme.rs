@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 pub use draft::Draft;
@@ -52,6 +53,18 @@ pub struct Obtained {
     pub chain: String,
     /// The private key, PKCS#8 PEM.
     pub key: String,
+}
+
+impl Obtained {
+    /// The certificate itself, DER.
+    ///
+    /// # Panics
+    /// If the chain is none.
+    pub fn leaf(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.chain.as_bytes())
+            .expect("a certificate")
+            .to_vec()
+    }
 }
 
 impl Client {
@@ -395,9 +408,18 @@ impl Client {
 /// A CSR for these names by a new P-256 key, without a common name: DER, and the key as PEM.
 pub fn csr(names: &[&str]) -> (Vec<u8>, String) {
     let key = KeyPair::generate().expect("a key");
+    (csr_by(&key, names), key.serialize_pem())
+}
+
+/// The same by an ES256 key that also signs requests.
+pub fn csr_for(key: &Key, names: &[&str]) -> Vec<u8> {
+    csr_by(&key.for_a_csr(), names)
+}
+
+fn csr_by(key: &KeyPair, names: &[&str]) -> Vec<u8> {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut parameters = CertificateParams::new(names).expect("names");
     parameters.distinguished_name = DistinguishedName::new();
-    let csr = parameters.serialize_request(&key).expect("a CSR");
-    (csr.der().to_vec(), key.serialize_pem())
+    let csr = parameters.serialize_request(key).expect("a CSR");
+    csr.der().to_vec()
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::world::inside;
 
 /// openssl's verdict: whether it succeeded, and all it said.
-fn openssl(words: &[&str], input: &[u8]) -> (bool, String) {
+pub(crate) fn openssl(words: &[&str], input: &[u8]) -> (bool, String) {
     let mut command = peers::system("openssl");
     command.args(words).stdin(std::process::Stdio::piped());
     command

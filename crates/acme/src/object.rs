@@ -254,6 +254,16 @@ pub struct Orders {
     pub orders: Vec<String>,
 }
 
+/// The payload of revokeCert (RFC 8555 §7.6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeCert {
+    /// The certificate: DER in base64url.
+    pub certificate: String,
+    /// Why: a CRLReason (RFC 5280 §5.3.1). Any whole number is read, so that a refusal can name what is allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<i64>,
+}
+
 /// The payload that deactivates an authorization (RFC 8555 §7.5.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deactivation {

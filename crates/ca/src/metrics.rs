@@ -26,6 +26,7 @@ pub struct Metrics {
     transactions: Transactions,
     validations: Validations,
     issuances: Issuances,
+    revocations: Counter,
     crl_failures: Counter,
     shed: Counter,
     /// Open connections of the subscribers' listener.
@@ -166,6 +167,8 @@ impl Metrics {
             failed,
             stopped,
         };
+        let revocations = Counter::default();
+        registry.register("revocations", "Revoked certificates", revocations.clone());
         let crl_failures = Counter::default();
         registry.register(
             "crl_failures",
@@ -220,6 +223,7 @@ impl Metrics {
             transactions,
             validations,
             issuances,
+            revocations,
             crl_failures,
             shed,
             connections,
@@ -293,6 +297,11 @@ impl Metrics {
         self.issuances.stopped.inc();
     }
 
+    /// Counts a certificate that was revoked.
+    pub fn revoked(&self) {
+        self.revocations.inc();
+    }
+
     /// Counts a CRL that could not be made.
     pub fn crl_failed(&self) {
         self.crl_failures.inc();
@@ -329,7 +338,7 @@ struct Requests {
     cells: Vec<[OnceLock<Counter>; STATUSES.len()]>,
 }
 
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 12] = [
     "new-nonce",
     "new-order",
     "challenge",
@@ -339,6 +348,7 @@ const ROUTES: [&str; 11] = [
     "certificate",
     "new-account",
     "directory",
+    "revoke-cert",
     "account",
     "none",
 ];
@@ -487,6 +497,7 @@ mod tests {
             Route::NewNonce,
             Route::NewAccount,
             Route::NewOrder,
+            Route::RevokeCert,
             Route::NoAccount,
         ] {
             assert!(ROUTES.contains(&route.name()), "{}", route.name());

@@ -6,6 +6,8 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
+mod revocation;
+
 use std::net::{IpAddr, SocketAddr};
 
 use cairn_acme::{
@@ -20,6 +22,9 @@ use cairn_acme::{
 use cairn_x509::certificate::Serial;
 use serde::{Deserialize, Serialize};
 
+pub use self::revocation::{
+    ListedEntry, PublishedList, Revocation, RevocationReason, RevokedBy, ShardState,
+};
 use crate::id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId};
 
 /// An account (RFC 8555 §7.1.2).
@@ -162,6 +167,9 @@ pub enum Method {
     /// The CA's own host name, for its own listener.
     #[serde(rename = "own-host")]
     OwnHost,
+    /// An operator's word, for one issuance.
+    #[serde(rename = "operator-grant")]
+    OperatorGrant,
 }
 
 /// A certificate's key in the store.
@@ -206,6 +214,7 @@ pub struct Certificate {
     pub request: Vec<u8>,
     pub created_at: Timestamp,
     pub issued_at: Option<Timestamp>,
+    pub revocation: Option<Revocation>,
 }
 
 /// A piece of follow-up work, as data (design.md §2.3).
@@ -272,6 +281,10 @@ pub struct StoredCrl {
     pub number: u64,
     pub this_update: Timestamp,
     pub next_update: Timestamp,
+    /// It lists every revocation of the shard up to this place in their order.
+    pub reach: i64,
+    /// Whether it came by schedule: such a one takes leave of certificates that expired (RFC 5280 §3.3).
+    pub regular: bool,
     pub der: Vec<u8>,
 }
 

@@ -47,6 +47,9 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a clean stop waits for requests and work.
 const DRAIN: Duration = Duration::from_secs(20);
 
+/// Where in the CA's directory copies of the published CRLs lie, for a restore.
+pub const CRL_COPIES: &str = "crls";
+
 /// How long the machinery waits, and how much of it runs at once: fixed in operation, small in tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
@@ -54,8 +57,10 @@ pub struct Timing {
     pub sign: Duration,
     /// How often abandoned work and expired rows are looked for.
     pub housekeeping: Duration,
-    /// How often the CRLs' schedule is looked at.
+    /// How often the CRLs' schedule, and what was revoked, is looked at.
     pub crl: Duration,
+    /// How long a CRL rests before revocations make the next one.
+    pub crl_rest: Duration,
     /// How often the own certificate's age is looked at.
     pub own_certificate: Duration,
     /// How many attempts of validations run at once; an account gets an eighth.
@@ -68,6 +73,7 @@ impl Default for Timing {
             sign: Duration::from_secs(10),
             housekeeping: Duration::from_secs(10),
             crl: Duration::from_secs(5),
+            crl_rest: Duration::from_secs(20),
             own_certificate: Duration::from_secs(10),
             validations: 1024,
         }
@@ -118,6 +124,8 @@ pub struct Ca {
     pub clock: Arc<dyn Clock>,
     /// Published files.
     pub crls: Shelf,
+    /// Makes CRLs.
+    pub publisher: CrlPublisher,
     /// This process incarnation.
     pub boot: BootId,
     /// How long it waits for what.
@@ -364,6 +372,7 @@ impl Node {
             metrics,
             clock,
             crls: shelf,
+            publisher: CrlPublisher::new(dir.join(CRL_COPIES)),
             boot,
             timing,
         });

@@ -8,6 +8,7 @@ mod chain;
 mod files;
 mod host;
 mod init;
+mod lists;
 mod load;
 mod passphrase;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 pub use files::{FileFault, read_public, read_secret};
 pub use host::full_name;
 pub use init::{CertificateReport, Choose, InitReport, InitRequest, init};
+pub use lists::{PublishedLists, published_lists};
 pub use load::{
     Loaded, check_restore, load, needed_files, parse_config, read_blocked, read_config, root,
 };

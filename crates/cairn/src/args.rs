@@ -16,7 +16,7 @@ use ipnet::IpNet;
 )]
 #[command(about = "Certificates without people")]
 #[command(
-    after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 75 try later."
+    after_help = "Exit codes: 0 done or nothing to do, 1 failed and nothing changed, 2 usage or configuration, 3 some of several failed, 75 try later."
 )]
 pub(crate) struct Cli {
     /// On every command.
@@ -68,6 +68,10 @@ pub(crate) enum CaCommand {
     List(List),
     /// Show one certificate, order, authorization or account with all that belongs to it
     Show(Show),
+    /// Issue a certificate without ACME, from a CSR
+    Issue(Issue),
+    /// Revoke certificates
+    Revoke(Revoke),
     /// Print the root certificate
     Root(Place),
     /// Copy the CA's state into one file while it runs
@@ -223,6 +227,77 @@ pub(crate) struct Show {
     pub(crate) thing: String,
 }
 
+/// `cairn ca issue`.
+#[derive(Debug, Args)]
+pub(crate) struct Issue {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The certificate request, PEM or DER
+    ///
+    /// Its names and its key are the certificate's; nothing else is taken from it. Nobody is asked whether the names are
+    /// the requester's: that is yours to know. The policy on names and keys holds all the same.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) csr: PathBuf,
+    /// What the certificate is like [default: the CA's default profile]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) profile: Option<String>,
+}
+
+/// `cairn ca revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Serial numbers in hex, or certificates' URLs
+    #[arg(value_name = "SERIAL", required_unless_present_any = ["certificate", "unconfirmed"])]
+    pub(crate) serials: Vec<String>,
+    /// A certificate's file, PEM or DER; of a chain the first one. May be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Vec<PathBuf>,
+    /// All serials whose permission to sign was given and whose signature is not known
+    #[arg(long)]
+    pub(crate) unconfirmed: bool,
+    /// Why
+    #[arg(long, value_enum, default_value = "unspecified")]
+    pub(crate) reason: Reason,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+/// Why a certificate is revoked (RFC 5280 section 5.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reason {
+    /// None is said
+    Unspecified,
+    /// Others have the key: it is blocked for certificates and accounts
+    KeyCompromise,
+    /// The certificate's holder changed
+    AffiliationChanged,
+    /// Another certificate takes its place
+    Superseded,
+    /// The names are no longer its holder's
+    CessationOfOperation,
+    /// The CA takes it away
+    PrivilegeWithdrawn,
+}
+
+impl Reason {
+    /// As CRLReason has it.
+    pub(crate) fn code(self) -> i64 {
+        match self {
+            Self::Unspecified => 0,
+            Self::KeyCompromise => 1,
+            Self::AffiliationChanged => 3,
+            Self::Superseded => 4,
+            Self::CessationOfOperation => 5,
+            Self::PrivilegeWithdrawn => 9,
+        }
+    }
+}
+
 /// `cairn ca backup`.
 #[derive(Debug, Args)]
 pub(crate) struct Backup {
@@ -243,6 +318,11 @@ pub(crate) struct Restore {
     /// Restore over a store that is there, and keep that under another name
     #[arg(long)]
     pub(crate) replace: bool,
+    /// A CRL of this CA that was published after the backup; what it lists stays revoked. May be given several times
+    ///
+    /// The copies in DIR/crls and the store that is replaced are read in any case.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) crl: Vec<PathBuf>,
     /// The epoch to go on with, above all that this CA ever had; needed only if the store that is replaced can't be read
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=127))]
     pub(crate) epoch: Option<u8>,

@@ -10,6 +10,8 @@ pub(crate) enum Code {
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
+    /// Some of several things were done, others not.
+    SomeFailed = 3,
     /// A limit, or a busy server: the same command may work later.
     TryLater = 75,
 }

@@ -58,6 +58,8 @@ fn help_is_as_reviewed() {
         &["ca", "serve", "--help"],
         &["ca", "list", "--help"],
         &["ca", "show", "--help"],
+        &["ca", "issue", "--help"],
+        &["ca", "revoke", "--help"],
         &["ca", "backup", "--help"],
         &["ca", "restore", "--help"],
     ] {

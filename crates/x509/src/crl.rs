@@ -255,6 +255,16 @@ impl Crl {
         (digits.len() <= 8).then(|| digits.iter().fold(0, |n, b| n << 8 | u64::from(*b)))
     }
 
+    /// The URL of its issuing distribution point: which shard it is.
+    #[must_use]
+    pub fn url(&self) -> Option<&str> {
+        let point = self.body.extension(oid::ISSUING_DISTRIBUTION_POINT)?;
+        let mut point = Reader::new(only(&point.value, tag::SEQUENCE).ok()?.contents);
+        let mut name = point.enter(tag::constructed(0)).ok()?;
+        let mut full = name.enter(tag::constructed(0)).ok()?;
+        std::str::from_utf8(full.expect(tag::context(6)).ok()?.contents).ok()
+    }
+
     /// First second.
     #[must_use]
     pub fn this_update(&self) -> i64 {

@@ -66,6 +66,7 @@ pub fn create(
     input: &CreateAccount,
     existing: Option<Account>,
     is_certificate_key: bool,
+    is_blocked_key: bool,
 ) -> Decision<AccountFound> {
     if let Some(account) = existing {
         return if account.status == AccountStatus::Valid {
@@ -95,6 +96,19 @@ pub fn create(
             .links
             .push(("terms-of-service".to_owned(), terms.clone()));
         return refuse(input, problem);
+    }
+    if is_blocked_key {
+        // T-CA-39
+        return refuse(
+            input,
+            Problem::new(
+                ProblemType::BadPublicKey,
+                format!(
+                    "the account key is refused: {}",
+                    super::revocations::BLOCKED
+                ),
+            ),
+        );
     }
     if is_certificate_key {
         // T-CA-38
@@ -254,7 +268,7 @@ pub fn change_key(
     input: &ChangeKey,
     account: Option<Account>,
     holder: Option<Account>,
-    is_certificate_key: bool,
+    (is_certificate_key, is_blocked_key): (bool, bool),
 ) -> Decision<Account> {
     let refused = |problem: Problem| {
         let row = audit(
@@ -304,6 +318,13 @@ pub fn change_key(
         return refused(Problem::new(
             ProblemType::BadPublicKey,
             "the new key is that of an unexpired certificate from this server; an account needs a key of its own",
+        ));
+    }
+    if is_blocked_key {
+        // T-CA-39
+        return refused(Problem::new(
+            ProblemType::BadPublicKey,
+            "the new key was shown to be compromised, so it is blocked here; make another",
         ));
     }
     account.thumbprint = input.new.thumbprint();

@@ -218,6 +218,10 @@ fn only<'a>(value: &IssueValue<'a>, tag: &str) -> Result<Option<&'a str>, Reason
     Ok(first)
 }
 
+/// An operator's word among `validationmethods`: all ways to a certificate are bound alike (RFC 8657 §5.3), and labels of
+/// a CA's own begin so (§4).
+const OPERATOR_GRANT: &str = "ca-operator-grant";
+
 /// How a proof is named in `validationmethods`; `None` for what CAA is not asked about: addresses (RFC 8738 leaves them
 /// out) and our own host, which nobody applied for.
 #[must_use]
@@ -229,6 +233,9 @@ pub fn method_of(authorization: &Authorization) -> Option<&'static str> {
         (Identifier::Ip(_), _) | (_, Method::OwnHost) => None,
         (Identifier::Dns(_) | Identifier::WildcardDns(_), Method::Challenge(kind)) => {
             Some(kind.as_str())
+        }
+        (Identifier::Dns(_) | Identifier::WildcardDns(_), Method::OperatorGrant) => {
+            Some(OPERATOR_GRANT)
         }
     }
 }

@@ -21,8 +21,9 @@ use crate::{
     id::{AccountId, BootId, OrderId},
     model::{
         Account, AuditEvent, Authorization, CaaCheck, Certificate, CertificateKey,
-        CertificateState, Order, OrderState, Work, WorkSubject,
+        CertificateState, Method, Order, OrderState, Work, WorkSubject,
     },
+    operator::OperatorGrant,
     store::{Changes, Decision},
 };
 
@@ -130,6 +131,8 @@ pub struct BeginIssuance {
     pub order: OrderId,
     /// `None` for a finalize; after an interrupted signature, the generation of the work row taken over.
     pub resumes: Option<u32>,
+    /// An operator's, where the order rests on one.
+    pub grant: Option<OperatorGrant>,
     pub certificate: Certificate,
     /// For each identifier the CAA check that was made for this issuance; `None`: its authorization's is young enough.
     pub caa: Vec<Option<CaaCheck>>,
@@ -158,6 +161,8 @@ pub struct IssuanceProof {
     pub stop: Option<String>,
     /// Whether the certificate's key opens an account here.
     pub is_account_key: bool,
+    /// Whether the certificate's key was shown to be in others' hands.
+    pub is_blocked_key: bool,
 }
 
 /// Gives the permission, if every proof holds in this transaction.
@@ -231,6 +236,13 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
             "the CSR's key is an account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
         ));
     }
+    if proof.is_blocked_key {
+        // T-CA-39
+        return refused(Problem::new(
+            ProblemType::BadCsr,
+            format!("the CSR's key is refused: {}", super::revocations::BLOCKED),
+        ));
+    }
     // 8555-7.4-12: by the authorizations as they are now, each of the order's, each for its identifier.
     let proven = order.authorizations.len() == proof.authorizations.len()
         && order.identifiers.len() == proof.authorizations.len()
@@ -243,6 +255,7 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
                     && a.identifier == identifier.base()
                     && a.wildcard == identifier.is_wildcard()
                     && authorizations::view(a, input.now) == AuthorizationStatus::Valid
+                    && counts(a, input)
             });
     if !proven
         || input.certificate.names != order.identifiers
@@ -290,6 +303,19 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
     Decision {
         changes,
         answer: Ok(Permission { order, generation }),
+    }
+}
+
+/// Whether what was shown of an identifier counts here. What a challenge showed counts for whoever holds it; an operator's
+/// word counts only together with the grant itself, which only the operator's listener can make (T-CA-121).
+fn counts(authorization: &Authorization, input: &BeginIssuance) -> bool {
+    match authorization.evidence.as_ref().map(|shown| &shown.method) {
+        Some(Method::Challenge(_) | Method::OwnHost) => true,
+        Some(Method::OperatorGrant) => input
+            .grant
+            .as_ref()
+            .is_some_and(|grant| grant.covers(&input.certificate)),
+        None => false,
     }
 }
 

@@ -4,11 +4,13 @@
 pub mod accounts;
 pub mod authorizations;
 pub mod caa;
+pub mod internal_orders;
 pub mod issuance;
 pub mod keys;
 pub mod order_request;
 pub mod orders;
 pub mod policy;
+pub mod revocations;
 pub mod validations;
 
 use cairn_acme::{problem::Problem, time::Timestamp};

@@ -9,6 +9,7 @@ use std::{
 
 use cairn_acme::problem::{Problem, ProblemType};
 
+use super::Route;
 use crate::{
     config,
     store::{RequestInProgress, Store},
@@ -22,8 +23,13 @@ pub(crate) fn judge(
     in_work: usize,
     queue_age: Duration,
     bounds: &config::Limits,
+    route: Route,
 ) -> Result<(), Problem> {
-    if in_work < bounds.requests_in_flight && queue_age <= Duration::from(bounds.queue_age) {
+    // Revocation has a share of its own above what everything else fills.
+    let share: u8 = if route == Route::RevokeCert { 2 } else { 1 };
+    if in_work < bounds.requests_in_flight.saturating_mul(share.into())
+        && queue_age <= Duration::from(bounds.queue_age) * share.into()
+    {
         return Ok(());
     }
     Err(Problem::new(
@@ -84,13 +90,17 @@ mod tests {
             queue_age: Span::from_millis(100),
             ..Default::default()
         };
-        assert!(judge(1, Duration::from_millis(100), &bounds).is_ok());
+        let order = Route::NewOrder;
+        assert!(judge(1, Duration::from_millis(100), &bounds, order).is_ok());
         for (in_work, queue_age) in [(2, Duration::ZERO), (0, Duration::from_millis(101))] {
-            let refused = judge(in_work, queue_age, &bounds).unwrap_err();
+            let refused = judge(in_work, queue_age, &bounds, order).unwrap_err();
             assert_eq!(
                 (refused.status, refused.retry_after),
                 (503, Some(COME_AGAIN))
             );
+            // What stops all else leaves room to revoke.
+            assert!(judge(in_work, queue_age, &bounds, Route::RevokeCert).is_ok());
         }
+        assert!(judge(4, Duration::ZERO, &bounds, Route::RevokeCert).is_err());
     }
 }

@@ -18,7 +18,7 @@ fn directory(snapshot: &Snapshot) -> Directory {
         new_account: urls.new_account(),
         new_order: urls.new_order(),
         new_authz: Some(urls.new_authz()),
-        revoke_cert: None,
+        revoke_cert: Some(urls.revoke_cert()),
         key_change: Some(urls.key_change()),
         renewal_info: None,
         meta: Some(Meta {

@@ -15,8 +15,8 @@ use super::{
     answer::Answer,
     authorization, certificate, challenge, connection,
     context::Context,
-    cors, directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order, order,
-    orders,
+    cors, directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order,
+    order, orders, revoke_cert,
 };
 use crate::node::Ca;
 
@@ -91,6 +91,7 @@ async fn post(
         ca.store.requests_in_progress(),
         ca.store.queue_age(),
         &snapshot.config.limits,
+        route,
     ) {
         ca.metrics.shed();
         connection::refuse(body, bounds.body).await;
@@ -114,10 +115,14 @@ async fn post(
     if route == Route::NewAccount {
         return account::create(&context, envelope::by_key(&context, body)?).await;
     }
+    if route == Route::RevokeCert {
+        return revoke_cert::post(&context, envelope::by_either(&context, body).await?).await;
+    }
     let verified = envelope::by_account(&context, body).await?;
     match route {
         // Unreachable by the lines above; newAccount has no account to be asked by.
         Route::NewAccount => Err(Problem::malformed("newAccount is signed with a jwk")),
+        Route::RevokeCert => Err(Problem::malformed("revokeCert has its own envelope")),
         Route::Directory => verified.fetch().map(|_| directory::show(&context.snapshot)),
         Route::NewNonce => verified.fetch().map(|_| new_nonce::show(&Method::GET)),
         Route::NewOrder => new_order::create(&context, verified).await,

@@ -20,12 +20,22 @@ use serde::de::DeserializeOwned;
 use super::{context::Context, problem, urls::Kid};
 use crate::{authority::accounts, model::Account};
 
-/// A payload whose signature, nonce and url were checked, and who signed it: an account, or at newAccount a key.
+/// A payload whose signature, nonce and url were checked, and who signed it: an account, at newAccount a key, at
+/// revokeCert either.
 #[derive(Debug)]
 pub(crate) struct Verified<P, S = Arc<Account>> {
     payload: P,
     signer: S,
     request: Bytes,
+}
+
+/// Who signed a request that either an account or a key by itself may sign.
+#[derive(Debug)]
+pub(crate) enum Signer {
+    /// The account of the `kid`.
+    Account(Arc<Account>),
+    /// The key of the `jwk`.
+    Key(PublicKey),
 }
 
 /// A payload that was not looked into yet.
@@ -129,6 +139,32 @@ pub(crate) fn by_key(context: &Context, body: Bytes) -> Result<Verified<Raw, Pub
     Ok(Verified {
         payload: Raw(envelope.payload),
         signer: key,
+        request: body,
+    })
+}
+
+/// Verifies a request that an account or the key in it signs: revokeCert (RFC 8555 §7.6).
+pub(crate) async fn by_either(
+    context: &Context,
+    body: Bytes,
+) -> Result<Verified<Raw, Signer>, Problem> {
+    let envelope = Envelope::parse(&body)?;
+    let algorithm = begin(context, &envelope)?;
+    let signer = match &envelope.header.key {
+        KeyRef::Kid(kid) => {
+            let account = account_of(context, kid).await?;
+            finish(context, &envelope, algorithm, &account.key)?;
+            Signer::Account(account)
+        }
+        KeyRef::Jwk(jwk) => {
+            let key = PublicKey::from_jwk(jwk.as_bytes())?;
+            finish(context, &envelope, algorithm, &key)?;
+            Signer::Key(key)
+        }
+    };
+    Ok(Verified {
+        payload: Raw(envelope.payload),
+        signer,
         request: body,
     })
 }

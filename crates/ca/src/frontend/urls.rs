@@ -89,6 +89,12 @@ impl Urls {
         self.of(Route::NewOrder)
     }
 
+    /// The revokeCert resource.
+    #[must_use]
+    pub fn revoke_cert(&self) -> String {
+        self.of(Route::RevokeCert)
+    }
+
     /// An account, its kid.
     #[must_use]
     pub fn account(&self, id: AccountId) -> String {
@@ -226,6 +232,8 @@ pub enum Route {
     NewAuthz,
     /// §7.3.5.
     KeyChange,
+    /// §7.6.
+    RevokeCert,
     /// §7.1.2.
     Account(AccountId),
     /// §7.1.2.1: the orders made before this one; without one, the newest.
@@ -255,6 +263,7 @@ impl Route {
             "/acme/new-order" => return Some(Self::NewOrder),
             "/acme/new-authz" => return Some(Self::NewAuthz),
             "/acme/key-change" => return Some(Self::KeyChange),
+            "/acme/revoke-cert" => return Some(Self::RevokeCert),
             _ => {}
         }
         let (kind, rest) = path.strip_prefix("/acme/")?.split_once('/')?;
@@ -287,6 +296,7 @@ impl Route {
             Self::NewAuthz => "new-authz",
             Self::KeyChange => "key-change",
             Self::Orders(..) => "orders",
+            Self::RevokeCert => "revoke-cert",
             Self::Account(_) | Self::NoAccount => "account",
             Self::Order(_) => "order",
             Self::Finalize(_) => "finalize",
@@ -317,6 +327,7 @@ impl fmt::Display for Route {
             Self::KeyChange => f.write_str("/acme/key-change"),
             Self::Orders(id, None) => write!(f, "{ACCOUNT}{id}/orders"),
             Self::Orders(id, Some(before)) => write!(f, "{ACCOUNT}{id}/orders/{before}"),
+            Self::RevokeCert => f.write_str("/acme/revoke-cert"),
             Self::Account(id) => write!(f, "{ACCOUNT}{id}"),
             Self::NoAccount => f.write_str(ACCOUNT),
             Self::Order(id) => write!(f, "/acme/order/{id}"),
@@ -367,6 +378,7 @@ mod tests {
             Route::NewOrder,
             Route::NewAuthz,
             Route::KeyChange,
+            Route::RevokeCert,
             Route::Account(AccountId::from_bytes([1; 16])),
             Route::Orders(AccountId::from_bytes([1; 16]), None),
             Route::Orders(AccountId::from_bytes([1; 16]), Some(order)),

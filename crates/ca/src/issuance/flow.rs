@@ -36,6 +36,7 @@ use crate::{
         Order, Work,
     },
     node::Ca,
+    operator::OperatorGrant,
     refusals,
     store::{
         BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit,
@@ -85,6 +86,8 @@ struct Request<'a> {
     csr: &'a Csr,
     /// The signed finalize request, kept beside the certificate.
     bytes: &'a [u8],
+    /// An operator's, where the order rests on one.
+    grant: Option<&'a OperatorGrant>,
 }
 
 impl Issuance {
@@ -161,6 +164,38 @@ impl Issuance {
         csr_der: &[u8],
         request: &[u8],
     ) -> Result<(), TxError> {
+        let bytes = (csr_der, request);
+        self.accept(ca, account, order, authorizations, bytes, None)
+            .await
+    }
+
+    /// The same for an order of the CA itself, with the operator's grant if it rests on one.
+    ///
+    /// # Errors
+    /// As [`finalize`](Self::finalize).
+    pub(super) async fn finalize_own(
+        &self,
+        ca: &Arc<Ca>,
+        account: &Account,
+        order: &Order,
+        authorizations: &[Arc<Authorization>],
+        csr_der: &[u8],
+        grant: Option<OperatorGrant>,
+    ) -> Result<(), TxError> {
+        let bytes = (csr_der, csr_der);
+        self.accept(ca, account, order, authorizations, bytes, grant)
+            .await
+    }
+
+    async fn accept(
+        &self,
+        ca: &Arc<Ca>,
+        account: &Account,
+        order: &Order,
+        authorizations: &[Arc<Authorization>],
+        (csr_der, request): (&[u8], &[u8]),
+        grant: Option<OperatorGrant>,
+    ) -> Result<(), TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
         let judged = judge(csr_der, account, order, &ca.snapshot.load().blocked);
         let csr = match judged {
@@ -185,6 +220,7 @@ impl Issuance {
                 authorizations: &authorizations,
                 csr: &csr,
                 bytes: &bytes,
+                grant: grant.as_ref(),
             };
             let begun = ca.issuance.begin(&ca, &request, None).await;
             // The client may have hung up.
@@ -241,6 +277,7 @@ impl Issuance {
                 account: request.order.account,
                 order: request.order.id,
                 resumes,
+                grant: request.grant.cloned(),
                 certificate,
                 caa: caa.clone(),
                 boot: ca.boot,
@@ -373,6 +410,7 @@ impl Issuance {
             request: request.bytes.to_vec(),
             created_at: now,
             issued_at: None,
+            revocation: None,
         })
     }
 }
@@ -477,6 +515,8 @@ async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<Issuanc
             authorizations: &authorizations,
             csr: &csr,
             bytes: &previous.request,
+            // A grant is for one signature: whoever gave it is asked again.
+            grant: None,
         };
         ca.issuance.begin(ca, &request, Some(work.generation)).await
     };

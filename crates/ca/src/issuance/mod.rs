@@ -4,16 +4,17 @@
 
 mod caa_recheck;
 mod crl;
+mod crl_copy;
 mod flow;
+pub mod internal;
 mod issuer;
 mod own_certificate;
 mod profile;
 pub mod signer;
 mod under_way;
 
-pub use crl::CrlPublisher;
+pub use crl::{CrlFault, CrlPublisher, Published};
 pub use flow::{Issuance, IssuanceParts};
 pub use issuer::Issuer;
-pub(crate) use own_certificate::account_key;
 pub use own_certificate::{OwnCertificate, OwnCertificateFault};
 pub use profile::Profile;

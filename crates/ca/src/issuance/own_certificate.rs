@@ -10,18 +10,11 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use aws_lc_rs::rand;
-use cairn_acme::{
-    challenge::Token,
-    identifier::Identifier,
-    key::{Curve, PublicKey},
-    status::AccountStatus,
-    time::Timestamp,
-};
+use cairn_acme::{identifier::Identifier, time::Timestamp};
 use cairn_x509::{
     certificate::Certificate,
     csr::build_csr,
-    key::{KeyKind, PrivateKey, PublicKeyKind},
+    key::{KeyKind, PrivateKey},
 };
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -31,16 +24,12 @@ use rustls::{
 use tracing::{error, info};
 use zeroize::Zeroizing;
 
+use super::internal::{self, InternalFault};
 use crate::{
     fault::Causes,
-    id::{AccountId, AuthorizationId, DirectoryId, IdSeed, OrderId},
-    model::{Account, OrderState},
     node::Ca,
-    store::{CreateOwnOrder, Seed, StoreError, TxError},
+    store::{CreateOwnOrder, TxError},
 };
-
-/// How long the internal order may take.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The longest pause after a failed renewal. Each try places an order, and may issue a certificate.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
@@ -63,13 +52,16 @@ pub enum OwnCertificateFault {
     #[error("the CA could not issue its own certificate")]
     Issuance(#[from] TxError),
     /// The order did not end well.
-    #[error("the CA's own order ended without a certificate: {0}")]
-    Order(String),
+    #[error("the CA's own order: {0}")]
+    Order(InternalFault),
 }
 
-impl From<StoreError> for OwnCertificateFault {
-    fn from(error: StoreError) -> Self {
-        Self::Issuance(error.into())
+impl From<InternalFault> for OwnCertificateFault {
+    fn from(fault: InternalFault) -> Self {
+        match fault {
+            InternalFault::Transaction(error) => Self::Issuance(error),
+            fault => Self::Order(fault),
+        }
     }
 }
 
@@ -120,7 +112,7 @@ impl OwnCertificate {
     pub async fn start(&self, ca: &Arc<Ca>, dir: &Path) -> Result<(), OwnCertificateFault> {
         let files = Files::under(dir);
         if let Some((chain, key)) = files.load()
-            && due_at(ca, &chain).is_some_and(|due| ca.clock.wall() < due)
+            && is_good(ca, &chain).await
             && self.install(&chain, &key).is_ok()
         {
             return Ok(());
@@ -134,8 +126,9 @@ impl OwnCertificate {
         let mut failures = 0;
         loop {
             tokio::time::sleep(pause(ca.timing.own_certificate, failures)).await;
-            let due = files.load().and_then(|(chain, _)| due_at(&ca, &chain));
-            if due.is_some_and(|due| ca.clock.wall() < due) {
+            if let Some((chain, _)) = files.load()
+                && is_good(&ca, &chain).await
+            {
                 failures = 0;
                 continue;
             }
@@ -186,129 +179,44 @@ fn pause(usual: Duration, failures: u32) -> Duration {
         .min(PAUSE_MAX.max(usual))
 }
 
-/// When a third of the life is left, if the chain's leaf is this issuer's and for this host.
-fn due_at(ca: &Ca, chain_pem: &[u8]) -> Option<Timestamp> {
+/// Whether the pair can be served on: not due, and not revoked. A store that cannot be read revokes nothing.
+async fn is_good(ca: &Ca, chain_pem: &[u8]) -> bool {
+    let Some((leaf, due)) = due_at(ca, chain_pem) else {
+        return false;
+    };
+    if ca.clock.wall() >= due {
+        return false;
+    }
+    match leaf.cairn_serial() {
+        Some(serial) => match ca.store.certificate(serial).await {
+            Ok(Some(stored)) => stored.revocation.is_none(),
+            Ok(None) | Err(_) => true,
+        },
+        None => false,
+    }
+}
+
+/// The chain's leaf and when a third of its life is left, if it is this issuer's and for this host.
+fn due_at(ca: &Ca, chain_pem: &[u8]) -> Option<(Certificate, Timestamp)> {
     let der = CertificateDer::from_pem_slice(chain_pem).ok()?;
     let leaf = Certificate::parse(&der).ok()?;
     let issuer = &ca.issuance.issuer().certificate;
     let host = ca.snapshot.load().urls.host().to_owned();
     let fits = leaf.issuer_der() == issuer.subject_der() && leaf.dns_names().contains(&host);
     let life = leaf.not_after() - leaf.not_before();
-    fits.then(|| Timestamp::from_seconds(leaf.not_after() - life / 3))
+    let due = Timestamp::from_seconds(leaf.not_after() - life / 3);
+    fits.then_some((leaf, due))
 }
 
-/// Issues for the CA's own host: an account whose key is the issuing key's public half, so that no subscriber can have
-/// it, and an order that is ready by the configuration.
+/// Issues for the CA's own host, by an order that is ready by the configuration.
 async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, OwnCertificateFault> {
-    let unusable = |text: &str| OwnCertificateFault::Unusable(text.to_owned());
-    let snapshot = ca.snapshot.load_full();
-    let now = ca.clock.wall();
-    let issuer = ca.issuance.issuer();
-    let key = account_key(issuer.certificate.public_key())
-        .ok_or_else(|| unusable("the issuing key has no JWK form"))?;
-    let account_id = AccountId::new(now, seed()?);
-    let mut token = [0; 32];
-    rand::fill(&mut token).map_err(|_| unusable("the random source failed"))?;
-    let account = Account {
-        id: account_id,
-        directory: DirectoryId::FIRST,
-        thumbprint: key.thumbprint(),
-        spki_sha256: cairn_x509::key::spki_sha256(issuer.certificate.spki_der()),
-        key,
-        status: AccountStatus::Valid,
-        contacts: Vec::new(),
-        terms_agreed: true,
-        url: snapshot.urls.account(account_id),
-        created_at: now,
-    };
-    let order = ca
-        .store
-        .transact(CreateOwnOrder {
-            account,
-            order: OrderId::new(now, seed()?),
-            authorization: Seed {
-                id: AuthorizationId::new(now, seed()?),
-                token: Token::from_random(&token)
-                    .map_err(|_| unusable("a token could not be made"))?,
-            },
-            host,
-            profile_hash: snapshot.profile.hash,
-            life: Duration::from_secs(3600),
-            now,
-        })
-        .await?;
-    let account = ca
-        .store
-        .account(order.account)
-        .await?
-        .ok_or_else(|| unusable("the own account is gone"))?;
-    let mut authorizations = Vec::new();
-    for id in &order.authorizations {
-        authorizations.extend(ca.store.authorization(order.account, *id).await?);
-    }
-    let watch = ca.holds.watch(order.id.as_bytes());
+    let order = internal::prepare(ca, vec![host])?;
+    let order = ca.store.transact(CreateOwnOrder(order)).await?;
+    let certificate = internal::complete(ca, &order, csr, None).await?;
     ca.issuance
-        .finalize(ca, &account, &order, &authorizations, csr, csr)
-        .await?;
-    let waited = tokio::time::timeout(PATIENCE, async {
-        loop {
-            let changed = watch.changed();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if let Some(order) = ca.store.order(account.id, order.id).await?
-                && matches!(order.state, OrderState::Valid | OrderState::Invalid)
-            {
-                return Ok::<_, StoreError>(order);
-            }
-            changed.await;
-        }
-    })
-    .await;
-    let ended = match waited {
-        Ok(ended) => ended?,
-        Err(_) => {
-            return Err(OwnCertificateFault::Order(format!(
-                "nothing after {} s",
-                PATIENCE.as_secs()
-            )));
-        }
-    };
-    let key = match (ended.state, ended.certificate) {
-        (OrderState::Valid, Some(key)) => key,
-        _ => {
-            return Err(OwnCertificateFault::Order(
-                ended
-                    .error
-                    .as_ref()
-                    .map_or_else(String::new, |e| e.detail.clone()),
-            ));
-        }
-    };
-    let certificate = ca
-        .store
-        .certificate(key.serial)
-        .await?
-        .ok_or_else(|| unusable("the certificate is gone"))?;
-    issuer
+        .issuer()
         .chain_of(&certificate)
-        .ok_or_else(|| unusable("the certificate has no signature"))
-}
-
-/// The issuing key's public half as an account key.
-pub(crate) fn account_key(key: &cairn_x509::key::PublicKey) -> Option<PublicKey> {
-    match key.kind() {
-        PublicKeyKind::Ec { bits: 256 } => PublicKey::from_point(Curve::P256, key.key_bits()).ok(),
-        PublicKeyKind::Ec { bits: 384 } => PublicKey::from_point(Curve::P384, key.key_bits()).ok(),
-        PublicKeyKind::Rsa { modulus, exponent } => PublicKey::from_rsa(modulus, exponent).ok(),
-        _ => None,
-    }
-}
-
-fn seed() -> Result<IdSeed, OwnCertificateFault> {
-    let mut seed = IdSeed::default();
-    rand::fill(&mut seed)
-        .map_err(|_| OwnCertificateFault::Unusable("the random source failed".to_owned()))?;
-    Ok(seed)
+        .ok_or_else(|| OwnCertificateFault::Unusable("the certificate has no signature".to_owned()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, OwnCertificateFault> {

@@ -71,7 +71,7 @@ impl Listed {
     /// The states as the list shows them.
     fn states(self) -> Vec<&'static str> {
         match self {
-            Self::Certificates => vec!["permitted", "issued", "unconfirmed"],
+            Self::Certificates => vec!["permitted", "issued", "unconfirmed", "revoked"],
             Self::Orders => vec!["open", "expired", "processing", "valid", "invalid"],
             Self::Accounts => AccountStatus::ALL.iter().map(|s| s.as_str()).collect(),
         }

@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    IssueQuery, RevokeQuery,
     filter::{Listed, UnfitFilter},
-    show,
+    revoke, show,
 };
 use crate::{
     clock::{Clock, SystemClock},
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IdSeed, OrderId},
-    issuance::account_key,
+    issuance::internal::{InternalFault, account_key},
     metrics::Metrics,
     model::{Account, Authorization, Order},
     node,
@@ -44,6 +45,12 @@ pub enum Query {
     Show(String),
     /// A copy of the store in a new file, made while the server goes on.
     Backup(PathBuf),
+    /// Revocations.
+    Revoke(RevokeQuery),
+    /// New CRLs at once, for shards with revocations that are on none. Without a server: at its start.
+    PublishCrls,
+    /// A certificate from a CSR. Only a running server has the key.
+    Issue(IssueQuery),
 }
 
 /// Why a query has no answer.
@@ -64,6 +71,17 @@ pub enum QueryFault {
     /// The backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The rules say no.
+    #[error("{0}")]
+    Refused(String),
+    /// The issuance.
+    #[error(transparent)]
+    Issuance(#[from] InternalFault),
+    /// The store alone cannot do it.
+    #[error(
+        "the CA's server does not run, and only it has the issuing key: start it with `cairn ca serve`"
+    )]
+    NeedsServer,
     /// The machine gives no random bytes.
     #[error("the random source failed")]
     NoEntropy,
@@ -98,6 +116,9 @@ pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value
             let report = store.backup(&path).await?;
             json!({ "path": report.path, "bytes": report.bytes, "changed": true })
         }
+        Query::Revoke(wanted) => revoke::revoke(store, &wanted, now).await?,
+        Query::PublishCrls => json!({ "crls": [], "running": false }),
+        Query::Issue(_) => return Err(QueryFault::NeedsServer),
     })
 }
 
@@ -172,6 +193,7 @@ async fn status(store: &Store, now: Timestamp) -> Result<Value, QueryFault> {
             "authorizations": sizes.authorizations,
             "certificates": sizes.certificates,
             "certificates_unconfirmed": sizes.unconfirmed,
+            "certificates_revoked": sizes.revoked,
             "certificates_last_day": sizes.certificates_last_day,
             "work": sizes.work,
             "audit_events": sizes.audit_events,
@@ -220,7 +242,8 @@ async fn called(store: &Store, name: &str, now: Timestamp) -> Result<Option<Valu
     if let Ok(serial) = plain_serial(name).parse::<Serial>()
         && let Some(certificate) = store.certificate(serial).await?
     {
-        return Ok(Some(show::certificate_detail(&certificate)));
+        let first_crl = store.first_crl(certificate.key).await?;
+        return Ok(Some(show::certificate_detail(&certificate, first_crl)));
     }
     if let Ok(id) = name.parse::<OrderId>()
         && let Some(detail) = store.order_detail(id).await?
@@ -289,6 +312,15 @@ mod tests {
             Query::ListOrders(filter),
             Query::Show("x".to_owned()),
             Query::Backup("/b".into()),
+            Query::Revoke(RevokeQuery {
+                serials: vec!["01".to_owned()],
+                reason: Some(1),
+            }),
+            Query::PublishCrls,
+            Query::Issue(IssueQuery {
+                csr: "MA".to_owned(),
+                profile: None,
+            }),
         ] {
             let wire = serde_json::to_string(&query).unwrap();
             let back: Query = serde_json::from_str(&wire).unwrap();

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::{Semaphore, watch},
@@ -20,7 +20,11 @@ use tokio::{
     time,
 };
 
-use super::query::{self, Query, QueryFault};
+use super::{
+    issue,
+    query::{self, Query, QueryFault},
+    revoke,
+};
 use crate::{
     fault::Causes,
     frontend::connection::{self, Bounds},
@@ -162,7 +166,7 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
                 Ok(query) => query,
                 Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
             };
-            match query::answer(&ca.store, query, ca.clock.wall()).await {
+            match answer_query(&ca, query).await {
                 Ok(value) => reply(StatusCode::OK, JSON, value.to_string()),
                 Err(fault) => refuse(status_of(&fault), &Causes(&fault).to_string()),
             }
@@ -181,8 +185,35 @@ fn status_of(fault: &QueryFault) -> StatusCode {
     match fault {
         QueryFault::NotFound(_) => StatusCode::NOT_FOUND,
         QueryFault::Unfit(_) => StatusCode::BAD_REQUEST,
+        QueryFault::Refused(_) => StatusCode::FORBIDDEN,
         QueryFault::Store(StoreError::Overloaded(_)) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// What needs the running server is done here; the rest is the store's to answer.
+async fn answer_query(ca: &Arc<Ca>, query: Query) -> Result<Value, QueryFault> {
+    match query {
+        Query::Issue(wanted) => issue::issue(ca, &wanted).await,
+        Query::PublishCrls => Ok(revoke::publish(ca).await),
+        Query::Revoke(wanted) => {
+            let answer = revoke::revoke(&ca.store, &wanted, ca.clock.wall()).await?;
+            for revoked in answer["revoked"].as_array().into_iter().flatten() {
+                ca.metrics.revoked();
+                let member = |name: &str| revoked[name].as_str().unwrap_or_default().to_owned();
+                tracing::info!(
+                    target: "cairn",
+                    serial = member("serial"),
+                    reason = member("reason"),
+                    by = "operator",
+                    account = member("account"),
+                    order = member("order"),
+                    "revoked"
+                );
+            }
+            Ok(answer)
+        }
+        query => query::answer(&ca.store, query, ca.clock.wall()).await,
     }
 }
 

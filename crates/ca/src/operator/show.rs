@@ -12,20 +12,23 @@ use crate::{
 pub(super) fn certificate(certificate: &Certificate) -> Value {
     json!({
         "serial": certificate.key.serial.to_string(),
-        "state": match certificate.state {
-            CertificateState::Permitted => "permitted",
-            CertificateState::Issued => "issued",
-            CertificateState::Unconfirmed => "unconfirmed",
+        "state": match (certificate.state, &certificate.revocation) {
+            (_, Some(_)) => "revoked",
+            (CertificateState::Permitted, None) => "permitted",
+            (CertificateState::Issued, None) => "issued",
+            (CertificateState::Unconfirmed, None) => "unconfirmed",
         },
         "names": certificate.names.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "not_before": certificate.not_before,
         "not_after": certificate.not_after,
         "account": certificate.account.to_string(),
         "order": certificate.order.to_string(),
+        "revoked_at": certificate.revocation.map(|r| r.at),
+        "reason": certificate.revocation.map(|r| r.reason.name()),
     })
 }
 
-pub(super) fn certificate_detail(shown: &Certificate) -> Value {
+pub(super) fn certificate_detail(shown: &Certificate, first_crl: Option<u64>) -> Value {
     let mut value = certificate(shown);
     extend(
         &mut value,
@@ -38,6 +41,9 @@ pub(super) fn certificate_detail(shown: &Certificate) -> Value {
             "evidence": parsed(&shown.evidence),
             "created_at": shown.created_at,
             "issued_at": shown.issued_at,
+            "revoked_by": shown.revocation.map(|r| r.by.name()),
+            "revoked_by_account": shown.revocation.and_then(|r| r.by.account()).map(|id| id.to_string()),
+            "first_crl": first_crl,
         }),
     );
     value

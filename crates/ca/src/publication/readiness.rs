@@ -32,6 +32,11 @@ impl Readiness {
             part: "clock",
             reason,
         }));
+        let overdue = ca.publisher.overdue(ca.clock.monotonic());
+        read.faults.extend(overdue.into_iter().map(|(shard, why)| Fault {
+            part: "crl",
+            reason: format!("the CRL of shard {shard} could not be renewed for a minute or more, and the one before stays published: {why}"),
+        }));
         read
     }
 

@@ -168,6 +168,12 @@ fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
     Ok((der, parsed))
 }
 
+/// The issuing certificate of a CA's directory.
+pub(super) fn issuing(dir: &Path) -> Result<Certificate, SetupFault> {
+    let path = dir.join(read_config(dir)?.keys.issuing_certificate);
+    Ok(certificate(&path)?.1)
+}
+
 /// The root certificate: its file, its PEM, SHA-256 of its DER in hex.
 ///
 /// # Errors

@@ -97,6 +97,8 @@ const STEPS: &[Step] = &[
     (SWEEP, |store: Store| -> Asking {
         Box::pin(async move { expire(&store).await })
     }),
+    step!("revoke by account", revoke_by_account(1)),
+    step!("revoke by key", revoke_by_key(1)),
 ];
 
 /// No transaction but a task of the writer's: it runs between batches, before what waits, and is not repeated when its
@@ -133,6 +135,7 @@ const STAGES: &[(&str, &[usize])] = &[
     ("taken over", &[0, 3, 9, 11, 16]),
     ("processing again", &[0, 3, 9, 11, 16, 17]),
     ("valid", &[0, 3, 9, 11, 13]),
+    ("revoked", &[0, 3, 9, 11, 13, 22]),
 ];
 
 /// What the store holds of it all, as text.
@@ -340,6 +343,7 @@ pub(super) async fn a_repeat_after_an_unknown_commit_finds_its_own_rows(factory:
         (5, &[0, 3]),
         (9, &[0, 3]),
         (13, &[0, 3, 9, 11]),
+        (22, &[0, 3, 9, 11, 13]),
     ] {
         let (strike, hook) = striking();
         let store = factory.fresh(Arc::new(Watcher::default()), Some(hook));

@@ -103,6 +103,11 @@ pub trait Rows: Sync {
         spki_sha256: &[u8; 32],
         now: Timestamp,
     ) -> impl Future<Output = Result<bool, RowFault>> + Send;
+    /// Whether the key was shown to be in others' hands.
+    fn is_blocked_key(
+        &self,
+        spki_sha256: &[u8; 32],
+    ) -> impl Future<Output = Result<bool, RowFault>> + Send;
     /// The work row about the subject.
     fn work(
         &self,
@@ -162,6 +167,10 @@ pub struct Changes {
     pub insert_certificates: Vec<Certificate>,
     /// State, signature, issued_at.
     pub update_certificates: Vec<Certificate>,
+    /// Their revocations, new or changed; nothing else of them.
+    pub revoke_certificates: Vec<Certificate>,
+    /// Keys that were shown to be in others' hands: SHA-256 of the SubjectPublicKeyInfo, which certificate showed it, when.
+    pub block_keys: Vec<([u8; 32], CertificateKey, Timestamp)>,
     /// Insert or replace the one row of the subject.
     pub put_work: Vec<Work>,
     pub delete_work: Vec<WorkSubject>,

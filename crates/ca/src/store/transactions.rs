@@ -5,26 +5,24 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
+mod internal;
+mod revocations;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use cairn_acme::{
-    challenge::ChallengeType,
-    identifier::Identifier,
-    problem::Problem,
-    status::{AccountStatus, AuthorizationStatus, ChallengeStatus},
-    time::Timestamp,
-};
+use cairn_acme::{problem::Problem, time::Timestamp};
 
 use super::{Changes, Decision, RowFault, Rows, SigningPermit, Transaction};
 use crate::{
     authority::{accounts, audit, authorizations, issuance, orders, validations},
     id::{AccountId, AuthorizationId, BootId, IssuerId, OrderId},
-    model::{
-        Account, Authorization, Challenge, Evidence, IssuerRecord, Method, Order, OrderState,
-        StoredCrl, Work, WorkSubject,
-    },
+    model::{Account, Authorization, IssuerRecord, Order, StoredCrl, Work, WorkSubject},
 };
 
+pub use self::{
+    internal::{CreateGrantedOrder, CreateOwnOrder, InternalName, InternalOrder},
+    revocations::{Claimant, Revoke},
+};
 pub use crate::authority::{
     accounts::{AccountFound, ChangeKey, CreateAccount, UpdateAccount},
     authorizations::{CreateAuthorization, DeactivateAuthorization, Seed},
@@ -48,7 +46,15 @@ impl Transaction for CreateAccount {
             && rows
                 .is_live_certificate_key(&self.spki_sha256, self.now)
                 .await?;
-        Ok(accounts::create(self, existing, is_certificate_key))
+        let is_blocked_key = existing.is_none()
+            && !self.only_return_existing
+            && rows.is_blocked_key(&self.spki_sha256).await?;
+        Ok(accounts::create(
+            self,
+            existing,
+            is_certificate_key,
+            is_blocked_key,
+        ))
     }
 }
 
@@ -79,11 +85,12 @@ impl Transaction for ChangeKey {
         let is_certificate_key = rows
             .is_live_certificate_key(&self.spki_sha256, self.now)
             .await?;
+        let is_blocked_key = rows.is_blocked_key(&self.spki_sha256).await?;
         Ok(accounts::change_key(
             self,
             account,
             holder,
-            is_certificate_key,
+            (is_certificate_key, is_blocked_key),
         ))
     }
 }
@@ -282,6 +289,7 @@ impl Transaction for BeginIssuance {
             is_account_key: rows
                 .is_account_key_hash(&self.certificate.spki_sha256)
                 .await?,
+            is_blocked_key: rows.is_blocked_key(&self.certificate.spki_sha256).await?,
         };
         let Decision { changes, answer } = issuance::begin(self, proof);
         // The permit leaves the store only with the answer, which is sent after COMMIT.
@@ -439,6 +447,8 @@ impl Changes {
             .extend(other.update_authorizations);
         self.insert_certificates.extend(other.insert_certificates);
         self.update_certificates.extend(other.update_certificates);
+        self.revoke_certificates.extend(other.revoke_certificates);
+        self.block_keys.extend(other.block_keys);
         self.put_work.extend(other.put_work);
         self.delete_work.extend(other.delete_work);
         self.insert_issuers.extend(other.insert_issuers);
@@ -446,98 +456,6 @@ impl Changes {
         self.reserve_crl_numbers.extend(other.reserve_crl_numbers);
         self.put_crls.extend(other.put_crls);
         self.audit.extend(other.audit);
-    }
-}
-
-/// An order of the CA itself, for its own listener's certificate: the account is the issuing key's, the one name is the
-/// configured host, and the authorization is valid by that.
-#[derive(Debug, Clone)]
-pub struct CreateOwnOrder {
-    pub account: Account,
-    pub order: OrderId,
-    pub authorization: Seed,
-    pub host: Identifier,
-    pub profile_hash: [u8; 32],
-    pub life: Duration,
-    pub now: Timestamp,
-}
-
-impl Transaction for CreateOwnOrder {
-    const NAME: &'static str = "create_own_order";
-    type Answer = Order;
-
-    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Order>, RowFault> {
-        let mut changes = Changes::default();
-        let account = match rows
-            .account_by_key(self.account.directory, &self.account.thumbprint)
-            .await?
-        {
-            Some(account) => account,
-            None => {
-                changes.insert_accounts.push(self.account.clone());
-                self.account.clone()
-            }
-        };
-        if account.status != AccountStatus::Valid {
-            return Ok(Decision::refuse(accounts::not_valid(account.status)));
-        }
-        let expires = self.now.plus(self.life);
-        let mut authorization = authorizations::pending(
-            self.authorization.clone(),
-            (account.id, Some(self.order), account.directory),
-            &self.host,
-            &[ChallengeType::Http01],
-            self.now,
-            self.life,
-        );
-        authorization.status = AuthorizationStatus::Valid;
-        authorization.challenges = vec![Challenge {
-            kind: ChallengeType::Http01,
-            status: ChallengeStatus::Pending,
-            validated: None,
-            error: None,
-            key_authorization: None,
-        }];
-        authorization.evidence = Some(Evidence {
-            method: Method::OwnHost,
-            validated_at: self.now,
-            addresses: Vec::new(),
-            detail: "the host of the configured url".to_owned(),
-            caa: None,
-        });
-        let order = Order {
-            id: self.order,
-            account: account.id,
-            directory: account.directory,
-            identifiers: vec![self.host.clone()],
-            not_before: None,
-            not_after: None,
-            profile: None,
-            profile_hash: self.profile_hash,
-            replaces: None,
-            // Never looked for: each of these orders is used at once.
-            fingerprint: 0,
-            state: OrderState::Open,
-            expires,
-            authorizations: vec![authorization.id],
-            certificate: None,
-            error: None,
-            attempts: 0,
-            created_at: self.now,
-        };
-        changes.audit.push(audit(
-            self.now,
-            "own-order-created",
-            Some(account.id),
-            Some(order.id),
-            &[("name", &self.host.to_string())],
-        ));
-        changes.insert_authorizations.push(authorization);
-        changes.insert_orders.push(order.clone());
-        Ok(Decision {
-            changes,
-            answer: Ok(order),
-        })
     }
 }
 

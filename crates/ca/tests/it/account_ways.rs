@@ -317,7 +317,10 @@ async fn scripts_of_any_origin_may_ask_and_read_the_headers_that_they_need() {
         .await
         .unwrap()
         .expect(204);
-    assert_eq!(preflight.header("access-control-allow-methods"), Some("POST"));
+    assert_eq!(
+        preflight.header("access-control-allow-methods"),
+        Some("POST")
+    );
     assert_eq!(
         preflight.header("access-control-allow-headers"),
         Some("Content-Type")

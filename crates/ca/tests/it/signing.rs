@@ -425,6 +425,7 @@ async fn a_serial_that_was_given_is_not_given_again() {
         account: order.account,
         order: order.id,
         resumes: None,
+        grant: None,
         certificate: Certificate {
             order: order.id,
             state: CertificateState::Permitted,

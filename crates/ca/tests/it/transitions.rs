@@ -248,6 +248,7 @@ impl Case {
             request: vec![1],
             created_at: self.now,
             issued_at: None,
+            revocation: None,
         }
     }
 
@@ -261,6 +262,7 @@ impl Case {
             account: self.account,
             order,
             resumes,
+            grant: None,
             certificate,
             caa: vec![None; found.identifiers.len()],
             boot: Self::boot_of(self.boot),

@@ -2,9 +2,11 @@
 
 mod backup;
 mod init;
+mod issue;
 mod list;
 mod query;
 mod restore;
+mod revoke;
 mod root;
 mod serve;
 mod show;
@@ -29,6 +31,8 @@ pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
         CaCommand::Status(place) => status::run(&place, ui),
         CaCommand::List(args) => list::run(&args, ui),
         CaCommand::Show(args) => show::run(&args, ui),
+        CaCommand::Issue(args) => issue::run(&args, ui),
+        CaCommand::Revoke(args) => revoke::run(&args, ui),
         CaCommand::Root(place) => root::run(&place, ui),
         CaCommand::Backup(args) => backup::run(&args, ui),
         CaCommand::Restore(args) => restore::run(&args, ui),

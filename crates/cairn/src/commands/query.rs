@@ -6,7 +6,10 @@ use cairn_ca::operator::{self, AskFault, Query, QueryFault};
 use serde_json::Value;
 
 use super::small_runtime;
-use crate::failure::{Code, Failure};
+use crate::{
+    failure::{Code, Failure},
+    table::plain,
+};
 
 /// The answer to a query, wherever it comes from.
 pub(crate) fn ask(dir: &Path, query: Query, what: &str) -> Result<Value, Failure> {
@@ -31,5 +34,20 @@ fn code_of(fault: &AskFault) -> Code {
             | QueryFault::Open(OpenError::InUse { .. }),
         ) => Code::TryLater,
         _ => Code::Failed,
+    }
+}
+
+/// A member of an answer as one line of text; absent and null are empty.
+pub(crate) fn member(object: &Value, name: &str) -> String {
+    match object.get(name) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => plain(text),
+        Some(Value::Array(items)) => {
+            let texts = items
+                .iter()
+                .map(|i| i.as_str().map_or_else(|| i.to_string(), str::to_owned));
+            plain(&texts.collect::<Vec<_>>().join(","))
+        }
+        Some(other) => plain(&other.to_string()),
     }
 }

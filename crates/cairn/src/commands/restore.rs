@@ -31,6 +31,8 @@ struct Restored {
     until: Timestamp,
     /// Where the state that was there before lies now.
     replaced: Option<PathBuf>,
+    /// Revocations of the lost time that were taken over.
+    revocations: usize,
     /// Something changed; always.
     changed: bool,
 }
@@ -43,24 +45,36 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
     let what = format!("nothing was restored into {}", dir.display());
     setup::check_restore(&args.backup, &dir).map_err(|fault| setup_failure(&what, &fault))?;
     let now = SystemClock::default().wall();
-    let report =
-        store::restore(&args.backup, &dir, now, args.replace, args.epoch).map_err(|fault| {
-            let hint = match fault {
-                RestoreError::Exists(_) => Some(
-                    "--replace restores all the same and keeps what is there under another name"
-                        .to_owned(),
-                ),
-                RestoreError::Unreadable(_) => Some("--epoch N names it".to_owned()),
-                _ => None,
-            };
-            Failure::new(&what).because(&fault).hint(hint)
-        })?;
+    let published =
+        setup::published_lists(&dir, &args.crl).map_err(|fault| setup_failure(&what, &fault))?;
+    for ignored in &published.ignored {
+        ui.warn(&format!("a copy of a CRL is of no use: {ignored}"));
+    }
+    let (lists, replace, epoch) = (&published.lists, args.replace, args.epoch);
+    let restored = store::restore(&args.backup, lists, &dir, now, replace, epoch);
+    let report = restored.map_err(|fault| {
+        let hint = match fault {
+            RestoreError::Exists(_) => Some(
+                "--replace restores all the same and keeps what is there under another name"
+                    .to_owned(),
+            ),
+            RestoreError::Unreadable(_) => Some("--epoch N names it".to_owned()),
+            _ => None,
+        };
+        Failure::new(&what).because(&fault).hint(hint)
+    })?;
+    if let Some(reason) = &report.unread {
+        ui.warn(&format!(
+            "the replaced store could not be read: what was revoked since the backup is known from published lists alone, and keys that were blocked since are not: {reason}"
+        ));
+    }
     let restored = Restored {
         dir,
         backup: args.backup.clone(),
         epoch: report.epoch,
         until: report.until,
         replaced: report.replaced,
+        revocations: report.revocations,
         changed: true,
     };
     ui.result(&restored, || text(&restored, now));
@@ -78,6 +92,12 @@ fn text(restored: &Restored, now: Timestamp) -> String {
         when::both(restored.until, now),
         restored.epoch,
     );
+    if restored.revocations > 0 {
+        text.push_str(&format!(
+            "\nRevoked    {} certificates more than the backup knew",
+            restored.revocations
+        ));
+    }
     if let Some(replaced) = &restored.replaced {
         text.push_str(&format!("\nBefore     kept in {}", replaced.display()));
     }

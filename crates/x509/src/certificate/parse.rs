@@ -260,6 +260,12 @@ impl Certificate {
         &self.tbs
     }
 
+    /// The signature value, without its BIT STRING wrapping.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
     /// The subject, as its octets.
     #[must_use]
     pub fn subject_der(&self) -> &[u8] {

@@ -113,6 +113,7 @@ fn another_parser_reads_what_the_template_said() {
     assert!(point.critical);
 
     let ours = Crl::parse(&der).unwrap();
+    assert_eq!(ours.url(), Some(template.idp_url));
     assert_eq!(ours.number(), Some(template.number));
     assert_eq!(
         (ours.this_update(), ours.next_update()),

@@ -59,14 +59,14 @@ pub fn lint_crl(
         || "an empty list that should be absent".to_owned(),
     );
     let entries = body.entries.as_deref().unwrap_or_default();
-    // RFC 5280 §5.3.1: 0 is left out, 7 is not used.
+    // RFC 5280 §5.3.1: 0 is left out, 7 is not used; the Baseline Requirements (7.2.2) have no others for leaves.
     run.rule(
         "reason",
         "5280-5-1",
         entries
             .iter()
-            .all(|e| e.reason.is_none_or(|r| matches!(r, 1..=6 | 8..=10))),
-        || "unspecified(0) or no reason code".to_owned(),
+            .all(|e| e.reason.is_none_or(|r| matches!(r, 1 | 3 | 4 | 5 | 9))),
+        || "unspecified(0), or no reason code of a certificate that is not a CA's".to_owned(),
     );
     run.rule(
         "entry-extensions",

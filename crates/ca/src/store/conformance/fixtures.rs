@@ -28,10 +28,11 @@ use crate::{
         IssuerRecord, Method, Order, OrderState, Requester, StoredCrl,
     },
     store::{
-        BeginIssuance, BeginValidation, Changes, ConcludeIssuance, ConcludeValidation,
+        BeginIssuance, BeginValidation, Changes, Claimant, ConcludeIssuance, ConcludeValidation,
         CreateAccount, CreateOrder, CreateOwnOrder, DeactivateAuthorization, Decision,
-        FailIssuance, Observer, OrderPolicy, PutCrl, ReserveCrlNumber, RowFault, Rows, Seed, Store,
-        SweepPolicy, TakeOver, Target, Transaction, TxError, UpdateAccount,
+        FailIssuance, InternalName, InternalOrder, Observer, OrderPolicy, PutCrl, ReserveCrlNumber,
+        Revoke, RowFault, Rows, Seed, Store, SweepPolicy, TakeOver, Target, Transaction, TxError,
+        UpdateAccount,
     },
 };
 
@@ -187,11 +188,13 @@ pub(in crate::store) fn begin_issuance_of(only: &str, order: u8, serial: u8) -> 
         request: vec![0x30; 900],
         created_at: NOW,
         issued_at: None,
+        revocation: None,
     };
     BeginIssuance {
         account: account_id(1),
         order: order_id(order),
         resumes: None,
+        grant: None,
         certificate,
         caa: vec![Some(CaaCheck {
             name: only.to_owned(),
@@ -230,6 +233,33 @@ pub(in crate::store) fn fail_issuance(order: u8, try_again: bool) -> FailIssuanc
         problem: Problem::server_internal("the signer failed"),
         try_again,
         lease: LEASE,
+        now: NOW,
+    }
+}
+
+/// By whoever has the key, for a compromise.
+pub(in crate::store) fn revoke_by_key(serial: u8) -> Revoke {
+    Revoke {
+        claimant: Claimant::Key([serial; 32]),
+        reason: Some(1),
+        ..revoke_by_operator(serial)
+    }
+}
+
+/// By the account that it was issued to.
+pub(in crate::store) fn revoke_by_account(serial: u8) -> Revoke {
+    Revoke {
+        claimant: Claimant::Account(account_id(1)),
+        ..revoke_by_operator(serial)
+    }
+}
+
+pub(in crate::store) fn revoke_by_operator(serial: u8) -> Revoke {
+    Revoke {
+        certificate: key_of_certificate(serial),
+        claimant: Claimant::Operator,
+        reason: Some(4),
+        requester: REQUESTER,
         now: NOW,
     }
 }
@@ -285,18 +315,21 @@ pub(in crate::store) fn create_own_order(n: u8) -> CreateOwnOrder {
         url: asked.url,
         created_at: NOW,
     };
-    CreateOwnOrder {
+    CreateOwnOrder(InternalOrder {
         account,
         order: order_id(n),
-        authorization: Seed {
-            id: authorization_id(n),
-            token: Token::from_random(&[n; 16]).unwrap(),
-        },
-        host: name("ca.test"),
+        names: vec![InternalName {
+            name: name("ca.test"),
+            authorization: Seed {
+                id: authorization_id(n),
+                token: Token::from_random(&[n; 16]).unwrap(),
+            },
+        }],
+        profile: None,
         profile_hash: PROFILE,
         life: DAY,
         now: NOW,
-    }
+    })
 }
 
 /// This boot's own work after its lease.
@@ -353,6 +386,8 @@ pub(in crate::store) fn put_crl(number: u64) -> PutCrl {
         number,
         this_update: NOW,
         next_update: NOW.plus(7 * DAY),
+        reach: 0,
+        regular: true,
         der: vec![5; 200],
     };
     PutCrl { crl }

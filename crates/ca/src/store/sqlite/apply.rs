@@ -7,7 +7,13 @@ use cairn_x509::certificate::Serial;
 use rusqlite::Connection;
 
 use super::{
-    accounts, audit, authorizations, cache::Cache, certificates, code::Fault, crls, orders, work,
+    accounts, audit, authorizations,
+    cache::Cache,
+    certificates,
+    code::Fault,
+    crls, orders,
+    revocations::{self, Revoked},
+    work,
 };
 use crate::{
     id::{AuthorizationId, OrderId},
@@ -22,6 +28,7 @@ pub(super) struct Keys {
     orders: Cell<i64>,
     authorizations: Cell<i64>,
     certificates: Cell<i64>,
+    revocations: Cell<i64>,
     audit: Cell<i64>,
 }
 
@@ -39,8 +46,14 @@ impl Keys {
             orders: last("SELECT max(row) FROM orders")?,
             authorizations: last("SELECT max(row) FROM authorizations")?,
             certificates: last("SELECT max(row) FROM certificates")?,
+            revocations: last("SELECT max(row) FROM revocations")?,
             audit: last("SELECT max(row) FROM audit")?,
         })
+    }
+
+    /// A key above that of every revocation.
+    pub(super) fn revocation(&self) -> i64 {
+        next(&self.revocations)
     }
 
     /// A key that no audit row has had.
@@ -147,6 +160,14 @@ pub(super) fn apply(conn: &Connection, keys: &Keys, changes: Changes) -> Result<
     for certificate in &changes.update_certificates {
         certificates::update(conn, certificate)?;
     }
+    for certificate in &changes.revoke_certificates {
+        let revoked = Revoked::of(certificate)
+            .ok_or_else(|| Fault::row("revocations", "a revocation cannot be taken back"))?;
+        revocations::put(conn, keys.revocation(), &revoked)?;
+    }
+    for (spki_sha256, shown_by, at) in &changes.block_keys {
+        revocations::block(conn, spki_sha256, shown_by, *at)?;
+    }
     for subject in &changes.delete_work {
         work::delete(conn, subject)?;
     }
@@ -170,7 +191,10 @@ pub(super) fn apply(conn: &Connection, keys: &Keys, changes: Changes) -> Result<
         accounts: shared_all(changes.insert_accounts, changes.update_accounts),
         orders: shared_all(changes.insert_orders, changes.update_orders),
         authorizations: shared_all(changes.insert_authorizations, changes.update_authorizations),
-        certificates: shared_all(changes.insert_certificates, changes.update_certificates),
+        certificates: shared_all(
+            [changes.insert_certificates, changes.update_certificates].concat(),
+            changes.revoke_certificates,
+        ),
         work: changes.put_work,
         latest,
         ..Effects::default()

@@ -18,10 +18,16 @@ use rusqlite::{
 use super::{
     OpenError, Store,
     apply::{Keys, write_audit},
-    connect, crls, lock, meta, migrate, sync_directory,
+    connect, crls, lock, meta, migrate,
+    reconcile::{self, Reconciled},
+    sync_directory,
     writer::Writer,
 };
-use crate::{id::IssuerId, model::AuditEvent, store::StoreError};
+use crate::{
+    id::IssuerId,
+    model::{AuditEvent, PublishedList},
+    store::StoreError,
+};
 
 /// Pages copied between two looks at the queue: a megabyte.
 const STEP_PAGES: i32 = 256;
@@ -179,6 +185,10 @@ pub struct RestoreReport {
     pub until: Timestamp,
     /// Where the state that was there before lies now.
     pub replaced: Option<PathBuf>,
+    /// Revocations that the backup did not know, or not so.
+    pub revocations: usize,
+    /// Why revocations and blocked keys of the replaced state could not be taken over.
+    pub unread: Option<String>,
 }
 
 /// Why nothing was restored.
@@ -226,12 +236,13 @@ pub enum RestoreError {
 
 /// Restores a backup into a directory whose server does not run. With `replace`, a state that is there is kept beside
 /// under another name, and its epoch and CRL numbers count. An `epoch` may be named, and must be if that state cannot be
-/// read.
+/// read. What is revoked there or on one of the `published` lists stays revoked.
 ///
 /// # Errors
 /// Leaves what was there.
 pub fn restore(
     backup: &Path,
+    published: &[PublishedList],
     dir: &Path,
     now: Timestamp,
     replace: bool,
@@ -274,7 +285,12 @@ pub fn restore(
             return Err(RestoreError::Unreadable(reason));
         }
     };
-    let (epoch, until) = match renew(&part, existing.as_ref(), epoch, now) {
+    let since = Since {
+        replaced: there.then_some(path.as_path()),
+        published,
+    };
+    let renewed = renew(&part, &since, existing.as_ref(), epoch, now);
+    let (epoch, until, reconciled) = match renewed {
         Ok(renewed) => renewed,
         Err(error) => {
             let _ = fs::remove_file(&part);
@@ -303,6 +319,8 @@ pub fn restore(
         epoch,
         until,
         replaced,
+        revocations: reconciled.revocations,
+        unread: reconciled.unread,
     })
 }
 
@@ -324,13 +342,20 @@ fn spent(path: &Path) -> Result<Spent, String> {
     Ok(spent)
 }
 
+/// Where the time that the backup does not know is told of.
+struct Since<'a> {
+    replaced: Option<&'a Path>,
+    published: &'a [PublishedList],
+}
+
 /// Checks the copy and raises its epoch.
 fn renew(
     part: &Path,
+    since: &Since<'_>,
     existing: Option<&Spent>,
     asked: Option<u8>,
     now: Timestamp,
-) -> Result<(u8, Timestamp), RestoreError> {
+) -> Result<(u8, Timestamp, Reconciled), RestoreError> {
     let database = |error: &dyn std::fmt::Display| RestoreError::Database(error.to_string());
     let conn = connect::file(part, false)?;
     match migrate::inspect(&conn, part)? {
@@ -356,7 +381,7 @@ fn renew(
         Some(asked) if asked > EPOCH_MAX => return Err(RestoreError::NoEpoch),
         asked => asked.unwrap_or(least),
     };
-    let write = || -> Result<(), super::code::Fault> {
+    let write = || -> Result<Reconciled, super::code::Fault> {
         conn.execute_batch("BEGIN IMMEDIATE")?;
         meta::set_epoch(&conn, epoch)?;
         meta::take_window(&conn)?;
@@ -364,21 +389,26 @@ fn renew(
         for (issuer, shard, number) in existing.iter().flat_map(|e| &e.crl_numbers) {
             crls::raise_number(&conn, *issuer, *shard, *number)?;
         }
+        let keys = Keys::load(&conn)?;
+        let reconciled = reconcile::reconcile(&conn, &keys, since.replaced, since.published, now)?;
         let event = AuditEvent {
             at: now,
             event: "restored",
             account: None,
             order: None,
             serial: None,
-            detail: format!("{{\"epoch\":{epoch},\"until\":\"{}\"}}", facts.latest_time),
+            detail: format!(
+                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{}}}",
+                facts.latest_time, reconciled.revocations
+            ),
         };
-        write_audit(&conn, &Keys::load(&conn)?, &[event])?;
+        write_audit(&conn, &keys, &[event])?;
         conn.execute_batch("COMMIT")?;
-        Ok(())
+        Ok(reconciled)
     };
-    write().map_err(|e| database(&e))?;
+    let reconciled = write().map_err(|e| database(&e))?;
     conn.close().map_err(|(_, e)| database(&e))?;
-    Ok((epoch, facts.latest_time))
+    Ok((epoch, facts.latest_time, reconciled))
 }
 
 /// What SQLite replays if it lies beside a database, whoever's it was.

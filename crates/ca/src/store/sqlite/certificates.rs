@@ -5,8 +5,11 @@ use cairn_acme::{identifier::Identifier, time::Timestamp};
 use cairn_x509::certificate::Serial;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::code::{
-    Code, Fault, count, from_json, millis_opt, serial, serial_bytes, time, time_opt, to_json,
+use super::{
+    code::{
+        Code, Fault, count, from_json, millis_opt, serial, serial_bytes, time, time_opt, to_json,
+    },
+    revocations,
 };
 use crate::{
     id::{AccountId, DirectoryId, IssuerId, OrderId},
@@ -21,7 +24,7 @@ macro_rules! select {
         concat!(
             "SELECT c.row, c.issuer_id, c.serial, c.spki_sha256, c.account_id, c.order_id, c.directory_id, c.not_before, \
              c.not_after, c.crl_shard, c.profile_hash, c.names, c.created_at, b.tbs, b.lint, b.evidence, b.request, \
-             o.state, o.signature, o.issued_at FROM ",
+             o.state, o.signature, o.issued_at, v.reason, v.revoked_at, v.revoker, v.account_id FROM ",
             $rest
         )
     };
@@ -31,7 +34,8 @@ macro_rules! joined {
     ($rest:expr) => {
         select!(concat!(
             "certificates c JOIN certificate_bodies b ON b.certificate = c.row \
-             LEFT JOIN certificate_outcomes o ON o.certificate = c.row ",
+             LEFT JOIN certificate_outcomes o ON o.certificate = c.row \
+             LEFT JOIN revocations v ON v.serial = c.serial AND v.issuer_id = c.issuer_id ",
             $rest
         ))
     };
@@ -55,19 +59,21 @@ const PUT_OUTCOME: &str = "INSERT INTO certificate_outcomes (certificate, state,
 const LIST: &str = joined!(
     "WHERE c.row < ?1 AND (?2 IS NULL OR c.account_id = ?2) AND (?3 IS NULL OR ifnull(o.state, 0) = ?3) \
      AND (?4 IS NULL OR c.not_after < ?4) AND (?5 IS NULL OR c.serial = ?5) AND (?7 IS NULL OR c.not_after >= ?7) \
-     ORDER BY c.row DESC LIMIT ?6"
+     AND (?8 IS NULL OR (v.row IS NOT NULL) = ?8) ORDER BY c.row DESC LIMIT ?6"
 );
 const LIST_BY_NAME: &str = select!(
     "certificate_names n JOIN certificates c ON c.row = n.certificate \
      JOIN certificate_bodies b ON b.certificate = c.row LEFT JOIN certificate_outcomes o ON o.certificate = c.row \
-     WHERE n.name = ?8 AND n.certificate < ?1 AND (?2 IS NULL OR c.account_id = ?2) \
+     LEFT JOIN revocations v ON v.serial = c.serial AND v.issuer_id = c.issuer_id \
+     WHERE n.name = ?9 AND (?8 IS NULL OR (v.row IS NOT NULL) = ?8) AND n.certificate < ?1 AND (?2 IS NULL OR c.account_id = ?2) \
      AND (?3 IS NULL OR ifnull(o.state, 0) = ?3) AND (?4 IS NULL OR c.not_after < ?4) AND (?5 IS NULL OR c.serial = ?5) \
      AND (?7 IS NULL OR c.not_after >= ?7) ORDER BY n.certificate DESC LIMIT ?6"
 );
 const UNCONFIRMED: &str = select!(
     "certificate_outcomes o INDEXED BY certificates_unconfirmed JOIN certificates c ON c.row = o.certificate \
-     JOIN certificate_bodies b ON b.certificate = c.row WHERE o.state = 2 AND o.certificate < ?1 \
-     ORDER BY o.certificate DESC LIMIT ?2"
+     JOIN certificate_bodies b ON b.certificate = c.row \
+     LEFT JOIN revocations v ON v.serial = c.serial AND v.issuer_id = c.issuer_id \
+     WHERE o.state = 2 AND v.row IS NULL AND o.certificate < ?1 ORDER BY o.certificate DESC LIMIT ?2"
 );
 
 /// Every statement of this file.
@@ -114,6 +120,7 @@ fn read(row: &Row<'_>) -> Result<Certificate, Fault> {
         state,
         signature: row.get(18)?,
         issued_at: time_opt(row.get(19)?),
+        revocation: revocations::joined(row, 20)?,
     })
 }
 
@@ -229,11 +236,14 @@ fn put_outcome(conn: &Connection, row: i64, certificate: &Certificate) -> Result
     Ok(())
 }
 
-fn state_of(word: &str) -> Result<i64, Fault> {
+/// What a state's word asks for: how the signing ended, and whether the certificate is revoked. An operator's list shows
+/// what is revoked as that and as nothing else.
+fn state_of(word: &str) -> Result<(Option<i64>, Option<bool>), Fault> {
     Ok(match word {
-        "permitted" => 0,
-        "issued" | "valid" => CertificateState::Issued.code(),
-        "unconfirmed" => CertificateState::Unconfirmed.code(),
+        "permitted" => (Some(0), Some(false)),
+        "issued" | "valid" => (Some(CertificateState::Issued.code()), Some(false)),
+        "unconfirmed" => (Some(CertificateState::Unconfirmed.code()), Some(false)),
+        "revoked" => (None, Some(true)),
         other => {
             return Err(Fault::row(
                 TABLE,
@@ -245,10 +255,10 @@ fn state_of(word: &str) -> Result<i64, Fault> {
 
 /// Newest first, from before the row `after`.
 pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certificate)>, Fault> {
-    let state = match (&filter.state, filter.unconfirmed) {
-        (_, true) => Some(CertificateState::Unconfirmed.code()),
-        (Some(word), false) => Some(state_of(word)?),
-        (None, false) => None,
+    let (state, revoked) = match (&filter.state, filter.unconfirmed) {
+        (_, true) => state_of("unconfirmed")?,
+        (Some(word), false) => state_of(word)?,
+        (None, false) => (None, None),
     };
     let account = filter.account.as_ref().map(|a| *a.as_bytes());
     let expires = millis_opt(filter.expires_before);
@@ -264,6 +274,7 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
             serial,
             filter.page(),
             expires_from,
+            revoked,
             name
         ])?);
     }
@@ -283,11 +294,12 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
         expires,
         serial,
         filter.page(),
-        expires_from
+        expires_from,
+        revoked,
     ])?)
 }
 
-/// Those of which nobody knows whether their signature exists, newest first.
+/// Those of which nobody knows whether their signature exists, and that are not revoked, newest first.
 pub(super) fn unconfirmed(
     conn: &Connection,
     before: i64,

@@ -3,7 +3,10 @@
 use cairn_acme::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::code::{Fault, count, time};
+use super::{
+    code::{Fault, count, time},
+    revocations,
+};
 use crate::{
     id::IssuerId,
     model::{IssuerRecord, StoredCrl},
@@ -19,11 +22,16 @@ const NUMBER: &str = "SELECT number FROM crl_numbers WHERE issuer_id = ?1 AND sh
 const RESERVE: &str = "INSERT INTO crl_numbers (issuer_id, shard, number) VALUES (?1, ?2, ?3) \
                        ON CONFLICT (issuer_id, shard) DO UPDATE SET number = excluded.number \
                        WHERE excluded.number > number";
-const PUT_CRL: &str = "INSERT INTO crls (issuer_id, shard, number, this_update, next_update, der) \
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (issuer_id, shard) DO UPDATE SET \
+const PUT_CRL: &str = "INSERT INTO crls (issuer_id, shard, number, this_update, next_update, der, reach, regular_reach, \
+                       regular_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, CASE WHEN ?8 THEN ?7 ELSE 0 END, \
+                       CASE WHEN ?8 THEN ?4 ELSE 0 END) ON CONFLICT (issuer_id, shard) DO UPDATE SET \
                        number = excluded.number, this_update = excluded.this_update, next_update = excluded.next_update, \
-                       der = excluded.der WHERE excluded.number >= number";
-const CRLS: &str = "SELECT issuer_id, shard, number, this_update, next_update, der FROM crls ORDER BY issuer_id, shard";
+                       der = excluded.der, reach = excluded.reach, \
+                       regular_reach = CASE WHEN ?8 THEN excluded.regular_reach ELSE regular_reach END, \
+                       regular_at = CASE WHEN ?8 THEN excluded.regular_at ELSE regular_at END \
+                       WHERE excluded.number >= number";
+const CRLS: &str = "SELECT issuer_id, shard, number, this_update, next_update, der, reach, regular_at = this_update \
+                    FROM crls ORDER BY issuer_id, shard";
 const RAISE_NUMBERS: &str = "UPDATE crl_numbers SET number = max(number, ?1)";
 const RAISE_NUMBER: &str = "INSERT INTO crl_numbers (issuer_id, shard, number) VALUES (?1, ?2, ?3) \
                             ON CONFLICT (issuer_id, shard) DO UPDATE SET number = max(number, excluded.number)";
@@ -175,11 +183,13 @@ pub(super) fn put(conn: &Connection, crl: &StoredCrl) -> Result<(), Fault> {
         crl.this_update.as_millis(),
         crl.next_update.as_millis(),
         crl.der,
+        crl.reach,
+        crl.regular,
     ])?;
     if changed != 1 {
         return Err(Fault::row("crls", "a CRL with a higher number is in force"));
     }
-    Ok(())
+    revocations::put_reach(conn, crl, number)
 }
 
 /// The CRL in force of each shard.
@@ -195,6 +205,8 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<StoredCrl>, Fault> {
             this_update: time(row.get(3)?),
             next_update: time(row.get(4)?),
             der: row.get(5)?,
+            reach: row.get(6)?,
+            regular: row.get(7)?,
         });
     }
     Ok(found)

@@ -22,10 +22,12 @@ pub const PAGE_MAX: usize = 1000;
 const COUNTS: &str = "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) FROM orders), \
                       (SELECT count(*) FROM orders WHERE state <= 1), (SELECT count(*) FROM authorizations), \
                       (SELECT count(*) FROM certificates), \
-                      (SELECT count(*) FROM certificate_outcomes INDEXED BY certificates_unconfirmed WHERE state = 2), \
+                      (SELECT count(*) FROM certificate_outcomes o INDEXED BY certificates_unconfirmed \
+                      JOIN certificates c ON c.row = o.certificate WHERE o.state = 2 AND NOT EXISTS (SELECT 1 \
+                      FROM revocations v WHERE v.serial = c.serial AND v.issuer_id = c.issuer_id)), \
                       (SELECT count(*) FROM work), (SELECT ifnull(max(row), 0) FROM audit), \
                       (SELECT ifnull(max(row), 0) FROM certificates) - ifnull((SELECT row FROM certificates \
-                      WHERE created_at < ?1 ORDER BY row DESC LIMIT 1), 0)";
+                      WHERE created_at < ?1 ORDER BY row DESC LIMIT 1), 0), (SELECT count(*) FROM revocations)";
 
 /// Every statement of this file.
 #[cfg(test)]
@@ -66,8 +68,10 @@ pub struct Sizes {
     pub authorizations: u64,
     /// Certificates, also permitted and unconfirmed ones.
     pub certificates: u64,
-    /// Of them unconfirmed.
+    /// Of them unconfirmed and not revoked.
     pub unconfirmed: u64,
+    /// Revoked certificates.
+    pub revoked: u64,
     /// Work rows.
     pub work: u64,
     /// Audit rows ever written.
@@ -127,10 +131,10 @@ fn detail(conn: &Connection, id: OrderId) -> Result<Option<OrderDetail>, Fault> 
 fn sizes(conn: &Connection, now: Timestamp) -> Result<Sizes, Fault> {
     const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
     let day_ago = now.minus(DAY).as_millis();
-    let counts: [i64; 9] = conn
+    let counts: [i64; 10] = conn
         .prepare_cached(COUNTS)?
         .query_row(params![day_ago], |row| {
-            let mut counts = [0; 9];
+            let mut counts = [0; 10];
             for (n, count) in counts.iter_mut().enumerate() {
                 *count = row.get(n)?;
             }
@@ -146,6 +150,7 @@ fn sizes(conn: &Connection, now: Timestamp) -> Result<Sizes, Fault> {
         work,
         audit_events,
         day,
+        revoked,
     ] = counts.map(|n| count::<u64>("counts", n));
     Ok(Sizes {
         accounts: accounts?,
@@ -154,6 +159,7 @@ fn sizes(conn: &Connection, now: Timestamp) -> Result<Sizes, Fault> {
         authorizations: authorizations?,
         certificates: certificates?,
         unconfirmed: unconfirmed?,
+        revoked: revoked?,
         work: work?,
         audit_events: audit_events?,
         certificates_last_day: day?,

@@ -26,12 +26,20 @@ pub(super) struct Migration {
 }
 
 /// All steps, in order.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "foundation",
-    sql: include_str!("migrations/0001_foundation.sql"),
-    oldest_server: 1,
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "foundation",
+        sql: include_str!("migrations/0001_foundation.sql"),
+        oldest_server: 1,
+    },
+    Migration {
+        number: 2,
+        name: "revocations",
+        sql: include_str!("migrations/0002_revocations.sql"),
+        oldest_server: 2,
+    },
+];
 
 /// The oldest schema from which this version can upgrade.
 const OLDEST: i32 = 1;

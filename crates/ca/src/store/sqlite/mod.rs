@@ -25,6 +25,8 @@ mod orders;
 mod peek;
 mod queue;
 mod readers;
+mod reconcile;
+mod revocations;
 mod rows;
 mod shared;
 mod sweep;
@@ -53,6 +55,7 @@ pub use self::{
     open::{Location, OpenError, OpenOptions},
     peek::issuers_of,
     queue::BatchBounds,
+    revocations::ENTRIES_PAGE,
     shared::{FaultHook, FaultPoint, InjectedFault, StoreStats},
     sweep::{SweepPolicy, SweepReport},
 };

@@ -19,7 +19,7 @@ use super::{
     cache::{Cache, Table},
     certificates,
     code::Fault,
-    crls, orders, work,
+    crls, orders, revocations, work,
 };
 use crate::{
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
@@ -221,6 +221,13 @@ impl Rows for SqliteRows {
         now: Timestamp,
     ) -> impl Future<Output = Result<bool, RowFault>> + Send {
         at_desk(|d| certificates::has_live_spki(&d.conn, spki_sha256, now))
+    }
+
+    fn is_blocked_key(
+        &self,
+        spki_sha256: &[u8; 32],
+    ) -> impl Future<Output = Result<bool, RowFault>> + Send {
+        at_desk(|d| revocations::is_blocked(&d.conn, spki_sha256))
     }
 
     fn work(

@@ -1,5 +1,6 @@
 //! Sweeping by age, in bounded chunks between batches: expired open orders become invalid, then orders, authorizations
-//! and audit rows go when they are old enough. Certificates and their evidence stay.
+//! and audit rows go when they are old enough. Certificates, their evidence and their revocations stay; expired ones leave
+//! the CRLs once a regular one has shown them (RFC 5280 §3.3).
 
 use std::{cell::Cell, time::Duration};
 
@@ -10,7 +11,7 @@ use super::{
     apply::{Effects, apply},
     audit, authorizations,
     code::Fault,
-    meta, orders,
+    meta, orders, revocations,
     writer::Writer,
 };
 use crate::{authority::orders::expire, store::StoreError};
@@ -35,6 +36,8 @@ pub struct SweepReport {
     pub authorizations: usize,
     /// Audit rows deleted.
     pub audit: usize,
+    /// Revocations that left the lists.
+    pub revocations: usize,
     /// Whether another chunk may find more.
     pub more: bool,
 }
@@ -118,8 +121,9 @@ fn sweep(
     report.orders = effects.deleted_orders.len();
     report.authorizations = effects.deleted_authorizations.len();
     report.audit = audit::sweep(conn, now.minus(policy.audit_after), limit)?;
+    report.revocations = revocations::delist(conn, limit)?;
     let full = |n: usize| i64::try_from(n).is_ok_and(|n| n >= limit);
-    report.more |= full(report.expired) || full(report.audit);
+    report.more |= full(report.expired) || full(report.audit) || full(report.revocations);
     Ok((report, effects))
 }
 

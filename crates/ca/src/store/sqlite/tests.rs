@@ -4,6 +4,7 @@ mod batches;
 mod faults;
 mod files;
 mod restore;
+mod revocations;
 mod upkeep;
 
 use std::{
@@ -170,6 +171,8 @@ fn every_statement_prepares_on_a_migrated_database() {
         lists::STATEMENTS,
         meta::STATEMENTS,
         orders::STATEMENTS,
+        super::reconcile::STATEMENTS,
+        super::revocations::STATEMENTS,
         work::STATEMENTS,
     ];
     let faults: Vec<String> = files

@@ -27,7 +27,7 @@ async fn a_log_without_its_database_does_not_come_back_into_the_restored_one() {
     assert!(left.path().join("cairn.db-wal").metadata().unwrap().len() > 0);
     std::fs::remove_file(left.path().join("cairn.db")).unwrap();
 
-    let report = restore(&copy, left.path(), NOW, false, None).unwrap();
+    let report = restore(&copy, &[], left.path(), NOW, false, None).unwrap();
     assert_eq!((report.epoch, report.replaced), (2, None));
     let store = open(left.path());
     assert_eq!(store.epoch(), 2);
@@ -39,7 +39,7 @@ async fn a_log_without_its_database_does_not_come_back_into_the_restored_one() {
 async fn what_is_replaced_is_kept_whole_with_its_log() {
     let dir = tempfile::tempdir().unwrap();
     let (copy, left) = killed_after_a_backup(dir.path()).await;
-    let report = restore(&copy, left.path(), NOW, true, None).unwrap();
+    let report = restore(&copy, &[], left.path(), NOW, true, None).unwrap();
     let kept = tempfile::tempdir().unwrap();
     let replaced = report.replaced.unwrap();
     std::fs::copy(&replaced, kept.path().join("cairn.db")).unwrap();
@@ -64,7 +64,7 @@ async fn a_store_that_cannot_be_read_is_replaced_only_under_a_named_epoch() {
         (Some(128), false),
         (Some(9), true),
     ] {
-        let done = restore(&copy, dir.path(), NOW, true, epoch);
+        let done = restore(&copy, &[], dir.path(), NOW, true, epoch);
         assert_eq!(done.is_ok(), fits, "{epoch:?}: {done:?}");
         match epoch {
             None => assert!(matches!(done, Err(RestoreError::Unreadable(_))), "{done:?}"),
@@ -100,7 +100,7 @@ async fn crl_numbers_go_on_above_those_of_the_store_that_is_replaced() {
     };
     let lost = store.transact(reserve(NOW.plus(DAY))).await.unwrap();
     store.close().await;
-    restore(&copy, dir.path(), NOW, true, None).unwrap();
+    restore(&copy, &[], dir.path(), NOW, true, None).unwrap();
     let store = open(dir.path());
     let next = store.transact(reserve(NOW)).await.unwrap();
     assert!(next > lost, "{next} after {lost}");
