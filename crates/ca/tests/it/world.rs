@@ -115,6 +115,9 @@ impl World {
                 issued::keep_crl(&file.body);
             }
         }
+        if self.ca().snapshot.load().config.tls.certificate.is_some() {
+            return;
+        }
         let pair = read(&self.dir().join("keys/listener.pem"));
         if let Some(at) = pair.find("-----BEGIN CERTIFICATE-----") {
             let end = pair.rfind("-----END CERTIFICATE-----").unwrap();
