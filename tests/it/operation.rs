@@ -256,7 +256,7 @@ fn a_stop_finishes_what_is_under_way_and_keeps_unused_nonces() {
     // 8555-6.5-3
     inside(test_path!(), |mut world| {
         world.ca.terminate();
-        world.ca.set("limits.hold", "\"30s\"");
+        world.ca.set("limits.hold", "\"10s\"");
         world.ca.start();
         let web = Responder::start((HOST, 80));
         let root = world.ca.root();
