@@ -1,7 +1,7 @@
 //! The audit folder: every certificate and CRL that the tests see issued is written there once,
 //! and judged by foreign programs after all tests (`tests/judges.rs`).
 //!
-//! `leaf-`, `chain-` (leaf and issuers) and `crl-` files are named by a hash of their content, so
+//! `chain-` (leaf and issuers), `issuing-` and `crl-` files are named by a hash of their content, so
 //! the same thing seen twice is one file. `root-` files are the trust anchors.
 
 use std::collections::BTreeSet;
@@ -104,6 +104,11 @@ fn value(der: &[u8]) -> Option<(u8, &[u8])> {
 /// Keeps a trust anchor in PEM.
 pub fn keep_root(pem: &str) {
     keep("root", "pem", pem.as_bytes());
+}
+
+/// Keeps an issuing certificate in PEM: a CA that issued nothing yet still signs lists.
+pub fn keep_issuing(pem: &str) {
+    keep("issuing", "pem", pem.as_bytes());
 }
 
 /// Keeps a CRL in DER.

@@ -84,6 +84,13 @@ def main(scratch):
         document = loader.load_certificate(root.public_bytes(Encoding.DER), file.name)
         lint(CERTIFICATES, document, "root", file)
 
+    for file in sorted(folder.glob("issuing-*.pem")):
+        one = x509.load_pem_x509_certificate(file.read_bytes())
+        issuers[key_id(one, x509.SubjectKeyIdentifier)] = one
+        der = one.public_bytes(Encoding.DER)
+        seen.add(der)
+        lint(CERTIFICATES, loader.load_certificate(der, file.name), "issuing", file)
+
     for file in sorted(folder.glob("chain-*.pem")):
         leaf, *above = x509.load_pem_x509_certificates(file.read_bytes())
         for on, one in [("leaf", leaf)] + [("issuing", one) for one in above]:

@@ -108,8 +108,9 @@ impl World {
         world
     }
 
-    /// Keeps for the judges what the node issued for itself: its CRLs, and its listener's chain, which has their issuer.
+    /// Keeps for the judges what the node issued for itself: its CRLs with their issuer, and its listener's chain.
     fn keep_own(&self) {
+        issued::keep_issuing(&read(&self.dir().join("issuing.pem")));
         for (_, file) in self.ca().crls.list() {
             if file.media == Media::Crl {
                 issued::keep_crl(&file.body);
