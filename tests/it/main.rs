@@ -21,5 +21,6 @@ mod operation;
 mod operator;
 mod public_shape;
 mod raw;
+mod renewal;
 mod validation_faults;
 mod world;

@@ -329,7 +329,7 @@ struct Requests {
     cells: Vec<[OnceLock<Counter>; STATUSES.len()]>,
 }
 
-const ROUTES: [&str; 11] = [
+const ROUTES: [&str; 12] = [
     "new-nonce",
     "new-order",
     "challenge",
@@ -340,6 +340,7 @@ const ROUTES: [&str; 11] = [
     "new-account",
     "directory",
     "account",
+    "renewal-info",
     "none",
 ];
 

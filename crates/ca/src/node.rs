@@ -23,7 +23,7 @@ use crate::{
     id::{BootId, IdSeed},
     issuance::{
         CrlPublisher, Issuance, IssuanceParts, Issuer, OwnCertificate, OwnCertificateFault,
-        Profile, signer::Signer,
+        Profiles, signer::Signer,
     },
     limits::Limits,
     metrics::Metrics,
@@ -81,8 +81,8 @@ pub struct Snapshot {
     pub names: NamePolicy,
     /// Where validation may connect to.
     pub rules: NameRules,
-    /// The one profile.
-    pub profile: Profile,
+    /// What may be ordered.
+    pub profiles: Profiles,
     /// Keys that are refused.
     pub blocked: BlockedKeys,
     /// Whether the server repeats a validation that failed transiently; never under `public`.
@@ -218,7 +218,7 @@ impl Snapshot {
             .map_or(80, SocketAddr::port);
         let urls = Urls::new(&config.url.to_string(), publication_port, issuer.id)
             .map_err(|e| e.to_string())?;
-        let profile = Profile::new("default", &config.profile.default);
+        let profiles = Profiles::new(&config.profile);
         let mut rules = Vec::new();
         let mut known_suffixes = Vec::new();
         for rule in &config.names {
@@ -247,7 +247,7 @@ impl Snapshot {
             rules: NameRules::new(rules, own),
             retries: config.preset != Preset::Public,
             urls,
-            profile,
+            profiles,
             blocked,
             config,
         })
@@ -306,12 +306,7 @@ impl Node {
             .await
             .map_err(StartFault::Config)?;
         issuer.url = snapshot.urls.issuer();
-        store
-            .transact(RegisterProfile {
-                hash: snapshot.profile.hash,
-                text: snapshot.profile.text.clone(),
-            })
-            .await?;
+        keep_profiles(&store, &snapshot).await?;
         let nonces = open_nonces(&store, &*clock).await?;
         let start = Readings {
             wall: now,
@@ -473,13 +468,7 @@ impl Node {
             ));
         }
         let snapshot = Snapshot::build(config, blocked, self.ca.issuance.issuer())?;
-        let profile = RegisterProfile {
-            hash: snapshot.profile.hash,
-            text: snapshot.profile.text.clone(),
-        };
-        self.ca
-            .store
-            .transact(profile)
+        keep_profiles(&self.ca.store, &snapshot)
             .await
             .map_err(|e| e.to_string())?;
         self.ca.limits.set(snapshot.config.limits.clone());
@@ -517,6 +506,18 @@ impl Node {
         self.ca.store.close().await;
         info!("stopped");
     }
+}
+
+/// Stores the text of each profile before any order can name its hash.
+async fn keep_profiles(store: &Store, snapshot: &Snapshot) -> Result<(), TxError> {
+    for profile in snapshot.profiles.iter() {
+        let register = RegisterProfile {
+            hash: profile.hash,
+            text: profile.text.clone(),
+        };
+        store.transact(register).await?;
+    }
+    Ok(())
 }
 
 /// The window of the last clean stop, deleted before the first request; after a crash a new one.

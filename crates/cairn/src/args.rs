@@ -68,6 +68,9 @@ pub(crate) enum CaCommand {
     List(List),
     /// Show one certificate, order or account with all that belongs to it
     Show(Show),
+    /// Steer when certificates are renewed (ACME renewal information)
+    #[command(subcommand)]
+    Ari(AriCommand),
     /// Print the root certificate
     Root(Place),
     /// Copy the CA's state into one file while it runs
@@ -221,6 +224,27 @@ pub(crate) struct Show {
     pub(crate) place: Place,
     /// A serial number in hex, or the last part of an object's URL
     pub(crate) thing: String,
+}
+
+/// `cairn ca ari …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AriCommand {
+    /// Tell the clients of these certificates to replace them now
+    Move(AriMove),
+}
+
+/// `cairn ca ari move`.
+#[derive(Debug, Args)]
+pub(crate) struct AriMove {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Serial numbers in hex, or certificates' URLs
+    #[arg(required = true, value_name = "SERIAL")]
+    pub(crate) serials: Vec<String>,
+    /// A page that says why; clients show it to their operators
+    #[arg(long, value_name = "URL")]
+    pub(crate) reason: Option<String>,
 }
 
 /// `cairn ca backup`.

@@ -58,6 +58,7 @@ fn help_is_as_reviewed() {
         &["ca", "serve", "--help"],
         &["ca", "list", "--help"],
         &["ca", "show", "--help"],
+        &["ca", "ari", "move", "--help"],
         &["ca", "backup", "--help"],
         &["ca", "restore", "--help"],
     ] {

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{Config, Preset, Span, Unlock, base_url::is_host_name};
+use super::{Config, Preset, Span, Unlock, base_url::is_host_name, profiles};
 
 /// Names of one order, at most (RFC 8555 names none; a certificate of more is refused by clients' buffers first).
 const NAMES_MAX: usize = 100;
@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config) -> Option<(String, String)> {
         .or_else(|| lives(config))
         .or_else(|| bounds(config))
         .or_else(|| names(config))
-        .or_else(|| profile(config))
+        .or_else(|| profiles::check(&config.profile))
         .map(|(key, reason)| (key, reason.to_owned()))
 }
 
@@ -157,7 +157,7 @@ fn paths(config: &Config) -> Found {
 }
 
 fn lives(config: &Config) -> Found {
-    let (orders, profile, crl) = (&config.orders, &config.profile.default, &config.crl);
+    let (orders, crl) = (&config.orders, &config.crl);
     let minute = Span::from_secs(60);
     let short = [
         ("orders.life", orders.life, minute),
@@ -171,7 +171,6 @@ fn lives(config: &Config) -> Found {
             orders.pending_authorization_life,
             minute,
         ),
-        ("profile.default.life", profile.life, Span::from_secs(300)),
         ("crl.every", crl.every, minute),
         ("dns.timeout", config.dns.timeout, Span::from_millis(10)),
         (
@@ -194,20 +193,6 @@ fn lives(config: &Config) -> Found {
                 crl.every >= crl.life,
                 "crl.every",
                 "must be shorter than crl.life, or lists run out before the next",
-            )
-        })
-        .or_else(|| {
-            found(
-                profile.backdate >= profile.life,
-                "profile.default.backdate",
-                "must be shorter than profile.default.life",
-            )
-        })
-        .or_else(|| {
-            found(
-                profile.backdate > Span::from_days(2),
-                "profile.default.backdate",
-                "more than 2d would vouch for a past nobody checked",
             )
         })
         .or_else(|| {
@@ -301,38 +286,6 @@ fn names(config: &Config) -> Found {
     )
 }
 
-fn profile(config: &Config) -> Found {
-    let profile = &config.profile.default;
-    let oid = |text: &String| {
-        let arcs: Vec<&str> = text.split('.').collect();
-        let number = |arc: &&str| {
-            !arc.is_empty()
-                && arc.len() <= 9
-                && arc.bytes().all(|b| b.is_ascii_digit())
-                && (*arc == "0" || !arc.starts_with('0'))
-        };
-        let second = arcs.get(1).and_then(|a| a.parse::<u32>().ok());
-        let head = match arcs.first() {
-            Some(&("0" | "1")) => second.is_some_and(|s| s < 40),
-            Some(&"2") => second.is_some(),
-            _ => false,
-        };
-        head && (2..=20).contains(&arcs.len()) && arcs.iter().all(number)
-    };
-    found(
-        !(profile.server_auth || profile.client_auth),
-        "profile.default.server_auth",
-        "a certificate needs a use: server_auth or client_auth",
-    )
-    .or_else(|| {
-        found(
-            !profile.policies.iter().all(oid),
-            "profile.default.policies",
-            "a policy is an object identifier such as \"2.23.140.1.2.1\"",
-        )
-    })
-}
-
 impl Config {
     /// What preset `public` still lacks, one line each; empty means that nothing stands against a start.
     #[must_use]
@@ -353,11 +306,18 @@ impl Config {
         .map(str::to_owned)
         .into();
         // What this file has and `public` forbids.
-        if self.profile.default.life > Span::from_days(200) {
-            missing.push(format!(
-                "profile.default.life is {}: public certificates live at most 200d",
-                self.profile.default.life
-            ));
+        for (name, profile) in self.profile.iter() {
+            if profile.life > Span::from_days(200) {
+                missing.push(format!(
+                    "profile.{name}.life is {}: public certificates live at most 200d",
+                    profile.life
+                ));
+            }
+            if profile.client_auth {
+                missing.push(format!(
+                    "profile.{name}.client_auth: public certificates are for TLS servers alone"
+                ));
+            }
         }
         if !self.private_zones.is_empty() {
             missing.push("private_zones: a public CA climbs the DNS to its root".to_owned());

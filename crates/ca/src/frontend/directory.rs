@@ -20,9 +20,14 @@ fn directory(snapshot: &Snapshot) -> Directory {
         new_authz: None,
         revoke_cert: None,
         key_change: None,
-        renewal_info: None,
+        renewal_info: Some(urls.renewal_info()),
         meta: Some(Meta {
             terms_of_service: snapshot.config.accounts.terms.clone(),
+            profiles: snapshot
+                .profiles
+                .iter()
+                .map(|profile| (profile.name.clone(), profile.description()))
+                .collect(),
             // caaIdentities come with CAA.
             ..Meta::default()
         }),

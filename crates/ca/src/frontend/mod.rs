@@ -24,6 +24,7 @@ mod new_nonce;
 mod new_order;
 mod order;
 mod problem;
+mod renewal_info;
 pub mod tls;
 pub mod urls;
 

@@ -4,6 +4,7 @@ use cairn_acme::{
     challenge::{ChallengeType, Token},
     object::NewOrder,
     problem::Problem,
+    renewal::CertId,
     time::Timestamp,
 };
 use http::StatusCode;
@@ -15,9 +16,14 @@ use super::{
     order, problem,
 };
 use crate::{
-    authority::order_request::{self, Bounds},
+    authority::{
+        order_request::{self, Bounds},
+        profiles, replacements,
+    },
     id::{AuthorizationId, DirectoryId, OrderId},
-    store::{CreateOrder, OrderPolicy, Seed},
+    issuance::Profile,
+    node::Snapshot,
+    store::{CreateOrder, OrderPolicy, Replaced, Seed},
 };
 
 /// The challenge types that a new authorization offers.
@@ -30,13 +36,28 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
+    let profile = profile(snapshot, request.payload().profile.as_deref())?;
     let bounds = Bounds {
-        life: snapshot.profile.life(),
+        life: profile.life(),
+        profile_named: request.payload().profile.is_some(),
         names_max: settings.names_max,
         issuer_until: Timestamp::from_seconds(context.ca.issuance.issuer().certificate.not_after()),
     };
     let parsed = order_request::parse(request.payload(), context.now, &bounds)?;
     snapshot.names.judge(&parsed.identifiers)?;
+    profiles::judge(
+        &profile.name,
+        &profile.settings,
+        account.id,
+        &parsed.identifiers,
+    )?;
+    let challenges = profiles::challenges(&profile.name, &profile.settings, &OFFERED)?;
+    let replaces = request
+        .payload()
+        .replaces
+        .as_deref()
+        .map(|text| replaced(context, text))
+        .transpose()?;
     let _room =
         context
             .ca
@@ -61,15 +82,14 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         identifiers: parsed.identifiers,
         not_before: parsed.not_before,
         not_after: parsed.not_after,
-        // Both come with the next issue; the columns are there.
-        profile: None,
-        profile_hash: snapshot.profile.hash,
-        replaces: None,
+        profile: Some(profile.name.clone()),
+        profile_hash: profile.hash,
+        replaces,
         authorization_seeds,
         policy: OrderPolicy {
             order_life: settings.life.into(),
             pending_authorization_life: settings.pending_authorization_life.into(),
-            challenges: OFFERED.to_vec(),
+            challenges,
         },
         requester: context.requester(),
         now: context.now,
@@ -89,6 +109,31 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         &placed.authorizations,
         StatusCode::CREATED,
     ))
+}
+
+/// The profile that the order asks for, else the default.
+fn profile<'a>(snapshot: &'a Snapshot, name: Option<&str>) -> Result<&'a Profile, Problem> {
+    let profiles = &snapshot.profiles;
+    match name {
+        None => Ok(profiles.default()),
+        Some(name) => profiles
+            .named(name)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| profiles::not_offered(name, profiles.iter().map(|p| p.name.as_str()))),
+    }
+}
+
+/// The certificate that `replaces` names, if its form and its issuer are this CA's; whose it is the transaction asks.
+fn replaced(context: &Context, text: &str) -> Result<Replaced, Problem> {
+    let id: CertId = text
+        .parse()
+        .map_err(|fault| Problem::malformed(format!("replaces names no certificate: {fault}")))?;
+    let key = context
+        .ca
+        .issuance
+        .certificate_named(&id)
+        .ok_or_else(replacements::no_such_certificate)?;
+    Ok(Replaced { id, key })
 }
 
 /// Identifiers of an order in one field of a log line.

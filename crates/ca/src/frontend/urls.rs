@@ -84,6 +84,12 @@ impl Urls {
         self.of(Route::NewOrder)
     }
 
+    /// Where renewal windows are told, without the certificate's name (RFC 9773 §3).
+    #[must_use]
+    pub fn renewal_info(&self) -> String {
+        self.of(Route::RenewalInfo)
+    }
+
     /// An account, its kid.
     #[must_use]
     pub fn account(&self, id: AccountId) -> String {
@@ -213,6 +219,8 @@ pub enum Route {
     Challenge(AuthorizationId, ChallengeType),
     /// §7.4.2.
     Certificate(Serial),
+    /// RFC 9773 §4.1: with whatever follows, which its handler judges, so that a wrong name is told from a wrong path.
+    RenewalInfo,
 }
 
 impl Route {
@@ -224,6 +232,7 @@ impl Route {
             "/acme/new-nonce" => return Some(Self::NewNonce),
             "/acme/new-account" => return Some(Self::NewAccount),
             "/acme/new-order" => return Some(Self::NewOrder),
+            RENEWAL_INFO => return Some(Self::RenewalInfo),
             _ => {}
         }
         let (kind, rest) = path.strip_prefix("/acme/")?.split_once('/')?;
@@ -236,6 +245,7 @@ impl Route {
             ("challenge", Some((id, kind))) => {
                 Some(Self::Challenge(id.parse().ok()?, kind.parse().ok()?))
             }
+            ("renewal-info", None) => Some(Self::RenewalInfo),
             ("certificate", None) => rest
                 .parse()
                 .ok()
@@ -259,6 +269,7 @@ impl Route {
             Self::Authorization(_) => "authorization",
             Self::Challenge(..) => "challenge",
             Self::Certificate(_) => "certificate",
+            Self::RenewalInfo => "renewal-info",
         }
     }
 
@@ -267,6 +278,7 @@ impl Route {
     pub const fn methods(self) -> &'static str {
         match self {
             Self::Directory | Self::NewNonce => "GET, HEAD, POST",
+            Self::RenewalInfo => "GET, HEAD",
             _ => "POST",
         }
     }
@@ -286,11 +298,15 @@ impl fmt::Display for Route {
             Self::Authorization(id) => write!(f, "/acme/authorization/{id}"),
             Self::Challenge(id, kind) => write!(f, "/acme/challenge/{id}/{}", kind),
             Self::Certificate(serial) => write!(f, "/acme/certificate/{serial}"),
+            Self::RenewalInfo => f.write_str(RENEWAL_INFO),
         }
     }
 }
 
 const ACCOUNT: &str = "/acme/account/";
+
+/// What the directory names; a client appends `/` and the certificate's name.
+pub(super) const RENEWAL_INFO: &str = "/acme/renewal-info";
 
 #[cfg(test)]
 mod tests {
@@ -311,6 +327,7 @@ mod tests {
             Route::NewNonce,
             Route::NewAccount,
             Route::NewOrder,
+            Route::RenewalInfo,
             Route::Account(AccountId::from_bytes([1; 16])),
             Route::Order(order),
             Route::Finalize(order),

@@ -8,6 +8,7 @@ use cairn_acme::{
     jws::Envelope,
     object::Finalize,
     problem::{Problem, ProblemType},
+    renewal::CertId,
     time::Timestamp,
 };
 use cairn_x509::{
@@ -25,8 +26,9 @@ use super::{
     signer::{Signable, Signer, SignerFault},
 };
 use crate::{
-    authority::{issuance as rules, keys},
+    authority::{issuance as rules, keys, profiles},
     clock::{self, Readings},
+    config::DEFAULT_PROFILE,
     model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
     node::Ca,
     store::{
@@ -92,6 +94,20 @@ impl Issuance {
         &self.parts.issuer
     }
 
+    /// The store's key of a certificate that a client names (RFC 9773 §4.1), if the issuer and the serial's form are ours.
+    #[must_use]
+    pub fn certificate_named(&self, id: &CertId) -> Option<CertificateKey> {
+        let issuer = self.issuer();
+        if id.key_id() != issuer.certificate.key_id() {
+            return None;
+        }
+        let serial = Serial::from_bytes(id.serial().try_into().ok()?)?;
+        Some(CertificateKey {
+            issuer: issuer.id,
+            serial,
+        })
+    }
+
     pub(super) fn signer(&self) -> &dyn Signer {
         &*self.parts.signer
     }
@@ -152,8 +168,13 @@ impl Issuance {
                 format!("the CSR cannot be used: {e}"),
             ))
         })?;
-        rules::judge_csr(&csr, &order.identifiers).map_err(refused)?;
         let snapshot = ca.snapshot.load_full();
+        if let Some(name) = order.profile.as_deref()
+            && snapshot.profiles.named(name).is_none()
+        {
+            return Err(refused(profiles::withdrawn(name)));
+        }
+        rules::judge_csr(&csr, &order.identifiers).map_err(refused)?;
         keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked)
             .map_err(refused)?;
         if csr.public_key().spki_sha256() == account.spki_sha256 {
@@ -361,13 +382,18 @@ fn evidence(authorizations: &[Arc<Authorization>]) -> String {
     json!({ "names": names }).to_string()
 }
 
-async fn profile_of(ca: &Ca, order: &Order) -> Result<Profile, TxError> {
-    let snapshot = ca.snapshot.load();
-    if snapshot.profile.hash == order.profile_hash {
-        return Ok(snapshot.profile.clone());
+/// The version that the order was placed under, whatever the configuration says of that name since (T-CA-99).
+async fn profile_of(ca: &Ca, order: &Order) -> Result<Arc<Profile>, TxError> {
+    let snapshot = ca.snapshot.load_full();
+    let in_force = order.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+    if let Some(profile) = snapshot.profiles.named(in_force)
+        && profile.hash == order.profile_hash
+    {
+        return Ok(Arc::clone(profile));
     }
     let text = ca.store.profile_text(&order.profile_hash).await?;
-    text.as_deref().and_then(Profile::from_text).ok_or_else(|| {
+    let stored = text.as_deref().and_then(Profile::from_text).map(Arc::new);
+    stored.ok_or_else(|| {
         TxError::Refused(Box::new(Problem::server_internal(
             "the order's profile can no longer be issued; place a new order",
         )))

@@ -13,4 +13,4 @@ pub use crl::CrlPublisher;
 pub use flow::{Issuance, IssuanceParts};
 pub use issuer::Issuer;
 pub use own_certificate::{OwnCertificate, OwnCertificateFault};
-pub use profile::Profile;
+pub use profile::{Profile, Profiles};

@@ -41,6 +41,9 @@ use crate::{
 /// How long the internal order may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The least time between two looks at the certificate's age.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// Why there is no certificate for the listener.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnCertificateFault {
@@ -121,7 +124,7 @@ impl OwnCertificate {
     pub async fn run(self: Arc<Self>, ca: Arc<Ca>, dir: PathBuf) {
         let files = Files::under(&dir);
         loop {
-            tokio::time::sleep(ca.timing.own_certificate).await;
+            tokio::time::sleep(Self::pause(&ca, &files)).await;
             let due = files.load().and_then(|(chain, _)| due_at(&ca, &chain));
             if due.is_some_and(|due| ca.clock.wall() < due) {
                 continue;
@@ -130,6 +133,16 @@ impl OwnCertificate {
                 error!(%error, "the CA's own certificate was not renewed; it tries again");
             }
         }
+    }
+
+    /// As often as the timing says, or a tenth of the certificate's life, so that one of a minute is renewed in time.
+    fn pause(ca: &Ca, files: &Files) -> Duration {
+        let life = files.load().and_then(|(chain, _)| {
+            let leaf = leaf(&chain)?;
+            u64::try_from(leaf.not_after() - leaf.not_before()).ok()
+        });
+        let tenth = life.map_or(ca.timing.own_certificate, |l| Duration::from_secs(l) / 10);
+        ca.timing.own_certificate.min(tenth.max(SHORTEST_PAUSE))
     }
 
     async fn renew(&self, ca: &Arc<Ca>, files: &Files) -> Result<(), OwnCertificateFault> {
@@ -149,10 +162,14 @@ impl OwnCertificate {
     }
 }
 
+fn leaf(chain_pem: &[u8]) -> Option<Certificate> {
+    let der = CertificateDer::from_pem_slice(chain_pem).ok()?;
+    Certificate::parse(&der).ok()
+}
+
 /// When a third of the life is left, if the chain's leaf is this issuer's and for this host.
 fn due_at(ca: &Ca, chain_pem: &[u8]) -> Option<Timestamp> {
-    let der = CertificateDer::from_pem_slice(chain_pem).ok()?;
-    let leaf = Certificate::parse(&der).ok()?;
+    let leaf = leaf(chain_pem)?;
     let issuer = &ca.issuance.issuer().certificate;
     let host = ca.snapshot.load().urls.host().to_owned();
     let fits = leaf.issuer_der() == issuer.subject_der() && leaf.dns_names().contains(&host);
@@ -195,7 +212,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
                     .map_err(|_| unusable("a token could not be made"))?,
             },
             host,
-            profile_hash: snapshot.profile.hash,
+            profile_hash: snapshot.profiles.default().hash,
             life: Duration::from_secs(3600),
             now,
         })

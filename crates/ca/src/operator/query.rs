@@ -19,8 +19,8 @@ use crate::{
     model::{Account, Authorization, Order},
     node,
     store::{
-        AuditSubject, BackupError, Filter, Observer, OpenError, OpenOptions, Page, Store,
-        StoreError,
+        AuditSubject, BackupError, Filter, Observer, OpenError, OpenOptions, Page,
+        SetCertificatesAside, Store, StoreError, TxError,
     },
 };
 
@@ -38,6 +38,13 @@ pub enum Query {
     ListAccounts(#[serde(with = "filter")] Filter),
     /// One object with all that belongs to it: an order's or account's id, or a serial.
     Show(String),
+    /// Moves the renewal windows of these certificates into the past.
+    SetAside {
+        /// Serials.
+        serials: Vec<String>,
+        /// URL of a page that says why.
+        explanation: Option<String>,
+    },
     /// A copy of the store in a new file, made while the server goes on.
     Backup(PathBuf),
 }
@@ -48,6 +55,9 @@ pub enum QueryFault {
     /// Nothing has that name.
     #[error("no certificate, order or account is called {0:?}")]
     NotFound(String),
+    /// The query itself.
+    #[error("{0}")]
+    Refused(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -85,6 +95,10 @@ pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value
         Query::Show(name) => object(store, &name, now)
             .await?
             .ok_or(QueryFault::NotFound(name))?,
+        Query::SetAside {
+            serials,
+            explanation,
+        } => set_aside(store, &serials, explanation, now).await?,
         Query::Backup(path) => {
             let report = store.backup(&path).await?;
             json!({ "path": report.path, "bytes": report.bytes, "changed": true })
@@ -166,7 +180,11 @@ async fn object(store: &Store, name: &str, now: Timestamp) -> Result<Option<Valu
     if let Ok(serial) = name.parse::<Serial>()
         && let Some(certificate) = store.certificate(serial).await?
     {
-        return Ok(Some(show::certificate_detail(&certificate)));
+        let facts = store.renewal_facts(serial).await?;
+        return Ok(Some(show::certificate_detail(
+            &certificate,
+            facts.as_deref(),
+        )));
     }
     if let Ok(id) = name.parse::<OrderId>()
         && let Some(detail) = store.order_detail(id).await?
@@ -180,6 +198,53 @@ async fn object(store: &Store, name: &str, now: Timestamp) -> Result<Option<Valu
         return Ok(Some(show::account_detail(&account, &audit)));
     }
     Ok(None)
+}
+
+async fn set_aside(
+    store: &Store,
+    serials: &[String],
+    explanation: Option<String>,
+    now: Timestamp,
+) -> Result<Value, QueryFault> {
+    if let Some(url) = explanation.as_deref().filter(|url| !is_page(url)) {
+        return Err(QueryFault::Refused(format!("{url:?} is no URL of a page")));
+    }
+    let mut certificates = Vec::with_capacity(serials.len());
+    for text in serials {
+        let found = match text.parse::<Serial>() {
+            Ok(serial) => store.certificate(serial).await?,
+            Err(_) => None,
+        };
+        let found = found.ok_or_else(|| QueryFault::NotFound(text.clone()))?;
+        certificates.push(found.key);
+    }
+    let moved = store
+        .transact(SetCertificatesAside {
+            certificates,
+            explanation,
+            now,
+        })
+        .await
+        .map_err(|error| match error {
+            TxError::Refused(problem) => QueryFault::Refused(problem.detail),
+            TxError::Store(error) => QueryFault::Store(error),
+            TxError::Collision => QueryFault::Refused(error.to_string()),
+        })?;
+    let texts =
+        |serials: &[Serial]| -> Vec<String> { serials.iter().map(ToString::to_string).collect() };
+    Ok(json!({
+        "moved": texts(&moved.moved),
+        "unchanged": texts(&moved.unchanged),
+        "changed": !moved.moved.is_empty(),
+    }))
+}
+
+/// It goes into JSON for strangers' browsers.
+fn is_page(url: &str) -> bool {
+    const LONGEST: usize = 1024;
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.len() <= LONGEST
+        && url.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// Audit rows that one answer shows.
@@ -294,6 +359,10 @@ mod tests {
             Query::Status,
             Query::ListOrders(filter),
             Query::Show("x".to_owned()),
+            Query::SetAside {
+                serials: vec!["01".to_owned()],
+                explanation: Some("https://ca.test/why".to_owned()),
+            },
             Query::Backup("/b".into()),
         ] {
             let wire = serde_json::to_string(&query).unwrap();

@@ -165,6 +165,9 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
                 Err(fault @ QueryFault::NotFound(_)) => {
                     refuse(StatusCode::NOT_FOUND, &fault.to_string())
                 }
+                Err(fault @ QueryFault::Refused(_)) => {
+                    refuse(StatusCode::BAD_REQUEST, &fault.to_string())
+                }
                 Err(fault) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
             }
         }

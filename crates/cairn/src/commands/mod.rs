@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod ari;
 mod backup;
 mod init;
 mod list;
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use cairn_ca::{config::FILE_NAME, setup::SetupFault};
 
 use crate::{
-    args::{CaCommand, Command, Place},
+    args::{AriCommand, CaCommand, Command, Place},
     failure::{Code, Failure},
     ui::Ui,
 };
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
         CaCommand::Status(place) => status::run(&place, ui),
         CaCommand::List(args) => list::run(&args, ui),
         CaCommand::Show(args) => show::run(&args, ui),
+        CaCommand::Ari(AriCommand::Move(args)) => ari::set_aside(&args, ui),
         CaCommand::Root(place) => root::run(&place, ui),
         CaCommand::Backup(args) => backup::run(&args, ui),
         CaCommand::Restore(args) => restore::run(&args, ui),
@@ -66,6 +68,12 @@ fn setup_failure(what: &str, fault: &SetupFault) -> Failure {
         .because(fault)
         .hint(fault.hint())
         .code(code)
+}
+
+/// A serial as people paste it: a certificate's URL, or with openssl's colons and capitals.
+fn serial(text: &str) -> String {
+    let last = text.rsplit('/').next().unwrap_or_default();
+    last.replace(':', "").to_ascii_lowercase()
 }
 
 /// A runtime for commands that ask a server.

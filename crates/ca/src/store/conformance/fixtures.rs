@@ -16,6 +16,7 @@ use cairn_acme::{
     identifier::Identifier,
     key::PublicKey,
     problem::Problem,
+    renewal::CertId,
     status::{AccountStatus, AuthorizationStatus},
     time::Timestamp,
 };
@@ -30,8 +31,8 @@ use crate::{
     store::{
         BeginIssuance, BeginValidation, Changes, ConcludeIssuance, ConcludeValidation,
         CreateAccount, CreateOrder, DeactivateAuthorization, Decision, FailIssuance, Observer,
-        OrderPolicy, PutCrl, ReserveCrlNumber, RowFault, Rows, Seed, Store, TakeOver, Target,
-        Transaction, TxError, UpdateAccount,
+        OrderPolicy, PutCrl, Replaced, ReserveCrlNumber, RowFault, Rows, Seed,
+        SetCertificatesAside, Store, TakeOver, Target, Transaction, TxError, UpdateAccount,
     },
 };
 
@@ -112,6 +113,34 @@ pub(in crate::store) fn create_order(n: u8, names: &[&str]) -> CreateOrder {
             challenges: vec![ChallengeType::Http01],
         },
         requester: REQUESTER,
+        now: NOW,
+    }
+}
+
+/// The same, to replace the certificate of that number.
+pub(in crate::store) fn create_order_replacing(
+    n: u8,
+    names: &[&str],
+    certificate: u8,
+) -> CreateOrder {
+    let key = key_of_certificate(certificate);
+    CreateOrder {
+        replaces: Some(Replaced {
+            id: cert_id(certificate),
+            key,
+        }),
+        ..create_order(n, names)
+    }
+}
+
+pub(in crate::store) fn cert_id(certificate: u8) -> CertId {
+    CertId::new(&[5; 20], key_of_certificate(certificate).serial.as_bytes()).unwrap()
+}
+
+pub(in crate::store) fn set_aside(certificate: u8) -> SetCertificatesAside {
+    SetCertificatesAside {
+        certificates: vec![key_of_certificate(certificate)],
+        explanation: Some("https://ca.test/why".to_owned()),
         now: NOW,
     }
 }
