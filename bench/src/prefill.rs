@@ -48,6 +48,8 @@ struct Copy {
     order: Vec<u8>,
     authorization: Vec<u8>,
     serial: [u8; 16],
+    /// Days since the epoch, of its making.
+    day: u16,
     spki: [u8; 32],
     name: String,
     /// The copied certificate's row key.
@@ -159,6 +161,7 @@ fn insert(
         order: id(created_at)?,
         authorization: id(created_at)?,
         serial: random()?,
+        day: u16::try_from((created_at / 86_400_000).rem_euclid(65_536))?,
         spki: random()?,
         name: format!("h{number}.{ZONE}"),
         certificate: certificates
@@ -194,8 +197,11 @@ fn copied(table: &Table, column: &str, value: &Value, seed: &Seed, copy: &Copy) 
         ("id" | "order_id", _) => Value::Blob(copy.order.clone()),
         ("spki_sha256", _) => Value::Blob(copy.spki.to_vec()),
         ("serial", Value::Blob(serial)) => {
-            // Epoch and day stay: serials are new by their random octets.
+            // The epoch stays; the day is the copy's own, as issuance would have made it.
             let mut serial = serial.clone();
+            if let Some(day) = serial.get_mut(1..3) {
+                day.copy_from_slice(&copy.day.to_be_bytes());
+            }
             if let Some(random) = serial.last_chunk_mut() {
                 *random = copy.serial;
             }

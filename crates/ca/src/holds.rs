@@ -138,6 +138,8 @@ impl Observer for Holds {
     fn authorization(&self, authorization: &Arc<Authorization>) {
         self.limits.on_authorization(authorization);
         self.wake(authorization.id.as_bytes());
-        self.wake(authorization.order.as_bytes());
+        if let Some(order) = &authorization.order {
+            self.wake(order.as_bytes());
+        }
     }
 }

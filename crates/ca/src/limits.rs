@@ -72,7 +72,8 @@ impl Limits {
     /// commit on the order is counted by [`Limits::on_order`].
     ///
     /// # Errors
-    /// `rateLimited` with the time after which enough of them will have expired.
+    /// `rateLimited` with the time after which enough of them will have expired; 503 when so many accounts have
+    /// unfinished work that no further one can be counted.
     pub fn reserve_order(
         &self,
         account: AccountId,
@@ -90,6 +91,11 @@ impl Limits {
                 format!("the account would have more than {pending} pending authorizations; answer or deactivate some"),
                 wait,
             ),
+            pending::Refusal::Accounts(wait) => Problem::server_internal(
+                "too many accounts have unfinished orders here; come again later",
+            )
+            .status(503)
+            .retry_after(wait),
         })
     }
 

@@ -88,8 +88,8 @@ pub struct Order {
 pub struct Authorization {
     pub id: AuthorizationId,
     pub account: AccountId,
-    /// The order that it was made for. A pending authorization belongs to no other.
-    pub order: OrderId,
+    /// The order that it was made for, if for one. A pending authorization belongs to no other.
+    pub order: Option<OrderId>,
     pub directory: DirectoryId,
     /// Without `*.`; `wildcard` tells.
     pub identifier: Identifier,

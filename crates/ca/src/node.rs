@@ -46,7 +46,7 @@ const LEASE: Duration = Duration::from_secs(60);
 /// How long a clean stop waits for requests and work.
 const DRAIN: Duration = Duration::from_secs(20);
 
-/// How long the machinery waits: fixed in operation, short in tests.
+/// How long the machinery waits, and how much of it runs at once: fixed in operation, small in tests.
 #[derive(Debug, Clone, Copy)]
 pub struct Timing {
     /// How long a certificate's signature may take.
@@ -57,6 +57,8 @@ pub struct Timing {
     pub crl: Duration,
     /// How often the own certificate's age is looked at.
     pub own_certificate: Duration,
+    /// How many attempts of validations run at once; an account gets an eighth.
+    pub validations: usize,
 }
 
 impl Default for Timing {
@@ -66,6 +68,7 @@ impl Default for Timing {
             housekeeping: Duration::from_secs(10),
             crl: Duration::from_secs(5),
             own_certificate: Duration::from_secs(10),
+            validations: 1024,
         }
     }
 }
@@ -189,7 +192,8 @@ pub struct Node {
     listeners: Vec<JoinHandle<()>>,
     /// Work by schedule, ended at once.
     schedules: Vec<JoinHandle<()>>,
-    own: Option<Arc<OwnCertificate>>,
+    own: Arc<OwnCertificate>,
+    dir: PathBuf,
     root_certificate: Vec<u8>,
     /// The bound addresses of the subscribers' listener.
     pub subscribers: Vec<SocketAddr>,
@@ -328,7 +332,7 @@ impl Node {
             File::certificate(root_certificate.clone(), now),
         );
         let ca = Arc::new(Ca {
-            validation: ValidationDriver::new(Validator::new(resolver)),
+            validation: ValidationDriver::new(Validator::new(resolver), timing.validations),
             issuance: Issuance::new(IssuanceParts {
                 issuer: Arc::new(issuer),
                 signer,
@@ -411,13 +415,13 @@ impl Node {
         schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
         schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
         schedules.push(tokio::spawn(count_unfinished(Arc::clone(&ca))));
-        let own = config.tls.certificate.is_none().then_some(own);
         Ok(Self {
             ca,
             stop,
             listeners,
             schedules,
             own,
+            dir,
             root_certificate,
             subscribers,
             publication: published,
@@ -439,11 +443,11 @@ impl Node {
     /// Whether the listener's certificate is the CA's own.
     #[must_use]
     pub fn issues_own_certificate(&self) -> bool {
-        self.own.is_some()
+        self.ca.snapshot.load().config.tls.certificate.is_none()
     }
 
-    /// Puts another configuration in force for what begins from now on. Listeners, keys and URL stay as they are: a
-    /// change of those needs a restart.
+    /// Puts another configuration in force for what begins from now on, and reads the listener's certificate again if it
+    /// comes from files. Listeners, keys and URL stay as they are: a change of those needs a restart.
     ///
     /// # Errors
     /// In words; the old configuration stays in force.
@@ -455,6 +459,7 @@ impl Node {
             ("keys", old.config.keys != config.keys),
             ("tls", old.config.tls != config.tls),
             ("dns", old.config.dns != config.dns),
+            ("log", old.config.log != config.log),
         ];
         let changed: Vec<&str> = fixed
             .iter()
@@ -468,11 +473,21 @@ impl Node {
             ));
         }
         let snapshot = Snapshot::build(config, blocked, self.ca.issuance.issuer())?;
+        let listener = match (&snapshot.config.tls.certificate, &snapshot.config.tls.key) {
+            (Some(certificate), Some(key)) => Some(
+                OwnCertificate::read_files(&self.dir.join(certificate), &self.dir.join(key))
+                    .map_err(|e| e.to_string())?,
+            ),
+            _ => None,
+        };
         keep_profiles(&self.ca.store, &snapshot)
             .await
             .map_err(|e| e.to_string())?;
         self.ca.limits.set(snapshot.config.limits.clone());
         self.ca.snapshot.store(Arc::new(snapshot));
+        if let Some(listener) = listener {
+            self.own.put(listener);
+        }
         info!("configuration reloaded");
         Ok(())
     }
@@ -488,11 +503,13 @@ impl Node {
             for task in self.listeners {
                 let _ = task.await;
             }
+            // Of those whose client hung up or was told `processing`, no listener knows.
+            self.ca.issuance.drained().await;
         })
         .await;
         if drained.is_err() {
             warn!(
-                "stopped with requests still open after {} s",
+                "stopped with requests or issuances still under way after {} s",
                 DRAIN.as_secs()
             );
         }
@@ -546,6 +563,7 @@ async fn take_over(ca: &Arc<Ca>) {
             lease: LEASE,
             limit: CHUNK,
             now: ca.clock.wall(),
+            running: ca.validation.running(),
         };
         let (resumed, more) = match ca.store.transact(take).await {
             Ok(answer) => answer,

@@ -48,7 +48,7 @@ pub struct Seed {
 #[must_use]
 pub fn pending(
     seed: Seed,
-    (account, order, directory): (AccountId, OrderId, DirectoryId),
+    (account, order, directory): (AccountId, Option<OrderId>, DirectoryId),
     identifier: &Identifier,
     offered: &[ChallengeType],
     now: Timestamp,
@@ -109,13 +109,22 @@ pub struct DeactivateAuthorization {
     pub now: Timestamp,
 }
 
+/// Whether a deactivation will change it.
+#[must_use]
+pub fn can_be_deactivated(authorization: &Authorization, now: Timestamp) -> bool {
+    matches!(
+        view(authorization, now),
+        AuthorizationStatus::Pending | AuthorizationStatus::Valid
+    )
+}
+
 /// Deactivates for good; open orders that rest on it become invalid (8555-7.5.2-1).
 #[must_use]
 pub fn deactivate(
     input: &DeactivateAuthorization,
     account: Option<Account>,
     authorization: Option<Authorization>,
-    unfinished: Vec<Order>,
+    resting: Vec<Order>,
 ) -> Decision<Authorization> {
     match account {
         Some(account) if account.status == AccountStatus::Valid => {}
@@ -125,19 +134,18 @@ pub fn deactivate(
     let Some(mut authorization) = authorization else {
         return Decision::refuse(no_such_object("authorization"));
     };
-    match view(&authorization, input.now) {
-        AuthorizationStatus::Pending | AuthorizationStatus::Valid => {}
-        AuthorizationStatus::Deactivated => return Decision::unchanged(authorization),
-        status => {
-            return Decision::refuse(Problem::malformed(format!(
+    if !can_be_deactivated(&authorization, input.now) {
+        return match view(&authorization, input.now) {
+            AuthorizationStatus::Deactivated => Decision::unchanged(authorization),
+            status => Decision::refuse(Problem::malformed(format!(
                 "the authorization is {}; only a pending or valid one can be deactivated",
                 super::orders::word(&status)
-            )));
-        }
+            ))),
+        };
     }
     authorization.status = AuthorizationStatus::Deactivated;
     let mut changes = Changes::default();
-    for mut order in unfinished {
+    for mut order in resting {
         if order.state == OrderState::Open && order.authorizations.contains(&authorization.id) {
             order.state = OrderState::Invalid;
             order.error = Some(Problem::unauthorized(format!(
@@ -151,7 +159,7 @@ pub fn deactivate(
         input.now,
         "authorization-deactivated",
         Some(input.account),
-        Some(authorization.order),
+        authorization.order,
         &[("identifier", &authorization.identifier.to_string())],
     ));
     changes.update_authorizations.push(authorization.clone());

@@ -210,7 +210,7 @@ pub fn create(
             None => {
                 let made = authorizations::pending(
                     seed.clone(),
-                    (input.account, input.id, input.directory),
+                    (input.account, Some(input.id), input.directory),
                     identifier,
                     &input.policy.challenges,
                     input.now,

@@ -253,7 +253,7 @@ pub fn conclude(
                 input.now,
                 "validation-failed",
                 Some(authorization.account),
-                Some(authorization.order),
+                authorization.order,
                 &[
                     ("identifier", &authorization.identifier.to_string()),
                     ("problem", problem.kind.urn()),
@@ -293,6 +293,15 @@ fn invalidated(
     Some(order)
 }
 
+/// The same work with a new lease: it is neither begun again nor counted as another try.
+#[must_use]
+pub fn renewed(work: Work, lease: Duration, now: Timestamp) -> Work {
+    Work {
+        until: now.plus(lease),
+        ..work
+    }
+}
+
 /// Takes an abandoned validation over, or ends it with a reason after [`ATTEMPTS_MAX`] tries.
 #[must_use]
 pub fn take_over(
@@ -330,7 +339,7 @@ pub fn take_over(
             now,
             "validation-given-up",
             Some(authorization.account),
-            Some(authorization.order),
+            authorization.order,
             &[("identifier", &authorization.identifier.to_string())],
         ));
         if let Some(order) = order {

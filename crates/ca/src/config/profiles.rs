@@ -53,7 +53,7 @@ pub struct ProfileSettings {
     pub client_auth: bool,
     /// Certificate policies, as dotted object identifiers.
     pub policies: Vec<String>,
-    // The lists below say nothing while they are empty, so that the text of a version that never had them stays the same.
+    // The lists below are left out while they are empty: the version of a profile that has none keeps its hash.
     /// Types of identifiers; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identifiers: Vec<IdentifierType>,

@@ -340,7 +340,7 @@ pub fn markdown() -> String {
          Durations are a whole number and a unit: `250ms`, `2s`, `15m`, `36h`, `90d`. Paths are relative to the file's directory. \
          A wrong key, type or combination is refused with path, line, column and the nearest valid key. `SIGHUP` makes a running \
          server read the file again; a wrong one leaves the old in force and is logged. A change of `url`, `[listen]`, `[tls]`, \
-         `[keys]`, `[dns]` or `[log]` needs a restart.\n",
+         `[keys]`, `[dns]` or `[log]` needs a restart; the files that `[tls]` names are read again.\n",
     );
     for (table, heading) in TABLES {
         let title = match table {

@@ -43,7 +43,7 @@ pub(crate) async fn post(
     }
     if request.is_fetch() {
         let held = if is_running(context, &found) {
-            hold::place(context, account)
+            place(context, &found).await?
         } else {
             None
         };
@@ -90,7 +90,11 @@ async fn place(context: &Context, authorization: &Authorization) -> Result<Optio
     if context.ca.limits.hold_time() < SHORTEST_HOLD {
         return Ok(None);
     }
-    let order = order::load(context, authorization.account, authorization.order).await?;
+    // One that was made for no order waits for itself alone.
+    let Some(order) = authorization.order else {
+        return Ok(hold::place(context, authorization.account));
+    };
+    let order = order::load(context, authorization.account, order).await?;
     for other in order::authorizations_of(context, &order).await? {
         if other.id != authorization.id
             && view(context, &other) == AuthorizationStatus::Pending

@@ -43,6 +43,8 @@ pub struct Bounds {
     pub head: Duration,
     /// For a request's body.
     pub body: Duration,
+    /// Without the peer taking anything of an answer: one that does not read must not keep its place.
+    pub write: Duration,
     /// For answers under way when the server stops.
     pub drain: Duration,
 }
@@ -55,6 +57,7 @@ impl Default for Bounds {
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(30),
             body: Duration::from_secs(10),
+            write: Duration::from_secs(30),
             drain: Duration::from_secs(10),
         }
     }
@@ -218,7 +221,7 @@ pub(crate) async fn run<S, H, Fut>(
         .header_read_timeout(bounds.head)
         .max_headers(HEADERS)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(Strict::new(stream)), service);
+        .serve_connection(TokioIo::new(Strict::new(stream, bounds.write)), service);
     let mut connection = pin!(connection);
     // Errors here are the peer's: a broken line, a bad head that was answered with 400, a time-out.
     tokio::select! {

@@ -4,28 +4,40 @@
 //! plainly framed, gives the parser octets that no request may hold: it answers 400 and closes.
 //!
 //! A chunked request is the last on its connection ([`super::listener`] closes after it), so chunks need no watching.
+//!
+//! The way out is bounded in time: hyper waits for ever for a peer that reads none of its answers.
 
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{self, Sleep},
+};
 
-/// Watches one connection's incoming octets.
+/// Watches one connection's incoming octets, and how long outgoing ones wait.
 #[derive(Debug)]
 pub(crate) struct Strict<S> {
     inner: S,
+    outgoing: Deadline,
     gate: Gate,
     /// Octets of [`POISON`] that were given so far, once the gate has closed.
     poisoned: usize,
 }
 
 impl<S> Strict<S> {
-    pub(crate) fn new(inner: S) -> Self {
+    /// `write` bounds the time without progress in writing.
+    pub(crate) fn new(inner: S, write: Duration) -> Self {
         Self {
             inner,
+            outgoing: Deadline {
+                within: write,
+                timer: None,
+            },
             gate: Gate::default(),
             poisoned: 0,
         }
@@ -65,21 +77,53 @@ impl<S: AsyncRead + Unpin> AsyncRead for Strict<S> {
     }
 }
 
+/// Runs while the peer takes nothing, and starts anew with each octet that it takes.
+#[derive(Debug)]
+struct Deadline {
+    within: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Deadline {
+    fn bound<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        polled: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.timer = None;
+            return polled;
+        }
+        let within = self.within;
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(time::sleep(within)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.outgoing.bound(cx, polled)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_flush(cx);
+        this.outgoing.bound(cx, polled)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_shutdown(cx);
+        this.outgoing.bound(cx, polled)
     }
 
     fn poll_write_vectored(
@@ -87,7 +131,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Strict<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().inner).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.outgoing.bound(cx, polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -308,8 +354,32 @@ mod tests {
         use tokio::io::AsyncReadExt;
         let octets: &[u8] = b"GET / HTTP/1.1\r\nX: a\nGET /smuggled HTTP/1.1\r\n\r\n";
         let mut read = Vec::new();
-        Strict::new(octets).read_to_end(&mut read).await.unwrap();
+        Strict::new(octets, Duration::from_secs(1))
+            .read_to_end(&mut read)
+            .await
+            .unwrap();
         assert_eq!(read, b"GET / HTTP/1.1\r\nX: a\0\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_ends_the_writing_and_one_that_takes_a_little_does_not() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let within = Duration::from_secs(1);
+        let (ours, mut theirs) = tokio::io::duplex(4);
+        let mut strict = Strict::new(ours, within);
+        // Slower in all than the bound, but never idle for so long.
+        let reader = tokio::spawn(async move {
+            for _ in 0..8 {
+                time::sleep(within / 5).await;
+                theirs.read_exact(&mut [0; 4]).await.unwrap();
+            }
+            theirs
+        });
+        strict.write_all(&[b'x'; 32]).await.unwrap();
+        let _silent = reader.await.unwrap();
+        strict.write_all(b"full").await.unwrap();
+        let fault = strict.write_all(b"x").await.unwrap_err();
+        assert_eq!(fault.kind(), io::ErrorKind::TimedOut);
     }
 
     proptest::proptest! {

@@ -23,7 +23,7 @@ use crate::{
     id::{AuthorizationId, DirectoryId, OrderId},
     issuance::Profile,
     node::Snapshot,
-    store::{CreateOrder, OrderPolicy, Replaced, Seed},
+    store::{CreateOrder, FindOrder, OrderPolicy, Replaced, Seed},
 };
 
 /// The challenge types that a new authorization offers.
@@ -58,11 +58,10 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         .as_deref()
         .map(|text| replaced(context, text))
         .transpose()?;
-    let _room =
-        context
-            .ca
-            .limits
-            .reserve_order(account.id, parsed.identifiers.len(), context.now)?;
+    let room = context
+        .ca
+        .limits
+        .reserve_order(account.id, parsed.identifiers.len(), context.now);
     let authorization_seeds = parsed
         .identifiers
         .iter()
@@ -94,12 +93,19 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         requester: context.requester(),
         now: context.now,
     };
-    let placed = context
-        .ca
-        .store
-        .transact(create)
-        .await
-        .map_err(problem::of_transaction)?;
+    let store = &context.ca.store;
+    // An account at its bound still finds the order that it has.
+    let placed = match room {
+        Ok(_room) => store.transact(create).await,
+        Err(full) => {
+            let find = FindOrder {
+                wanted: create,
+                full,
+            };
+            store.transact(find).await
+        }
+    };
+    let placed = placed.map_err(problem::of_transaction)?;
     if placed.created {
         tracing::info!(target: "cairn", order = %placed.order.id, account = %account.id, names = %Names(&placed.order.identifiers), "order created");
     }

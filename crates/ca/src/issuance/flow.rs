@@ -24,6 +24,7 @@ use super::{
     issuer::Issuer,
     profile::{Profile, Validity},
     signer::{Signable, Signer, SignerFault},
+    under_way::UnderWay,
 };
 use crate::{
     authority::{issuance as rules, keys, profiles},
@@ -62,6 +63,7 @@ pub struct IssuanceParts {
 /// The one door to a signature over a certificate.
 pub struct Issuance {
     parts: IssuanceParts,
+    under_way: Arc<UnderWay>,
 }
 
 impl std::fmt::Debug for Issuance {
@@ -85,7 +87,10 @@ impl Issuance {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: IssuanceParts) -> Self {
-        Self { parts }
+        Self {
+            parts,
+            under_way: Arc::default(),
+        }
     }
 
     /// The issuer.
@@ -106,6 +111,11 @@ impl Issuance {
             issuer: issuer.id,
             serial,
         })
+    }
+
+    /// Returns when no issuance is under way.
+    pub async fn drained(&self) {
+        self.under_way.none().await;
     }
 
     pub(super) fn signer(&self) -> &dyn Signer {
@@ -186,9 +196,11 @@ impl Issuance {
         let (ca, order) = (Arc::clone(ca), order.clone());
         let (authorizations, bytes) = (authorizations.to_vec(), request.to_vec());
         let (reply, answer) = oneshot::channel();
+        let running = UnderWay::enter(&self.under_way);
         // The server's task, not the request's: a client that hangs up around the COMMIT must not leave a permission that
         // nobody follows until its lease ends.
         tokio::spawn(async move {
+            let _running = running;
             let request = Request {
                 order: &order,
                 authorizations: &authorizations,
@@ -217,7 +229,9 @@ impl Issuance {
     /// Goes on with an issuance whose serial was given up, under a new one.
     pub fn resume(&self, ca: &Arc<Ca>, work: Work, order: Order) {
         let ca = Arc::clone(ca);
+        let running = UnderWay::enter(&self.under_way);
         tokio::spawn(async move {
+            let _running = running;
             if let Some(begun) = begin_again(&ca, &work, &order).await {
                 follow(ca, begun).await;
             }
@@ -392,7 +406,10 @@ async fn profile_of(ca: &Ca, order: &Order) -> Result<Arc<Profile>, TxError> {
         return Ok(Arc::clone(profile));
     }
     let text = ca.store.profile_text(&order.profile_hash).await?;
-    let stored = text.as_deref().and_then(Profile::from_text).map(Arc::new);
+    let stored = text
+        .as_deref()
+        .and_then(|text| Profile::from_text(text, &order.profile_hash))
+        .map(Arc::new);
     stored.ok_or_else(|| {
         TxError::Refused(Box::new(Problem::server_internal(
             "the order's profile can no longer be issued; place a new order",

@@ -8,6 +8,7 @@ mod issuer;
 mod own_certificate;
 mod profile;
 pub mod signer;
+mod under_way;
 
 pub use crl::CrlPublisher;
 pub use flow::{Issuance, IssuanceParts};

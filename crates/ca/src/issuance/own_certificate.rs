@@ -43,6 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The least time between two looks at the certificate's age.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause after a failed renewal. Each try places an order, and may issue a certificate.
+const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
 /// Why there is no certificate for the listener.
 #[derive(Debug, thiserror::Error)]
@@ -90,18 +92,25 @@ impl OwnCertificate {
     /// # Errors
     /// When they cannot be read or do not fit each other.
     pub fn from_files(&self, certificate: &Path, key: &Path) -> Result<(), OwnCertificateFault> {
-        self.install(&read(certificate)?, &read(key)?)
+        self.put(Self::read_files(certificate, key)?);
+        Ok(())
+    }
+
+    /// Reads the operator's files and puts nothing in force yet.
+    ///
+    /// # Errors
+    /// As [`OwnCertificate::from_files`].
+    pub fn read_files(certificate: &Path, key: &Path) -> Result<CertifiedKey, OwnCertificateFault> {
+        certified(&read(certificate)?, &Zeroizing::new(read(key)?))
+    }
+
+    /// Puts it in force, from the next handshake on.
+    pub fn put(&self, certified: CertifiedKey) {
+        self.current.store(Some(Arc::new(certified)));
     }
 
     fn install(&self, chain_pem: &[u8], key_pem: &[u8]) -> Result<(), OwnCertificateFault> {
-        let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
-        let chain = CertificateDer::pem_slice_iter(chain_pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|e| unusable(&e))?;
-        let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))?;
-        self.current.store(Some(Arc::new(certified)));
+        self.put(certified(chain_pem, key_pem)?);
         Ok(())
     }
 
@@ -123,26 +132,25 @@ impl OwnCertificate {
     /// Renews for ever.
     pub async fn run(self: Arc<Self>, ca: Arc<Ca>, dir: PathBuf) {
         let files = Files::under(&dir);
+        let mut failures = 0;
         loop {
-            tokio::time::sleep(Self::pause(&ca, &files)).await;
+            tokio::time::sleep(pause(usual(&ca, &files), failures)).await;
             let due = files.load().and_then(|(chain, _)| due_at(&ca, &chain));
             if due.is_some_and(|due| ca.clock.wall() < due) {
+                failures = 0;
                 continue;
             }
-            if let Err(error) = self.renew(&ca, &files).await {
-                error!(%error, "the CA's own certificate was not renewed; it tries again");
+            match self.renew(&ca, &files).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    error!(
+                        %error, again_in = ?pause(usual(&ca, &files), failures),
+                        "the CA's own certificate was not renewed; it tries again"
+                    );
+                }
             }
         }
-    }
-
-    /// As often as the timing says, or a tenth of the certificate's life, so that one of a minute is renewed in time.
-    fn pause(ca: &Ca, files: &Files) -> Duration {
-        let life = files.load().and_then(|(chain, _)| {
-            let leaf = leaf(&chain)?;
-            u64::try_from(leaf.not_after() - leaf.not_before()).ok()
-        });
-        let tenth = life.map_or(ca.timing.own_certificate, |l| Duration::from_secs(l) / 10);
-        ca.timing.own_certificate.min(tenth.max(SHORTEST_PAUSE))
     }
 
     async fn renew(&self, ca: &Arc<Ca>, files: &Files) -> Result<(), OwnCertificateFault> {
@@ -165,6 +173,33 @@ impl OwnCertificate {
 fn leaf(chain_pem: &[u8]) -> Option<Certificate> {
     let der = CertificateDer::from_pem_slice(chain_pem).ok()?;
     Certificate::parse(&der).ok()
+}
+
+fn certified(chain_pem: &[u8], key_pem: &[u8]) -> Result<CertifiedKey, OwnCertificateFault> {
+    let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
+    let chain = CertificateDer::pem_slice_iter(chain_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| unusable(&e))?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))
+}
+
+/// As often as the timing says, or a tenth of the certificate's life, so that one of a minute is renewed in time.
+fn usual(ca: &Ca, files: &Files) -> Duration {
+    let life = files.load().and_then(|(chain, _)| {
+        let leaf = leaf(&chain)?;
+        u64::try_from(leaf.not_after() - leaf.not_before()).ok()
+    });
+    let tenth = life.map_or(PAUSE_MAX, |life| Duration::from_secs(life) / 10);
+    ca.timing.own_certificate.min(tenth.max(SHORTEST_PAUSE))
+}
+
+/// How long to wait before the next look, after so many failures in a row: twice as long for each.
+fn pause(usual: Duration, failures: u32) -> Duration {
+    usual
+        .saturating_mul(2_u32.saturating_pow(failures))
+        .min(PAUSE_MAX.max(usual))
 }
 
 /// When a third of the life is left, if the chain's leaf is this issuer's and for this host.
@@ -339,3 +374,24 @@ impl Files {
 }
 
 const KEY_BEGIN: &[u8] = b"-----BEGIN PRIVATE KEY-----";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_renewal_is_tried_again_after_twice_the_time_up_to_an_hour() {
+        let seconds = |failures| pause(Duration::from_secs(10), failures).as_secs();
+        let pauses: Vec<_> = [0, 1, 2, 3, 8, 9, 31, 32, u32::MAX]
+            .into_iter()
+            .map(seconds)
+            .collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 2560, 3600, 3600, 3600, 3600]);
+        let rare = Duration::from_secs(2 * 3600);
+        assert_eq!(
+            pause(rare, 5),
+            rare,
+            "never more often than without a failure"
+        );
+    }
+}

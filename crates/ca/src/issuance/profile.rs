@@ -73,27 +73,34 @@ impl Profile {
     #[must_use]
     pub fn new(name: &str, settings: &ProfileSettings) -> Self {
         let text = serde_json::json!({ "name": name, "settings": settings }).to_string();
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
         Self {
             name: name.to_owned(),
             settings: settings.clone(),
+            hash: hash_of(&text),
             text,
-            hash,
         }
     }
 
-    /// Reads a version back from its stored text.
+    /// Reads a version back from its stored text, if it is the one of that hash. What an older server did not know has its
+    /// default; what this one does not know is refused.
     #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
+    pub fn from_text(text: &str, hash: &[u8; 32]) -> Option<Self> {
         #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
         struct Stored {
             name: String,
             settings: ProfileSettings,
         }
+        if hash_of(text) != *hash {
+            return None;
+        }
         let stored: Stored = serde_json::from_str(text).ok()?;
-        let profile = Self::new(&stored.name, &stored.settings);
-        (profile.text == text).then_some(profile)
+        Some(Self {
+            name: stored.name,
+            settings: stored.settings,
+            text: text.to_owned(),
+            hash: *hash,
+        })
     }
 
     /// What the directory says of it (PROF-3-1).
@@ -148,6 +155,12 @@ impl Profile {
             },
         )
     }
+}
+
+fn hash_of(text: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
+    hash
 }
 
 #[cfg(test)]
@@ -205,23 +218,32 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_read_back_from_its_text_also_from_before_a_setting_was_there() {
-        // T-CA-99
-        let first = profile(Span::from_days(90), Span::from_secs(60));
+    fn a_stored_profile_of_an_older_server_is_read_and_a_changed_or_newer_one_refused() {
+        // T-CA-99, T-CA-123
+        let whole = Profile::new("default", &ProfileSettings::default());
         assert_eq!(
-            first.text,
-            r#"{"name":"p","settings":{"life":"90d","backdate":"1m","common_name":false,"key_encipherment":false,"server_auth":true,"client_auth":false,"policies":[]}}"#
+            Profile::from_text(&whole.text, &whole.hash).unwrap().hash,
+            whole.hash
         );
-        let settings = ProfileSettings {
-            challenges: vec![cairn_acme::challenge::ChallengeType::Dns01],
-            description: Some("x".to_owned()),
-            ..first.settings.clone()
-        };
-        for version in [first.clone(), Profile::new("p", &settings)] {
-            let back = Profile::from_text(&version.text).unwrap();
-            assert_eq!((back.hash, back.name), (version.hash, version.name));
-        }
-        assert_ne!(Profile::new("q", &first.settings).hash, first.hash);
-        assert!(Profile::from_text(&first.text.replace("90d", "90 d")).is_none());
+        // As a server wrote it that did not know `policies` yet.
+        let mut older: serde_json::Value = serde_json::from_str(&whole.text).unwrap();
+        older["settings"]
+            .as_object_mut()
+            .unwrap()
+            .remove("policies");
+        let older = older.to_string();
+        let read = Profile::from_text(&older, &hash_of(&older)).unwrap();
+        assert_eq!(read.settings, whole.settings);
+        assert_eq!(
+            (read.hash, read.text.as_str()),
+            (hash_of(&older), older.as_str())
+        );
+
+        let newer = whole
+            .text
+            .replace("\"settings\":{", "\"settings\":{\"unheard\":1,");
+        assert!(Profile::from_text(&newer, &hash_of(&newer)).is_none());
+        let changed = whole.text.replace("default", "changed");
+        assert!(Profile::from_text(&changed, &whole.hash).is_none());
     }
 }

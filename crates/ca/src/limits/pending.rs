@@ -20,13 +20,28 @@ const ACCOUNTS: usize = 100_000;
 /// A sweep after so many reservations.
 const SWEEP_EACH: u32 = 16_384;
 
-#[derive(Debug, Default)]
+/// A sweep at most this often: it looks at every entry, and commits that tell of their rows wait for it.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// When to come again to a full table: orders end all the time.
+const FULL_WAIT: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
 pub(super) struct Pending(Mutex<Table>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
     accounts: HashMap<AccountId, Unfinished>,
+    /// How many of them there may be.
+    bound: usize,
     since_sweep: u32,
+    swept: Timestamp,
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self::bounded(ACCOUNTS)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -52,6 +67,8 @@ impl Unfinished {
 pub(super) enum Refusal {
     Orders(Duration),
     Authorizations(Duration),
+    /// The table's own: more accounts than are counted have unfinished work.
+    Accounts(Duration),
 }
 
 /// Room for an order that is being created; given back when dropped.
@@ -87,7 +104,10 @@ pub(super) fn reserve(
 ) -> Result<Reservation, Refusal> {
     let mut table = pending.lock();
     table.sweep(now);
-    let unfinished = table.accounts.entry(account).or_default();
+    // Whom nobody counts could have any number, so nobody new gets in (T-CA-115).
+    let Some(unfinished) = table.of(account) else {
+        return Err(Refusal::Accounts(FULL_WAIT));
+    };
     let full = |unfinished: &Unfinished| {
         (
             unfinished.orders.len() + unfinished.reserved_orders >= bounds.0,
@@ -98,20 +118,26 @@ pub(super) fn reserve(
     if full(unfinished) != (false, false) {
         unfinished.forget_expired(now);
     }
-    match full(unfinished) {
-        (true, _) => return Err(Refusal::Orders(wait(unfinished.orders.values(), 1, now))),
+    let refusal = match full(unfinished) {
+        (true, _) => Some(Refusal::Orders(wait(unfinished.orders.values(), 1, now))),
         (_, true) => {
             let surplus = (unfinished.authorizations.len()
                 + unfinished.reserved_authorizations
                 + authorizations)
                 .saturating_sub(bounds.1);
-            return Err(Refusal::Authorizations(wait(
+            Some(Refusal::Authorizations(wait(
                 unfinished.authorizations.values(),
                 surplus,
                 now,
-            )));
+            )))
         }
-        _ => {}
+        _ => None,
+    };
+    if let Some(refusal) = refusal {
+        if unfinished.is_empty() {
+            table.accounts.remove(&account);
+        }
+        return Err(refusal);
     }
     unfinished.reserved_orders += 1;
     unfinished.reserved_authorizations += authorizations;
@@ -123,6 +149,15 @@ pub(super) fn reserve(
 }
 
 impl Pending {
+    pub(super) fn bounded(bound: usize) -> Self {
+        Self(Mutex::new(Table {
+            accounts: HashMap::new(),
+            bound,
+            since_sweep: 0,
+            swept: Timestamp::from_millis(0),
+        }))
+    }
+
     pub(super) fn on_order(&self, order: &Order) {
         let mut table = self.lock();
         if order.state == OrderState::Open {
@@ -167,7 +202,7 @@ impl Pending {
 impl Table {
     /// The account's entry; none for a new account when the table is full.
     fn of(&mut self, account: AccountId) -> Option<&mut Unfinished> {
-        if self.accounts.len() >= ACCOUNTS && !self.accounts.contains_key(&account) {
+        if self.accounts.len() >= self.bound && !self.accounts.contains_key(&account) {
             return None;
         }
         Some(self.accounts.entry(account).or_default())
@@ -184,10 +219,11 @@ impl Table {
 
     fn sweep(&mut self, now: Timestamp) {
         self.since_sweep += 1;
-        if self.since_sweep < SWEEP_EACH && self.accounts.len() < ACCOUNTS {
+        let wanted = self.since_sweep >= SWEEP_EACH || self.accounts.len() >= self.bound;
+        if !wanted || now < self.swept.plus(SWEEP_PAUSE) {
             return;
         }
-        self.since_sweep = 0;
+        (self.since_sweep, self.swept) = (0, now);
         self.accounts.retain(|_, unfinished| {
             unfinished.forget_expired(now);
             !unfinished.is_empty()

@@ -1,5 +1,9 @@
 use super::*;
-use crate::config::Span;
+use crate::{
+    config::Span,
+    id::{DirectoryId, OrderId},
+    model::OrderState,
+};
 
 fn limits() -> Limits {
     Limits::new(config::Limits {
@@ -109,6 +113,52 @@ fn reservations_count_until_they_are_dropped() {
     );
     drop((first, second, third));
     assert_eq!(limits.tracked(), (0, 0));
+}
+
+#[test]
+fn the_table_of_pending_work_is_bounded_and_swept_once_a_second_at_most() {
+    // T-CA-115
+    let table = Arc::new(pending::Pending::bounded(2));
+    let reserve =
+        |n: u8, now: Timestamp| pending::reserve(&table, account(n), 1, (3, 5), now).map(drop);
+    let order = |n: u8, expires: Timestamp| Order {
+        id: OrderId::from_bytes([n; 16]),
+        account: account(n),
+        directory: DirectoryId::FIRST,
+        state: OrderState::Open,
+        attempts: 0,
+        fingerprint: 0,
+        expires,
+        created_at: NOW,
+        identifiers: Vec::new(),
+        authorizations: Vec::new(),
+        profile: None,
+        profile_hash: [0; 32],
+        replaces: None,
+        not_before: None,
+        not_after: None,
+        certificate: None,
+        error: None,
+    };
+    let second = Duration::from_secs(1);
+    table.on_order(&order(1, NOW.plus(10 * second)));
+    table.on_order(&order(2, NOW.plus(second / 2)));
+    table.on_order(&order(3, NOW.plus(10 * second)));
+    assert_eq!(table.accounts(), 2);
+    // The first look sweeps, in vain.
+    assert!(matches!(
+        reserve(3, NOW),
+        Err(pending::Refusal::Accounts(_))
+    ));
+    assert!(reserve(1, NOW).is_ok(), "who is counted goes on");
+    // Account 2's order has expired, but the table was swept within the second.
+    let soon = NOW.plus(second * 3 / 4);
+    assert!(matches!(
+        reserve(3, soon),
+        Err(pending::Refusal::Accounts(_))
+    ));
+    assert!(reserve(3, NOW.plus(second)).is_ok());
+    assert_eq!(table.accounts(), 1);
 }
 
 #[test]

@@ -90,6 +90,12 @@ pub trait Rows: Sync {
         &self,
         account: AccountId,
     ) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send;
+    /// Open orders of the account that rest on the authorization, with no regard to expiry.
+    fn open_orders_on(
+        &self,
+        account: AccountId,
+        authorization: AuthorizationId,
+    ) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send;
     /// The certificate with this key.
     fn certificate(
         &self,

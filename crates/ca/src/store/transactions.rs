@@ -5,7 +5,7 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use cairn_acme::{
     challenge::ChallengeType,
@@ -18,7 +18,7 @@ use cairn_acme::{
 use super::{Changes, Decision, RowFault, Rows, SigningPermit, Transaction};
 use crate::{
     authority::{accounts, audit, authorizations, issuance, orders, validations},
-    id::{AccountId, BootId, IssuerId, OrderId},
+    id::{AccountId, AuthorizationId, BootId, IssuerId, OrderId},
     model::{
         Account, Authorization, Challenge, Evidence, IssuerRecord, Method, Order, OrderState,
         StoredCrl, Work, WorkSubject,
@@ -134,6 +134,27 @@ async fn predecessor_of<R: Rows>(
     })
 }
 
+/// Finds the equal order that is open, and makes none: for an account at its bound.
+#[derive(Debug, Clone)]
+pub struct FindOrder {
+    pub wanted: CreateOrder,
+    /// The answer when there is none.
+    pub full: Problem,
+}
+
+impl Transaction for FindOrder {
+    const NAME: &'static str = "find_order";
+    type Answer = OrderPlaced;
+
+    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<OrderPlaced>, RowFault> {
+        let decision = self.wanted.run(rows).await?;
+        Ok(match decision.answer {
+            Ok(placed) if placed.created => Decision::refuse(self.full.clone()),
+            answer => Decision { answer, ..decision },
+        })
+    }
+}
+
 async fn authorizations_of<R: Rows>(
     rows: &R,
     order: &Order,
@@ -152,12 +173,19 @@ impl Transaction for DeactivateAuthorization {
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Authorization>, RowFault> {
         let account = rows.account(self.account).await?;
         let authorization = rows.authorization(self.account, self.authorization).await?;
-        let unfinished = rows.unfinished_orders(self.account).await?;
+        // Orders are looked at only when they will change: a repeat must not cost the writer anything.
+        let resting = match &authorization {
+            Some(found) if authorizations::can_be_deactivated(found, self.now) => {
+                rows.open_orders_on(self.account, self.authorization)
+                    .await?
+            }
+            _ => Vec::new(),
+        };
         Ok(authorizations::deactivate(
             self,
             account,
             authorization,
-            unfinished,
+            resting,
         ))
     }
 }
@@ -200,11 +228,9 @@ impl Transaction for ConcludeValidation {
             .await?;
         let work = rows.work(&self.target.subject()).await?;
         // Only a failure ends the order; a success shows through the authorization.
-        let order = match (&self.outcome, &authorization) {
-            (Err(_), Some(authorization)) => {
-                rows.order(self.target.account, authorization.order).await?
-            }
-            _ => None,
+        let order = match &self.outcome {
+            Err(_) => order_of(rows, authorization.as_ref()).await?,
+            Ok(_) => None,
         };
         Ok(validations::conclude(
             self,
@@ -213,6 +239,17 @@ impl Transaction for ConcludeValidation {
             work,
             order,
         ))
+    }
+}
+
+/// The order that an authorization was made for, if it was made for one.
+async fn order_of<R: Rows>(
+    rows: &R,
+    authorization: Option<&Authorization>,
+) -> Result<Option<Order>, RowFault> {
+    match authorization.and_then(|a| Some((a.account, a.order?))) {
+        Some((account, order)) => rows.order(account, order).await,
+        None => Ok(None),
     }
 }
 
@@ -317,6 +354,8 @@ pub struct TakeOver {
     pub lease: Duration,
     pub limit: usize,
     pub now: Timestamp,
+    /// Validations that run in this process: their rows are this boot's own, however long they wait.
+    pub running: HashSet<AuthorizationId>,
 }
 
 /// One piece of work to go on with.
@@ -351,16 +390,19 @@ impl Transaction for TakeOver {
         let terms = (self.boot, self.lease, self.now);
         for work in abandoned {
             match work.subject.clone() {
+                WorkSubject::Validate { authorization, .. }
+                    if work.boot == self.boot && self.running.contains(&authorization) =>
+                {
+                    all.put_work
+                        .push(validations::renewed(work, self.lease, self.now));
+                }
                 WorkSubject::Validate {
                     account,
                     authorization,
                     ..
                 } => {
                     let authorization = rows.authorization(account, authorization).await?;
-                    let order = match &authorization {
-                        Some(a) => rows.order(account, a.order).await?,
-                        None => None,
-                    };
+                    let order = order_of(rows, authorization.as_ref()).await?;
                     let (changes, next) = validations::take_over(work, authorization, order, terms);
                     all.merge(changes);
                     resumed.extend(next.map(|(work, a)| Resumed::Validation {
@@ -450,7 +492,7 @@ impl Transaction for CreateOwnOrder {
         let expires = self.now.plus(self.life);
         let mut authorization = authorizations::pending(
             self.authorization.clone(),
-            (account.id, self.order, account.directory),
+            (account.id, Some(self.order), account.directory),
             &self.host,
             &[ChallengeType::Http01],
             self.now,

@@ -13,13 +13,10 @@ use cairn_acme::{
     status::{AuthorizationStatus, ChallengeStatus},
     time::Timestamp,
 };
-use tokio::{
-    sync::{Semaphore, oneshot},
-    time,
-};
+use tokio::{sync::oneshot, time};
 use tracing::{info, warn};
 
-use super::{Attempt, Job, Next, Outcome, Schedule, Validator};
+use super::{Attempt, Job, Next, Outcome, Schedule, Validator, places::Places};
 use crate::{
     id::AuthorizationId,
     model::{Account, Authorization, Work, WorkSubject},
@@ -32,15 +29,13 @@ use crate::{
 /// A validation that takes longer than this is made durable before it ends.
 const DURABLE_AFTER: Duration = Duration::from_millis(100);
 
-/// A work row's lease: longer than the longest validation, so that only a dead process loses it.
+/// A work row's lease: longer than the longest validation that need not wait for a place; one that waits here has its
+/// lease renewed by the take-over, so that only a dead process loses it.
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
 
 /// How long a conclusion waits for a store that takes no writes, and between two tries.
 const STORE_PATIENCE: Duration = Duration::from_secs(30);
 const STORE_PAUSE: Duration = Duration::from_millis(500);
-
-/// How many validations run at once; slow responders fill this pool and no other (T-CA-116).
-const AT_ONCE: usize = 1024;
 
 /// Starts and follows validations.
 #[derive(Debug)]
@@ -48,7 +43,7 @@ pub struct ValidationDriver {
     validator: Validator,
     /// The authorizations that are being validated here, so that a hundred POSTs start one job (T-CA-44).
     running: Mutex<HashSet<AuthorizationId>>,
-    places: Semaphore,
+    places: Places,
 }
 
 /// One authorization's place among the running; it is given back however the job ends.
@@ -69,13 +64,13 @@ impl Drop for Running {
 }
 
 impl ValidationDriver {
-    /// Nothing runs yet.
+    /// Nothing runs yet; `at_once` attempts may. Slow responders fill these places and no others (T-CA-116).
     #[must_use]
-    pub fn new(validator: Validator) -> Self {
+    pub fn new(validator: Validator, at_once: usize) -> Self {
         Self {
             validator,
             running: Mutex::default(),
-            places: Semaphore::new(AT_ONCE),
+            places: Places::new(at_once),
         }
     }
 
@@ -92,6 +87,15 @@ impl ValidationDriver {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&authorization)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn running(&self) -> HashSet<AuthorizationId> {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn enter(&self, ca: &Arc<Ca>, id: AuthorizationId) -> Option<Running> {
@@ -248,25 +252,32 @@ impl Task {
     }
 
     async fn validate(&mut self, job: &Job) -> Result<(), TxError> {
-        let ca = Arc::clone(&self.ca);
-        let Ok(_place) = ca.validation.places.acquire().await else {
-            return Ok(());
-        };
+        let (ca, account) = (Arc::clone(&self.ca), self.target.account);
         let snapshot = ca.snapshot.load_full();
-        // The plan counts from this validation's start; it needs no civil time.
-        let origin = ca.clock.monotonic();
-        let since_start = || {
+        // The plan counts from this validation's start; it needs no civil time, and stands still while it waits for a
+        // place: that is our time, not the subscriber's.
+        let mut origin = ca.clock.monotonic();
+        let since = |origin: Duration| {
             let passed = ca.clock.monotonic().saturating_sub(origin);
             Timestamp::from_millis(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
         };
-        let mut schedule = Schedule::start(since_start(), snapshot.retries);
+        let mut schedule = Schedule::start(since(origin), snapshot.retries);
         loop {
-            let begun_at = since_start();
-            let bound = schedule.attempt_ends(begun_at).since(begun_at);
-            let attempt = ca.validation.validator.attempt(job, &snapshot.rules, bound);
-            let Some(Attempt { outcome, trace }) = self.follow(attempt).await? else {
+            let attempt = async {
+                let asked = ca.clock.monotonic();
+                // Kept for this attempt alone, not for the pause before the next.
+                let _place = ca.validation.places.take(account).await;
+                let origin = origin + ca.clock.monotonic().saturating_sub(asked);
+                let begun_at = since(origin);
+                let bound = schedule.attempt_ends(begun_at).since(begun_at);
+                let validator = &ca.validation.validator;
+                let attempt = validator.attempt(job, &snapshot.rules, bound).await;
+                (attempt, origin)
+            };
+            let Some((Attempt { outcome, trace }, moved)) = self.follow(attempt).await? else {
                 return Ok(());
             };
+            origin = moved;
             let trace = serde_json::to_string(&trace).unwrap_or_default();
             let end = match outcome {
                 Ok(found) => Ok(found),
@@ -282,7 +293,7 @@ impl Task {
                         reason = %failure.problem.detail, "validation failed"
                     );
                     ca.metrics.validation_attempt_failed();
-                    let now = since_start();
+                    let now = since(origin);
                     match schedule.conclude(now, kind) {
                         Next::AttemptAt(at) => {
                             if !self.note(failure.problem, trace, at.since(now)).await? {
@@ -301,11 +312,9 @@ impl Task {
         }
     }
 
-    /// Waits for the attempt, and makes the work durable when that takes long. `None`: it is no longer ours.
-    async fn follow(
-        &mut self,
-        attempt: impl Future<Output = Attempt>,
-    ) -> Result<Option<Attempt>, TxError> {
+    /// Waits for the attempt, and for its place, and makes the work durable when that takes long. `None`: it is no longer
+    /// ours.
+    async fn follow<T>(&mut self, attempt: impl Future<Output = T>) -> Result<Option<T>, TxError> {
         tokio::pin!(attempt);
         if self.generation.is_none() {
             match time::timeout(DURABLE_AFTER, &mut attempt).await {

@@ -16,6 +16,7 @@ mod http01;
 pub mod http_answer;
 mod http_fetch;
 mod limits;
+mod places;
 mod redirect;
 pub mod resolver;
 mod resolver_file;

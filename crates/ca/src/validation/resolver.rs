@@ -248,6 +248,8 @@ impl Resolver {
         };
         let mut current = name.to_owned();
         let mut aliases: Vec<String> = Vec::new();
+        // What one answer of the chain does not prove, the whole does not.
+        let mut authenticated = true;
         asked.result = loop {
             let mut answer = match self
                 .ask_servers(&current, kind, deadline, &mut asked.server)
@@ -257,6 +259,7 @@ impl Resolver {
                 Err(fault) => break Err(fault),
             };
             aliases.append(&mut answer.aliases);
+            authenticated &= answer.authenticated;
             // T-CA-77: the links of all answers together are bounded, and so are the queries.
             if aliases.len() > MAX_ALIASES {
                 break Err(DnsFault::AliasChain);
@@ -274,7 +277,7 @@ impl Resolver {
                     break Ok(Answer {
                         finding,
                         aliases,
-                        ..answer
+                        authenticated,
                     });
                 }
             }

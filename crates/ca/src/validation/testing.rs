@@ -49,6 +49,12 @@ impl Reply {
         self
     }
 
+    /// With the server's word that DNSSEC proves it.
+    pub(super) fn authenticated(mut self) -> Self {
+        self.0.metadata.authentic_data = true;
+        self
+    }
+
     pub(super) fn wire(&self) -> Vec<u8> {
         self.0.to_vec().unwrap()
     }

@@ -230,6 +230,7 @@ fn impatient(
         handshake: short,
         head: short,
         body: short,
+        write: short,
         drain: short,
     };
     listen_within(

@@ -19,6 +19,7 @@ mod renewal;
 mod replaces;
 mod resource;
 mod reuse;
+mod serving;
 mod signing;
 mod steps;
 mod transitions;

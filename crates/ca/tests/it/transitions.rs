@@ -2,7 +2,7 @@
 //! object is ever seen to change in a way that RFC 8555 §7.1.6 does not draw.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt::Display,
     str::FromStr,
     sync::Arc,
@@ -452,6 +452,7 @@ impl Case {
                     lease: LEASE,
                     limit: 100,
                     now,
+                    running: HashSet::new(),
                 };
                 let (resumed, _) = self.store.transact(take).await.unwrap();
                 for work in resumed {

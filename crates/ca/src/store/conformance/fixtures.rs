@@ -1,7 +1,7 @@
 //! One account, its orders and their names; transactions to script with; an observer that watches for wrong steps.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt::Debug,
     sync::{
         Arc, Mutex,
@@ -272,6 +272,7 @@ pub(in crate::store) fn take_over(boot_number: u8) -> TakeOver {
         lease: LEASE,
         limit: 16,
         now: NOW,
+        running: HashSet::new(),
     }
 }
 

@@ -50,7 +50,7 @@ fn read(row: &Row<'_>) -> Result<Authorization, Fault> {
     Ok(Authorization {
         id: AuthorizationId::from_bytes(row.get(1)?),
         account: AccountId::from_bytes(row.get(2)?),
-        order: OrderId::from_bytes(row.get(3)?),
+        order: row.get::<_, Option<_>>(3)?.map(OrderId::from_bytes),
         directory: DirectoryId(row.get(4)?),
         status: AuthorizationStatus::from_code(TABLE, row.get(5)?)?,
         identifier: identifier(TABLE, row.get(6)?, &name)?,
@@ -113,7 +113,7 @@ pub(super) fn insert(
             row,
             authorization.id.as_bytes(),
             authorization.account.as_bytes(),
-            authorization.order.as_bytes(),
+            authorization.order.as_ref().map(OrderId::as_bytes),
             authorization.directory.0,
             authorization.status.code(),
             kind,

@@ -40,8 +40,8 @@ macro_rules! joined {
 const BY_KEY: &str = joined!("WHERE c.serial = ?1 AND c.issuer_id = ?2");
 const BY_SERIAL: &str = joined!("WHERE c.serial = ?1 ORDER BY c.row DESC LIMIT 1");
 const ROW_OF: &str = "SELECT row FROM certificates WHERE serial = ?1 AND issuer_id = ?2";
-const LIVE_SPKI: &str =
-    "SELECT 1 FROM certificates WHERE spki_sha256 = ?1 AND not_after >= ?2 LIMIT 1";
+const LIVE_SPKI: &str = "SELECT 1 FROM certificates WHERE substr(spki_sha256, 1, 8) = substr(?1, 1, 8) AND spki_sha256 = ?1 \
+                         AND not_after >= ?2 LIMIT 1";
 const INSERT: &str = "INSERT INTO certificates (row, issuer_id, serial, spki_sha256, account_id, order_id, directory_id, \
                       not_before, not_after, crl_shard, profile_hash, names, created_at) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";

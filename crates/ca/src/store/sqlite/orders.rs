@@ -37,6 +37,13 @@ const UNFINISHED: &str = concat!(
     columns!(),
     " FROM orders INDEXED BY orders_unfinished WHERE account_id = ?1 AND state <= 1 ORDER BY row"
 );
+// The ids lie side by side in one value; a hit across two of them is sorted out after reading.
+const OPEN_ON: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM orders INDEXED BY orders_unfinished WHERE account_id = ?1 AND state <= 1 AND state = 0 \
+     AND instr(authorizations, ?2) > 0 ORDER BY row"
+);
 const EXPIRED: &str = concat!(
     "SELECT ",
     columns!(),
@@ -62,7 +69,7 @@ const LIST: &str = concat!(
 /// Every statement of this file.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] = &[
-    BY_ID, OPEN, UNFINISHED, EXPIRED, INSERT, UPDATE, OLD, DELETE, LIST,
+    BY_ID, OPEN, UNFINISHED, OPEN_ON, EXPIRED, INSERT, UPDATE, OLD, DELETE, LIST,
 ];
 
 fn read(row: &Row<'_>) -> Result<Order, Fault> {
@@ -130,6 +137,19 @@ pub(super) fn open(
 pub(super) fn unfinished(conn: &Connection, account: AccountId) -> Result<Vec<Order>, Fault> {
     let mut statement = conn.prepare_cached(UNFINISHED)?;
     read_all(statement.query(params![account.as_bytes()])?)
+}
+
+/// Open orders of the account that rest on the authorization.
+pub(super) fn open_on(
+    conn: &Connection,
+    account: AccountId,
+    authorization: AuthorizationId,
+) -> Result<Vec<Order>, Fault> {
+    let mut statement = conn.prepare_cached(OPEN_ON)?;
+    let mut found =
+        read_all(statement.query(params![account.as_bytes(), authorization.as_bytes()])?)?;
+    found.retain(|order| order.authorizations.contains(&authorization));
+    Ok(found)
 }
 
 /// Open orders whose time is over.

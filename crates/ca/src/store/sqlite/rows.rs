@@ -190,6 +190,14 @@ impl Rows for SqliteRows {
         at_desk(|d| orders::unfinished(&d.conn, account))
     }
 
+    fn open_orders_on(
+        &self,
+        account: AccountId,
+        authorization: AuthorizationId,
+    ) -> impl Future<Output = Result<Vec<Order>, RowFault>> + Send {
+        at_desk(|d| orders::open_on(&d.conn, account, authorization))
+    }
+
     fn certificate(
         &self,
         key: CertificateKey,

@@ -126,6 +126,50 @@ async fn pairs_are_as_if_one_came_after_the_other() {
     conformance::pairs_are_as_if_one_came_after_the_other(&InMemory).await;
 }
 
+#[tokio::test]
+async fn a_deactivation_reads_the_orders_that_rest_on_the_authorization_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    ready_orders(&store, &[("a.test", 10), ("b.test", 20)]).await;
+    // Shares the valid authorization of a.test, beside one of its own.
+    let shared = store
+        .transact(create_order(30, &["a.test", "c.test"]))
+        .await
+        .unwrap();
+    assert_eq!(
+        shared.authorizations.first().unwrap().id,
+        authorization_id(10)
+    );
+    // An order that nobody can read any more: only a look at it would show.
+    store.transact(create_order(40, &["d.test"])).await.unwrap();
+    let damage = "UPDATE orders SET identifiers = 'x' WHERE id = ?1";
+    let bad = conformance::order_id(40);
+    assert_eq!(
+        database(dir.path())
+            .execute(damage, [bad.as_bytes()])
+            .unwrap(),
+        1
+    );
+    for _ in 0..2 {
+        let gone = store
+            .transact(conformance::deactivate_authorization(10))
+            .await
+            .unwrap();
+        assert_eq!(
+            gone.status,
+            cairn_acme::status::AuthorizationStatus::Deactivated
+        );
+    }
+    let state = async |n| {
+        let order = store.order(account_id(1), conformance::order_id(n)).await;
+        order.unwrap().unwrap().state
+    };
+    assert_eq!(
+        [state(10).await, state(20).await, state(30).await],
+        [OrderState::Invalid, OrderState::Open, OrderState::Invalid]
+    );
+}
+
 #[test]
 fn every_statement_prepares_on_a_migrated_database() {
     let conn = connect::memory().unwrap();

@@ -2,9 +2,10 @@
 
 use super::super::dns_server::CHANNELS;
 use super::super::testing::{
-    Asked, Dns, addresses as reply_addresses, record_a, record_cname, record_txt,
+    Asked, Dns, addresses as reply_addresses, record_a, record_aaaa, record_cname, record_txt,
 };
 use super::*;
+use hickory_proto::rr::RecordType;
 
 fn resolver(servers: &[SocketAddr]) -> Resolver {
     let config = ResolverConfig {
@@ -337,6 +338,49 @@ async fn aliases_are_asked_on_for_with_a_bound_over_all_queries() {
         failed(DnsFault::AliasChain)
     );
     assert!(dns.asked().len() - before <= 2 * (MAX_ALIASES + 1));
+}
+
+#[tokio::test]
+async fn a_chain_of_aliases_is_authenticated_only_if_every_answer_is() {
+    // The names say which answers carry the AD bit: that of the alias, that of the target.
+    let dns = Dns::start(|asked| {
+        let reply = match asked.name.strip_prefix("to.") {
+            Some(target) => asked.reply().answer(record_cname(&asked.name, target)),
+            None if asked.kind == RecordType::A => {
+                asked.reply().answer(record_a(&asked.name, "192.0.2.1"))
+            }
+            None => asked
+                .reply()
+                .answer(record_aaaa(&asked.name, "2001:db8::1")),
+        };
+        let proven = if asked.name.starts_with("to.") {
+            asked.name.contains("alias")
+        } else {
+            asked.name.contains("target")
+        };
+        vec![if proven { reply.authenticated() } else { reply }.wire()]
+    })
+    .await;
+    let resolver = resolver(&[dns.address]);
+    let cases = [
+        ("to.alias-target.test", true),
+        ("to.alias.test", false),
+        ("to.target.test", false),
+        ("to.none.test", false),
+        ("target.test", true),
+    ];
+    let mut wrong = Vec::new();
+    for (name, want) in cases {
+        let deadline = Instant::now() + Duration::from_secs(9);
+        let found = resolver
+            .addresses(name, deadline, &mut Trace::default())
+            .await
+            .unwrap();
+        if found.authenticated != want {
+            wrong.push((name, found.authenticated));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 --
 -- Every table has an integer row key from a counter beside the public id, so that inserts are appends and secondary
 -- indexes are small. Times are milliseconds since the epoch, UTC. Enumerations are small integers; a value that this
--- version does not know is refused when it is read.
+-- version does not know is refused when it is read. CHECKs of enumerations hold only their lower end, so that a new value
+-- needs no table rebuilt.
 
 CREATE TABLE meta (
     one            INTEGER PRIMARY KEY CHECK (one = 1),
@@ -34,6 +35,13 @@ CREATE TABLE base_urls (
     UNIQUE (directory_id, url)
 ) STRICT;
 
+-- Every base URL that certificates were ever made to name CRLs and issuers under; the newest is in force.
+CREATE TABLE publication_urls (
+    row            INTEGER PRIMARY KEY,
+    url            TEXT    NOT NULL UNIQUE,
+    since          INTEGER NOT NULL
+) STRICT;
+
 -- Bytes written to find out whether the disk takes writes again.
 CREATE TABLE probe (
     one            INTEGER PRIMARY KEY CHECK (one = 1),
@@ -47,7 +55,7 @@ CREATE TABLE accounts (
     thumbprint     BLOB    NOT NULL CHECK (length(thumbprint) = 32),     -- RFC 7638, SHA-256
     spki_sha256    BLOB    NOT NULL CHECK (length(spki_sha256) = 32),    -- compared with certificates' keys
     jwk            TEXT    NOT NULL,                                     -- the public key, canonical
-    status         INTEGER NOT NULL CHECK (status IN (0, 1, 2)),         -- valid, deactivated, revoked
+    status         INTEGER NOT NULL CHECK (status >= 0),                 -- valid, deactivated, revoked
     contacts       TEXT    NOT NULL,                                     -- JSON array of URLs
     terms_agreed   INTEGER NOT NULL CHECK (terms_agreed IN (0, 1)),
     url            TEXT    NOT NULL,                                     -- as given out, for ever
@@ -63,7 +71,7 @@ CREATE TABLE orders (
     id             BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
     account_id     BLOB    NOT NULL CHECK (length(account_id) = 16),
     directory_id   INTEGER NOT NULL,
-    state          INTEGER NOT NULL CHECK (state IN (0, 1, 2, 3)),       -- open, processing, valid, invalid
+    state          INTEGER NOT NULL CHECK (state >= 0),                  -- open, processing, valid, invalid
     attempts       INTEGER NOT NULL CHECK (attempts BETWEEN 0 AND 255),  -- serials given to it
     fingerprint    INTEGER NOT NULL,                                     -- equal for equal requests
     expires        INTEGER NOT NULL,
@@ -87,10 +95,10 @@ CREATE TABLE authorizations (
     row             INTEGER PRIMARY KEY,
     id              BLOB    NOT NULL UNIQUE CHECK (length(id) = 16),
     account_id      BLOB    NOT NULL CHECK (length(account_id) = 16),
-    order_id        BLOB    NOT NULL CHECK (length(order_id) = 16),      -- the order that it was made for
+    order_id        BLOB    CHECK (length(order_id) = 16),               -- the order that it was made for, if for one
     directory_id    INTEGER NOT NULL,
-    status          INTEGER NOT NULL CHECK (status IN (0, 1, 2, 3, 4, 5)), -- pending, valid, invalid, deactivated, expired, revoked
-    identifier_type INTEGER NOT NULL CHECK (identifier_type IN (0, 1)),  -- dns, ip
+    status          INTEGER NOT NULL CHECK (status >= 0),                -- pending, valid, invalid, deactivated, expired, revoked
+    identifier_type INTEGER NOT NULL CHECK (identifier_type >= 0),       -- dns, ip
     identifier      TEXT    NOT NULL,                                    -- without *.
     wildcard        INTEGER NOT NULL CHECK (wildcard IN (0, 1)),
     expires         INTEGER NOT NULL,
@@ -121,8 +129,9 @@ CREATE TABLE certificates (
 ) STRICT;
 -- Read by whoever asks for a certificate; keeps any serial from being given twice.
 CREATE UNIQUE INDEX certificates_by_serial ON certificates (serial, issuer_id);
--- Read by newAccount: no account for a live certificate's key.
-CREATE INDEX certificates_by_spki ON certificates (spki_sha256);
+-- Read by newAccount: no account for a live certificate's key. Eight octets find it; the whole hash, which would make
+-- this the largest of the indexes whose pages are touched at random, is compared in the row.
+CREATE INDEX certificates_by_spki ON certificates (substr(spki_sha256, 1, 8));
 
 -- What was permitted to be signed, and why; stored before the signature can exist.
 CREATE TABLE certificate_bodies (
@@ -136,7 +145,7 @@ CREATE TABLE certificate_bodies (
 -- How the signing ended; no row means that the permission was given and nothing is known yet.
 CREATE TABLE certificate_outcomes (
     certificate    INTEGER PRIMARY KEY,                                  -- certificates.row
-    state          INTEGER NOT NULL CHECK (state IN (1, 2)),             -- issued, unconfirmed
+    state          INTEGER NOT NULL CHECK (state >= 1),                  -- issued, unconfirmed
     signature      BLOB,
     issued_at      INTEGER,
     CHECK (state <> 1 OR (signature IS NOT NULL AND issued_at IS NOT NULL))
@@ -153,9 +162,9 @@ CREATE TABLE certificate_names (
 
 -- Follow-up work as data: at most one row for a subject, gone when it is done.
 CREATE TABLE work (
-    kind           INTEGER NOT NULL CHECK (kind IN (0, 1)),              -- validate, issue
+    kind           INTEGER NOT NULL CHECK (kind >= 0),                   -- validate, issue
     subject        BLOB    NOT NULL CHECK (length(subject) = 16),        -- authorization or order
-    challenge      INTEGER NOT NULL CHECK (challenge BETWEEN -1 AND 2),  -- -1 none, http-01, dns-01, tls-alpn-01
+    challenge      INTEGER NOT NULL CHECK (challenge >= -1),             -- -1 none, http-01, dns-01, tls-alpn-01
     version        INTEGER NOT NULL CHECK (version >= 1),                -- of this row's meaning
     account_id     BLOB    NOT NULL CHECK (length(account_id) = 16),
     boot           BLOB    NOT NULL CHECK (length(boot) = 16),           -- the process incarnation that owns it

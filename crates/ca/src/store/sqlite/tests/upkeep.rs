@@ -388,6 +388,43 @@ async fn lists_filter_and_page() {
 }
 
 #[tokio::test]
+async fn a_validation_that_runs_here_past_its_lease_keeps_its_row() {
+    // T-CA-116: what waits for a place is not begun again, and not given up after three leases.
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.transact(create_account(1)).await.unwrap();
+    for n in [10, 20] {
+        let order = create_order(n, &[&format!("n{n}.test")]);
+        store.transact(order).await.unwrap();
+        store.transact(begin_validation(n)).await.unwrap();
+    }
+    for day in 1..=5_u32 {
+        // Of this boot are both; one of them runs.
+        let take = crate::store::TakeOver {
+            now: NOW.plus(day * DAY / 1000),
+            running: [authorization_id(10)].into(),
+            ..take_over(1)
+        };
+        let (resumed, _) = store.transact(take).await.unwrap();
+        let taken: Vec<_> = resumed
+            .iter()
+            .map(|r| match r {
+                crate::store::Resumed::Validation { authorization, .. } => authorization.id,
+                other @ crate::store::Resumed::Issuance { .. } => panic!("{other:?}"),
+            })
+            .collect();
+        assert!(!taken.contains(&authorization_id(10)), "round {day}");
+        assert_eq!(taken.is_empty(), day > 2, "round {day}: {taken:?}");
+    }
+    // Its result still counts, under the generation that it began with.
+    let valid = store
+        .transact(conclude_validation(10, Some(1), true))
+        .await
+        .unwrap();
+    assert_eq!(valid.status, cairn_acme::status::AuthorizationStatus::Valid);
+}
+
+#[tokio::test]
 async fn a_stop_of_issuance_is_in_force_at_once() {
     let store = InMemory.fresh(Arc::new(Watcher::default()), None);
     ready_orders(&store, &[("a.test", 10)]).await;
