@@ -406,6 +406,7 @@ fn accounts_and_directory_say_only_what_is_registered() {
                 "newOrder",
                 "revokeCert",
                 "keyChange",
+                "renewalInfo",
                 "meta",
             ];
             for member in client.directory.as_object().unwrap().keys() {
