@@ -3,12 +3,13 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use cairn_acme::time::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 
-/// How far wall and monotonic time may drift apart before signing stops.
+/// How far wall time may be from what its last good reading and monotonic time lead to, before signing stops.
 pub const MAX_DISAGREEMENT: Duration = Duration::from_secs(60);
 
 /// Where readings come from.
@@ -19,26 +20,32 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     fn claimed(&self) -> Timestamp {
         self.wall()
     }
-    /// Time since an arbitrary moment of this process; never steps.
+    /// Time since an arbitrary moment of this process; never steps, and goes on while the machine sleeps.
     fn monotonic(&self) -> Duration;
 }
 
 /// The machine's clocks.
 #[derive(Debug)]
 pub struct SystemClock {
-    origin: Instant,
+    origin: Duration,
 }
 
 impl Default for SystemClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the machine's clocks are read"
-    )]
     fn default() -> Self {
         Self {
-            origin: Instant::now(),
+            origin: since_boot(),
         }
     }
+}
+
+/// CLOCK_BOOTTIME: `Instant` stands still while the machine sleeps, and every wake would look like a step of the wall
+/// clock.
+fn since_boot() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
 }
 
 impl Clock for SystemClock {
@@ -54,44 +61,42 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.origin.elapsed()
+        since_boot().saturating_sub(self.origin)
     }
 }
 
-/// What rows are written by: civil time as the machine tells it, as long as it agrees with the time that has passed since
-/// the start. From a step on it is the start and what has passed: else an authorization that was validated under a clock a
+/// What rows are written by: civil time as the machine tells it, as long as it agrees with its last good reading and the
+/// time that has passed since. Each such reading is the next one's measure, so that a clock may be set right in small
+/// steps. From a step of more than [`MAX_DISAGREEMENT`] on it is the last good reading and what has passed: else an authorization that was validated under a clock a
 /// year ahead would be good for that year once the clock is right again, an expired one would come back under a clock
 /// that is behind, and the store would remember a time that stops signing for as long (T-CA-46, T-CA-96).
 #[derive(Debug)]
 pub struct SteadyClock {
     machine: Arc<dyn Clock>,
-    wall: Timestamp,
-    monotonic: Duration,
+    /// The last good reading, wall and monotonic.
+    good: Mutex<(Timestamp, Duration)>,
 }
 
 impl SteadyClock {
     /// Believes that clock as it stands now.
     #[must_use]
     pub fn new(machine: Arc<dyn Clock>) -> Self {
-        let (wall, monotonic) = (machine.wall(), machine.monotonic());
-        Self {
-            machine,
-            wall,
-            monotonic,
-        }
+        let good = Mutex::new((machine.wall(), machine.monotonic()));
+        Self { machine, good }
     }
 }
 
 impl Clock for SteadyClock {
     fn wall(&self) -> Timestamp {
-        let passed = self.machine.monotonic().saturating_sub(self.monotonic);
-        let (claimed, expected) = (self.machine.wall(), self.wall.plus(passed));
-        let apart = claimed.since(expected).max(expected.since(claimed));
-        if apart > MAX_DISAGREEMENT {
-            expected
-        } else {
-            claimed
+        // Read under the lock: an older reading never becomes the measure of a newer one.
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = (self.machine.wall(), self.machine.monotonic());
+        let expected = good.0.plus(now.1.saturating_sub(good.1));
+        if apart(now.0, expected) > MAX_DISAGREEMENT {
+            return expected;
         }
+        *good = now;
+        now.0
     }
 
     fn claimed(&self) -> Timestamp {
@@ -101,6 +106,10 @@ impl Clock for SteadyClock {
     fn monotonic(&self) -> Duration {
         self.machine.monotonic()
     }
+}
+
+fn apart(a: Timestamp, b: Timestamp) -> Duration {
+    a.since(b).max(b.since(a))
 }
 
 /// A clock that a test moves.
@@ -152,12 +161,12 @@ impl Clock for TestClock {
 /// One reading of the three clocks.
 #[derive(Debug, Clone, Copy)]
 pub struct Readings {
-    /// Civil time of this process.
+    /// Civil time as the machine claims it.
     pub wall: Timestamp,
+    /// Civil time as it follows from the last good reading and monotonic time ([`SteadyClock`]).
+    pub expected: Timestamp,
     /// The newest time that the database has stored or tells.
     pub database: Timestamp,
-    /// Monotonic time of this process.
-    pub monotonic: Duration,
 }
 
 /// Why signing stops.
@@ -165,7 +174,7 @@ pub struct Readings {
 pub enum ClockFault {
     /// The wall clock stepped while the process ran.
     #[error(
-        "the wall clock says {wall}, but {expected} follows from the time since start: it stepped; signing stops until it is right or the server is restarted"
+        "the wall clock says {wall}, but {expected} follows from the time that has passed: it stepped; signing stops until it is right or the server is restarted"
     )]
     Stepped {
         /// What it says.
@@ -185,18 +194,15 @@ pub enum ClockFault {
     },
 }
 
-/// Judges one reading against the first of this process.
+/// Judges one reading.
 ///
 /// # Errors
 /// Says which two clocks disagree by more than [`MAX_DISAGREEMENT`].
-pub fn agree(start: &Readings, now: &Readings) -> Result<(), ClockFault> {
-    let expected = start
-        .wall
-        .plus(now.monotonic.saturating_sub(start.monotonic));
-    if now.wall.since(expected) > MAX_DISAGREEMENT || expected.since(now.wall) > MAX_DISAGREEMENT {
+pub fn agree(now: &Readings) -> Result<(), ClockFault> {
+    if apart(now.wall, now.expected) > MAX_DISAGREEMENT {
         return Err(ClockFault::Stepped {
             wall: now.wall,
-            expected,
+            expected: now.expected,
         });
     }
     if now.database.since(now.wall) > MAX_DISAGREEMENT {
@@ -225,47 +231,67 @@ mod tests {
             machine.step_wall(stepped);
             assert_eq!((steady.wall(), steady.claimed()), (t0.plus(hour), stepped));
         }
-        let slewed = t0.plus(hour).plus(Duration::from_secs(30));
-        machine.step_wall(slewed);
-        assert_eq!(steady.wall(), slewed);
+        // Right again, and then set in small steps.
+        machine.step_wall(t0.plus(hour));
+        assert_eq!(steady.wall(), t0.plus(hour));
+        let minute = Duration::from_secs(60);
+        for n in 1..=5 {
+            let slewed = t0.plus(hour).plus(n * minute);
+            machine.step_wall(slewed);
+            assert_eq!((steady.wall(), steady.claimed()), (slewed, slewed));
+        }
+        let jumped = t0
+            .plus(hour)
+            .plus(6 * minute)
+            .plus(Duration::from_millis(1));
+        machine.step_wall(jumped);
+        assert_eq!(steady.wall(), t0.plus(hour).plus(5 * minute));
+    }
+
+    #[test]
+    fn time_goes_on_while_the_machine_sleeps() {
+        // T-CA-96
+        let clock = SystemClock::default();
+        let of_boot = std::fs::read_to_string("/proc/uptime").unwrap();
+        let of_boot: f64 = of_boot.split(' ').next().unwrap().parse().unwrap();
+        let here = (clock.origin + clock.monotonic()).as_secs_f64();
+        assert!(
+            (0.0..60.0).contains(&(here - of_boot + 0.02)),
+            "{here} {of_boot}"
+        );
     }
 
     #[test]
     fn signing_stops_when_the_clocks_disagree_by_more_than_a_minute() {
         // T-CA-96
-        let t0 = Timestamp::from_seconds(1_800_000_000);
-        let start = Readings {
-            wall: t0,
-            database: t0,
-            monotonic: Duration::ZERO,
+        let due = Timestamp::from_seconds(1_800_003_600);
+        let at = |wall, database| {
+            agree(&Readings {
+                wall,
+                expected: due,
+                database,
+            })
         };
-        let hour = Duration::from_secs(3600);
-        let at = |wall, database| Readings {
-            wall,
-            database,
-            monotonic: hour,
-        };
-        let due = t0.plus(hour);
-        assert_eq!(agree(&start, &at(due, due)), Ok(()));
-        assert_eq!(
-            agree(&start, &at(due.plus(Duration::from_secs(60)), due)),
-            Ok(())
-        );
+        let year = Duration::from_secs(365 * 24 * 3600);
+        let tolerated = Duration::from_secs(60);
+        let much = Duration::from_millis(60_001);
+        assert_eq!(at(due, due), Ok(()));
+        for wall in [due.plus(tolerated), due.minus(tolerated)] {
+            assert_eq!(at(wall, due.minus(tolerated)), Ok(()));
+        }
+        for wall in [
+            due.plus(much),
+            due.minus(much),
+            due.plus(year),
+            due.minus(year),
+        ] {
+            assert!(matches!(
+                at(wall, due.minus(year)),
+                Err(ClockFault::Stepped { .. })
+            ));
+        }
         assert!(matches!(
-            agree(&start, &at(due.plus(Duration::from_secs(61)), due)),
-            Err(ClockFault::Stepped { .. })
-        ));
-        assert!(matches!(
-            agree(&start, &at(t0.minus(24 * hour), t0)),
-            Err(ClockFault::Stepped { .. })
-        ));
-        assert!(matches!(
-            agree(&start, &at(due.plus(365 * 24 * hour), due)),
-            Err(ClockFault::Stepped { .. })
-        ));
-        let ahead = due.plus(Duration::from_secs(61));
-        assert!(matches!(
-            agree(&start, &at(due, ahead)),
+            at(due, due.plus(much)),
             Err(ClockFault::BehindStore { .. })
         ));
     }

@@ -16,7 +16,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-pub use base_url::{BadBaseUrl, BaseUrl};
+pub use base_url::{BadBaseUrl, BadPublicationUrl, BaseUrl, PublicationUrl};
 pub use fault::ConfigFault;
 pub use profiles::{DEFAULT as DEFAULT_PROFILE, IdentifierType, ProfileSettings, Profiles};
 pub use reference::{SETTINGS, Setting, markdown, nearest, sample};
@@ -33,6 +33,9 @@ pub struct Config {
     pub name: String,
     /// Where it is reached; every other URL is made from it.
     pub url: BaseUrl,
+    /// Under which URL certificates name CRLs and issuers.
+    #[serde(default)]
+    pub publication_url: Option<PublicationUrl>,
     /// Which set of rules it keeps.
     #[serde(default)]
     pub preset: Preset,

@@ -20,6 +20,7 @@ pub mod node;
 pub mod nonce;
 pub mod operator;
 pub mod publication;
+mod refusals;
 pub mod setup;
 pub mod store;
 pub mod validation;

@@ -3,6 +3,7 @@
 
 mod holding;
 mod pending;
+mod refusals;
 mod signatures;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
@@ -29,6 +30,7 @@ pub struct Limits {
     signatures: signatures::BadSignatures,
     pending: Arc<pending::Pending>,
     holding: Arc<holding::Holding>,
+    refusals: refusals::Refusals,
 }
 
 impl Limits {
@@ -40,6 +42,7 @@ impl Limits {
             signatures: signatures::BadSignatures::default(),
             pending: Arc::default(),
             holding: Arc::default(),
+            refusals: refusals::Refusals::default(),
         }
     }
 
@@ -97,6 +100,12 @@ impl Limits {
             .status(503)
             .retry_after(wait),
         })
+    }
+
+    /// Whether a refusal of this account's request may be written down, which counts. `now` is monotonic.
+    #[must_use]
+    pub fn may_note_refusal(&self, account: AccountId, now: Duration) -> bool {
+        self.refusals.take(account, now)
     }
 
     /// Hears of an order that a commit touched.

@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     authority::policy::NamePolicy,
-    clock::{Clock, Readings, SteadyClock},
+    clock::{Clock, SteadyClock},
     config::{Config, Preset},
     frontend::{self, Urls},
     holds::Holds,
@@ -215,12 +215,7 @@ impl Snapshot {
     /// # Errors
     /// In words for the operator.
     pub fn build(config: Config, blocked: BlockedKeys, issuer: &Issuer) -> Result<Self, String> {
-        let publication_port = config
-            .listen
-            .publication
-            .first()
-            .map_or(80, SocketAddr::port);
-        let urls = Urls::new(&config.url.to_string(), publication_port, issuer.id)
+        let urls = Urls::new(&config.url.to_string(), &config.publication(), issuer.id)
             .map_err(|e| e.to_string())?;
         let profiles = Profiles::new(&config.profile);
         let mut rules = Vec::new();
@@ -309,14 +304,13 @@ impl Node {
             .check_base_url(snapshot.urls.base())
             .await
             .map_err(StartFault::Config)?;
+        store
+            .check_publication_url(snapshot.urls.publication())
+            .await
+            .map_err(StartFault::Config)?;
         issuer.url = snapshot.urls.issuer();
         keep_profiles(&store, &snapshot).await?;
         let nonces = open_nonces(&store, &*clock).await?;
-        let start = Readings {
-            wall: now,
-            database: store.latest_time(),
-            monotonic: clock.monotonic(),
-        };
         let resolver = Resolver::new(
             &snapshot.config.dns.servers,
             snapshot.config.dns.timeout.into(),
@@ -336,7 +330,6 @@ impl Node {
             issuance: Issuance::new(IssuanceParts {
                 issuer: Arc::new(issuer),
                 signer,
-                start,
             }),
             snapshot: ArcSwap::from_pointee(snapshot),
             store,
@@ -455,6 +448,10 @@ impl Node {
         let old = self.ca.snapshot.load_full();
         let fixed = [
             ("url", old.config.url != config.url),
+            (
+                "publication_url",
+                old.config.publication() != config.publication(),
+            ),
             ("listen", old.config.listen != config.listen),
             ("keys", old.config.keys != config.keys),
             ("tls", old.config.tls != config.tls),

@@ -267,6 +267,9 @@ pub(crate) struct Restore {
     /// Restore over a store that is there, and keep that under another name
     #[arg(long)]
     pub(crate) replace: bool,
+    /// The epoch to go on with, above all that this CA ever had; needed only if the store that is replaced can't be read
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=127))]
+    pub(crate) epoch: Option<u8>,
 }
 
 #[cfg(test)]

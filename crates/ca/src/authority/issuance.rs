@@ -197,6 +197,7 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
         Some(generation) => {
             let ours = proof
                 .work
+                .as_ref()
                 .is_some_and(|w| w.generation == generation && w.boot == input.boot);
             if !ours || order.state != OrderState::Processing {
                 return Decision::refuse(not_ready(OrderStatus::Processing));
@@ -204,6 +205,18 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
             generation
         }
     };
+    if let Some(problem) = orders::out_of_dates(&order, input.now) {
+        let mut decision = refused(problem.clone());
+        order.state = OrderState::Invalid;
+        order.error = Some(problem);
+        order.certificate = None;
+        decision.changes.update_orders.push(order);
+        decision
+            .changes
+            .delete_work
+            .extend(proof.work.map(|w| w.subject));
+        return decision;
+    }
     if let Some(reason) = proof.stop {
         return refused(
             Problem::server_internal(format!("the operator has stopped issuance: {reason}"))

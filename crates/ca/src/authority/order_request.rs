@@ -10,8 +10,8 @@ use cairn_acme::{
     time::Timestamp,
 };
 
-/// How much earlier than now a requested notBefore may lie.
-const NOT_BEFORE_SLACK: Duration = Duration::from_secs(3600);
+/// How much earlier than now a requested notBefore may lie, at newOrder and at finalize.
+pub(crate) const NOT_BEFORE_SLACK: Duration = Duration::from_secs(3600);
 
 /// What an order may be under the profile in force.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +22,8 @@ pub struct Bounds {
     pub profile_named: bool,
     /// How many identifiers one order may have.
     pub names_max: usize,
+    /// The start of the issuer's certificate.
+    pub issuer_from: Timestamp,
     /// The end of the issuer's certificate.
     pub issuer_until: Timestamp,
 }
@@ -164,9 +166,16 @@ fn dates(
                 "notBefore {start} lies further ahead than a certificate's life"
             )));
         }
+        if start < bounds.issuer_from || start >= bounds.issuer_until {
+            return Err(Problem::malformed(format!(
+                "notBefore {start} is outside the issuer's own validity, {} to {}",
+                bounds.issuer_from, bounds.issuer_until
+            )));
+        }
     }
     let Some(end) = not_after else { return Ok(()) };
-    let start = not_before.unwrap_or(now);
+    // The second that has begun: both ends of a validity count, and its start is at least this one.
+    let start = not_before.unwrap_or(Timestamp::from_seconds(now.as_seconds()));
     if end <= start || end <= now {
         return Err(Problem::malformed(format!(
             "notAfter {end} is not after {}",
@@ -186,4 +195,73 @@ fn dates(
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_700);
+    const HOUR: i64 = 3600;
+    const LIFE: i64 = 90 * 86_400;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(1_800_000_000 + seconds)
+    }
+
+    #[test]
+    fn dates_are_taken_to_the_second_of_their_bounds() {
+        // T-CA-48
+        // 8555-7.4-2
+        let bounds = Bounds {
+            life: Duration::from_secs(LIFE.unsigned_abs()),
+            names_max: 1,
+            issuer_from: at(-1800),
+            issuer_until: at(1000 * LIFE),
+        };
+        let near = Bounds {
+            issuer_until: at(HOUR),
+            ..bounds
+        };
+        let old = Bounds {
+            issuer_from: at(-1000 * LIFE),
+            ..bounds
+        };
+        let cases: [(&str, &Bounds, Option<i64>, Option<i64>, bool); 14] = [
+            ("an hour ago, nearly", &old, Some(1 - HOUR), None, true),
+            ("more than an hour ago", &old, Some(-HOUR), None, false),
+            ("the issuer's start", &bounds, Some(-1800), None, true),
+            ("before the issuer", &bounds, Some(-1801), None, false),
+            ("the issuer's last second", &near, Some(HOUR), None, false),
+            ("just before it", &near, Some(HOUR - 1), None, true),
+            ("a life ahead", &bounds, Some(LIFE), None, true),
+            ("further ahead", &bounds, Some(LIFE + 1), None, false),
+            ("the longest end", &bounds, None, Some(LIFE - 1), true),
+            ("a second longer", &bounds, None, Some(LIFE), false),
+            ("the next second", &bounds, None, Some(1), true),
+            ("this second", &bounds, None, Some(0), false),
+            (
+                "the longest of both",
+                &bounds,
+                Some(10),
+                Some(LIFE + 9),
+                true,
+            ),
+            (
+                "a second longer of both",
+                &bounds,
+                Some(10),
+                Some(LIFE + 10),
+                false,
+            ),
+        ];
+        let wrong: Vec<&str> = cases
+            .iter()
+            .filter(|(_, bounds, from, to, fits)| {
+                dates(from.map(at), to.map(at), NOW, bounds).is_ok() != *fits
+            })
+            .map(|case| case.0)
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
 }

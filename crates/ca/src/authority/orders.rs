@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use super::{
     accounts, audit, authorizations, no_such_object,
+    order_request::NOT_BEFORE_SLACK,
     replacements::{self, Predecessor, Replaced},
 };
 use crate::{
@@ -183,7 +184,7 @@ pub fn create(
             Err(problem) => return Decision::refuse(problem),
         }
     }
-    let expires = input.now.plus(input.policy.order_life);
+    let expires = finishable_until(input.now.plus(input.policy.order_life), input);
     let mut authorizations = Vec::with_capacity(input.identifiers.len());
     let mut order_expires = expires;
     for ((identifier, seed), valid) in input
@@ -253,6 +254,35 @@ pub fn create(
             created: true,
         }),
     }
+}
+
+/// An order with dates of its own can be finalized only while these still make sense ([`out_of_dates`]).
+fn finishable_until(life: Timestamp, input: &CreateOrder) -> Timestamp {
+    // A second more than the slack: one that lies just within it is not born expired.
+    let start = input
+        .not_before
+        .map(|start| start.plus(NOT_BEFORE_SLACK + Duration::from_secs(1)));
+    [start, input.not_after]
+        .into_iter()
+        .flatten()
+        .fold(life, Ord::min)
+}
+
+/// Why an order can no longer have a certificate with the dates that it asked for: one that ended already, or that
+/// vouches for a past that nobody checked.
+#[must_use]
+pub fn out_of_dates(order: &Order, now: Timestamp) -> Option<Problem> {
+    if let Some(end) = order.not_after.filter(|end| *end <= now) {
+        return Some(Problem::order_not_ready(format!(
+            "the order's notAfter, {end}, has passed; place a new order"
+        )));
+    }
+    let start = order
+        .not_before
+        .filter(|s| now.since(*s) > NOT_BEFORE_SLACK)?;
+    Some(Problem::order_not_ready(format!(
+        "the order's notBefore, {start}, lies more than an hour in the past; place a new order"
+    )))
 }
 
 /// Marks an open order whose time has passed, for the sweeper; one row and its audit.

@@ -1,4 +1,4 @@
-//! The CA's own URL, from which every other is made for ever.
+//! The CA's own URLs, from which every other is made for ever.
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
@@ -54,6 +54,42 @@ pub(super) fn is_host_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(label)
 }
 
+/// Host and port of what stands behind the scheme.
+fn host_and_port(rest: &str, default: u16) -> Result<(String, u16), &'static str> {
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains(['/', '?', '#', '@']) {
+        return Err("without user, path, query or fragment");
+    }
+    let (host, port) = match rest
+        .rfind(':')
+        .filter(|at| !rest.get(*at..).is_some_and(|r| r.contains(']')))
+    {
+        Some(at) => {
+            let (host, port) = rest.split_at(at);
+            let digits = port.get(1..).unwrap_or_default();
+            let port: Option<u16> = digits
+                .bytes()
+                .all(|b| b.is_ascii_digit())
+                .then(|| digits.parse().ok())
+                .flatten();
+            let port = port.filter(|p| *p != 0);
+            (host, port.ok_or("with a port from 1 to 65535")?)
+        }
+        None => (rest, default),
+    };
+    let host = host.to_ascii_lowercase();
+    let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+    let good = match bracketed {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => is_host_name(&host),
+    };
+    if good {
+        Ok((host, port))
+    } else {
+        Err("with a host name or an address (IPv6 in brackets)")
+    }
+}
+
 impl FromStr for BaseUrl {
     type Err = BadBaseUrl;
 
@@ -61,42 +97,73 @@ impl FromStr for BaseUrl {
         let rest = text
             .strip_prefix("https://")
             .ok_or(BadBaseUrl("with https"))?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains(['/', '?', '#', '@']) {
-            return Err(BadBaseUrl("without user, path, query or fragment"));
-        }
-        let (host, port) = match rest
-            .rfind(':')
-            .filter(|at| !rest.get(*at..).is_some_and(|r| r.contains(']')))
-        {
-            Some(at) => {
-                let (host, port) = rest.split_at(at);
-                let digits = port.get(1..).unwrap_or_default();
-                let port = digits
-                    .bytes()
-                    .all(|b| b.is_ascii_digit())
-                    .then(|| digits.parse().ok())
-                    .flatten();
-                (
-                    host,
-                    port.filter(|p| *p != 0)
-                        .ok_or(BadBaseUrl("with a port from 1 to 65535"))?,
-                )
-            }
-            None => (rest, 443),
-        };
-        let host = host.to_ascii_lowercase();
-        let bracketed = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        let good = match bracketed {
-            Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-            None => is_host_name(&host),
-        };
-        if !good {
-            return Err(BadBaseUrl(
-                "with a host name or an address (IPv6 in brackets)",
-            ));
-        }
+        let (host, port) = host_and_port(rest, 443).map_err(BadBaseUrl)?;
         Ok(Self { host, port })
+    }
+}
+
+/// `http://HOST[:PORT]`, nothing after it: where certificates say that CRLs and issuers are. Not where they are served:
+/// a proxy may stand before the listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicationUrl {
+    host: String,
+    port: u16,
+}
+
+/// Why a text cannot be the publication's URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the publication's URL is http://HOST or http://HOST:PORT, {0}")]
+pub struct BadPublicationUrl(&'static str);
+
+impl PublicationUrl {
+    /// On the CA's own host.
+    #[must_use]
+    pub fn beside(base: &BaseUrl, port: u16) -> Self {
+        Self {
+            host: base.host.clone(),
+            port,
+        }
+    }
+
+    /// The host, lower-cased; an IPv6 address stands in brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl FromStr for PublicationUrl {
+    type Err = BadPublicationUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadPublicationUrl> {
+        let rest = text
+            .strip_prefix("http://")
+            .ok_or(BadPublicationUrl("with plain http"))?;
+        let (host, port) = host_and_port(rest, 80).map_err(BadPublicationUrl)?;
+        Ok(Self { host, port })
+    }
+}
+
+impl fmt::Display for PublicationUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            80 => write!(f, "http://{}", self.host),
+            port => write!(f, "http://{}:{port}", self.host),
+        }
+    }
+}
+
+impl Serialize for PublicationUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PublicationUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 

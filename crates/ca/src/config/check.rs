@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{Config, Preset, Span, Unlock, base_url::is_host_name, profiles};
+use super::{Config, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name, profiles};
 
 /// Names of one order, at most (RFC 8555 names none; a certificate of more is refused by clients' buffers first).
 const NAMES_MAX: usize = 100;
@@ -110,10 +110,17 @@ fn paths(config: &Config) -> Found {
         return Some(("url".to_owned(), reason));
     }
     found(
-        tls.certificate.is_some() && tls.key.is_none(),
-        "tls.certificate",
-        "goes with tls.key: both or none",
+        config.publication().host() != config.url.host(),
+        "publication_url",
+        "its host is that of url",
     )
+    .or_else(|| {
+        found(
+            tls.certificate.is_some() && tls.key.is_none(),
+            "tls.certificate",
+            "goes with tls.key: both or none",
+        )
+    })
     .or_else(|| {
         found(
             tls.key.is_some() && tls.certificate.is_none(),
@@ -287,6 +294,15 @@ fn names(config: &Config) -> Found {
 }
 
 impl Config {
+    /// Under which URL certificates name CRLs and issuers: as set, else the CA's host with the port of the listener.
+    #[must_use]
+    pub fn publication(&self) -> PublicationUrl {
+        let port = self.listen.publication.first().map_or(80, SocketAddr::port);
+        self.publication_url
+            .clone()
+            .unwrap_or_else(|| PublicationUrl::beside(&self.url, port))
+    }
+
     /// What preset `public` still lacks, one line each; empty means that nothing stands against a start.
     #[must_use]
     pub fn missing_for_preset(&self) -> Vec<String> {

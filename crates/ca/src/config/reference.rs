@@ -85,6 +85,7 @@ const fn s(
 pub const SETTINGS: &[Setting] = &[
     s("", "name", "text, 50 characters", "", "The CA's name, as its certificates say it.", "set by `cairn ca init`; certificates keep the name they were made with"),
     s("", "url", "https://HOST or https://HOST:PORT", "", "Where clients reach the CA. URLs of accounts, CRLs and issuers are made from it, never from a request.", "set by `cairn ca init` and kept for ever: certificates carry URLs made from it"),
+    s("", "publication_url", "http://HOST or http://HOST:PORT", "", "Where certificates say that CRLs and the issuing certificate are: the host of `url`. Unset: the first port of listen.publication.", "set by `cairn ca init` and kept for ever: certificates carry it. The listener may move behind a proxy"),
     s("", "preset", "\"private\" or \"public\"", "\"private\"", "The set of rules. `public` is what the CA/Browser Forum demands; it refuses to start until all of that is there.", "most CAs serve one house"),
     s("", "private_zones", "list of domain names", "[]", "Zones of your own, unknown to the public DNS: a climb through the DNS stops at their apex.", "only you know which zones are yours"),
 

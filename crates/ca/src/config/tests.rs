@@ -458,6 +458,7 @@ fn keys_of_the_structs() -> Vec<String> {
         accounts: vec!["a".into()],
         ..ProfileSettings::default()
     };
+    config.publication_url = Some("http://ca.example.org".parse().unwrap());
     config.names = vec![NameRule {
         suffix: "a".into(),
         dial: vec![],
@@ -538,6 +539,21 @@ fn the_reference_page_is_made_from_the_table() {
         markdown(),
         "run the test with CAIRN_BLESS=1 to write docs/configuration.md anew"
     );
+}
+
+#[test]
+fn the_publication_url_follows_from_the_listener_until_it_is_written_down() {
+    let of = |rest: &str| {
+        let config = Config::parse(&head(rest), Path::new("cairn.toml"));
+        config.map(|c| c.publication().to_string())
+    };
+    let listen = "[listen]\npublication = [\"127.0.0.1:8080\"]\n";
+    assert_eq!(of("").unwrap(), "http://ca.example.org");
+    assert_eq!(of(listen).unwrap(), "http://ca.example.org:8080");
+    let written = format!("publication_url = \"http://ca.example.org\"\n{listen}");
+    assert_eq!(of(&written).unwrap(), "http://ca.example.org");
+    let fault = fault(&head("publication_url = \"http://other.example.org\""));
+    assert_eq!(fault.key, "publication_url");
 }
 
 #[test]

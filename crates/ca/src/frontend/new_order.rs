@@ -17,12 +17,13 @@ use super::{
 };
 use crate::{
     authority::{
-        order_request::{self, Bounds},
+        order_request::{self, Bounds, ParsedOrder},
         profiles, replacements,
     },
-    id::{AuthorizationId, DirectoryId, OrderId},
+    id::{AccountId, AuthorizationId, DirectoryId, OrderId},
     issuance::Profile,
     node::Snapshot,
+    refusals,
     store::{CreateOrder, FindOrder, OrderPolicy, Replaced, Seed},
 };
 
@@ -36,28 +37,19 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
-    let profile = profile(snapshot, request.payload().profile.as_deref())?;
-    let bounds = Bounds {
-        life: profile.life(),
-        profile_named: request.payload().profile.is_some(),
-        names_max: settings.names_max,
-        issuer_until: Timestamp::from_seconds(context.ca.issuance.issuer().certificate.not_after()),
+    let judged = judge(context, request.payload(), account.id);
+    let Wanted {
+        profile,
+        parsed,
+        challenges,
+        replaces,
+    } = match judged {
+        Ok(wanted) => wanted,
+        Err(problem) => {
+            refusals::note(&context.ca, "order-refused", account.id, None, &problem).await;
+            return Err(problem);
+        }
     };
-    let parsed = order_request::parse(request.payload(), context.now, &bounds)?;
-    snapshot.names.judge(&parsed.identifiers)?;
-    profiles::judge(
-        &profile.name,
-        &profile.settings,
-        account.id,
-        &parsed.identifiers,
-    )?;
-    let challenges = profiles::challenges(&profile.name, &profile.settings, &OFFERED)?;
-    let replaces = request
-        .payload()
-        .replaces
-        .as_deref()
-        .map(|text| replaced(context, text))
-        .transpose()?;
     let room = context
         .ca
         .limits
@@ -115,6 +107,42 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         &placed.authorizations,
         StatusCode::CREATED,
     ))
+}
+
+/// What an order asks for, as far as it can be told without the store.
+struct Wanted<'a> {
+    profile: &'a Profile,
+    parsed: ParsedOrder,
+    challenges: Vec<ChallengeType>,
+    replaces: Option<Replaced>,
+}
+
+fn judge<'a>(
+    context: &'a Context,
+    request: &NewOrder,
+    account: AccountId,
+) -> Result<Wanted<'a>, Problem> {
+    let snapshot = &context.snapshot;
+    let profile = profile(snapshot, request.profile.as_deref())?;
+    let issuer = &context.ca.issuance.issuer().certificate;
+    let bounds = Bounds {
+        life: profile.life(),
+        profile_named: request.profile.is_some(),
+        names_max: snapshot.config.orders.names_max,
+        issuer_from: Timestamp::from_seconds(issuer.not_before()),
+        issuer_until: Timestamp::from_seconds(issuer.not_after()),
+    };
+    let parsed = order_request::parse(request, context.now, &bounds)?;
+    snapshot.names.judge(&parsed.identifiers)?;
+    let (name, settings) = (&profile.name, &profile.settings);
+    profiles::judge(name, settings, account, &parsed.identifiers)?;
+    let replaces = request.replaces.as_deref();
+    Ok(Wanted {
+        profile,
+        parsed,
+        challenges: profiles::challenges(name, settings, &OFFERED)?,
+        replaces: replaces.map(|text| replaced(context, text)).transpose()?,
+    })
 }
 
 /// The profile that the order asks for, else the default.

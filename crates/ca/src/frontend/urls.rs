@@ -7,7 +7,7 @@ use cairn_acme::challenge::ChallengeType;
 use cairn_x509::certificate::Serial;
 
 use crate::{
-    config::{BadBaseUrl, BaseUrl},
+    config::{BadBaseUrl, BaseUrl, PublicationUrl},
     id::{AccountId, AuthorizationId, IssuerId, OrderId},
 };
 
@@ -17,24 +17,23 @@ pub struct Urls {
     /// `https://HOST[:PORT]`, no slash at the end.
     base: String,
     host: String,
-    /// `http://HOST[:PORT]` of the publication listener.
+    /// `http://HOST[:PORT]`, under which CRLs and issuers are named.
     publication: String,
     issuer: IssuerId,
 }
 
 impl Urls {
-    /// Takes the base as configured and the publication listener's port; ports that are the scheme's own are left out.
+    /// Takes both bases as configured; ports that are the scheme's own are left out.
     ///
     /// # Errors
     /// If the base is not `https://HOST[:PORT]`.
-    pub fn new(base: &str, publication_port: u16, issuer: IssuerId) -> Result<Self, BadBaseUrl> {
+    pub fn new(
+        base: &str,
+        publication: &PublicationUrl,
+        issuer: IssuerId,
+    ) -> Result<Self, BadBaseUrl> {
         let base: BaseUrl = base.parse()?;
         let host = base.host();
-        let publication = if publication_port == 80 {
-            format!("http://{host}")
-        } else {
-            format!("http://{host}:{publication_port}")
-        };
         let url = if base.port() == 443 {
             format!("https://{host}")
         } else {
@@ -43,7 +42,7 @@ impl Urls {
         Ok(Self {
             base: url,
             host: host.to_owned(),
-            publication,
+            publication: publication.to_string(),
             issuer,
         })
     }
@@ -52,6 +51,12 @@ impl Urls {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// `http://HOST[:PORT]`, under which CRLs and issuers are named.
+    #[must_use]
+    pub fn publication(&self) -> &str {
+        &self.publication
     }
 
     /// The host of the base URL; also the CA's own name in CAA records.
@@ -313,7 +318,13 @@ mod tests {
     use super::*;
 
     fn urls() -> Urls {
-        Urls::new("https://ca.example.test:14443", 14480, IssuerId([0xab; 16])).unwrap()
+        let publication = "http://ca.example.test:14480".parse().unwrap();
+        Urls::new(
+            "https://ca.example.test:14443",
+            &publication,
+            IssuerId([0xab; 16]),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -402,14 +413,14 @@ mod tests {
             urls.crl(&IssuerId([0xab; 16]), 0),
             format!("http://ca.example.test:14480/crl/{}/0.crl", "ab".repeat(16))
         );
-        let standard = Urls::new("https://ca.example.test:443/", 80, IssuerId([0; 16])).unwrap();
+        let publication = "http://CA.example.test:80/".parse().unwrap();
+        let new = |base| Urls::new(base, &publication, IssuerId([0; 16])).unwrap();
+        let standard = new("https://ca.example.test:443/");
         assert_eq!(standard.directory(), "https://ca.example.test/directory");
         assert_eq!(standard.root(), "http://ca.example.test/root.crt");
-        assert_eq!(
-            Urls::new("https://[::1]:8443", 80, IssuerId([0; 16]))
-                .unwrap()
-                .host(),
-            "[::1]"
-        );
+        assert_eq!(new("https://[::1]:8443").host(), "[::1]");
+        for text in ["https://ca.test", "http://ca.test/x", "http://ca.test:0"] {
+            assert!(text.parse::<PublicationUrl>().is_err(), "{text}");
+        }
     }
 }

@@ -27,11 +27,12 @@ use super::{
     under_way::UnderWay,
 };
 use crate::{
-    authority::{issuance as rules, keys, profiles},
+    authority::{issuance as rules, keys, orders, profiles},
     clock::{self, Readings},
     config::DEFAULT_PROFILE,
     model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
-    node::Ca,
+    node::{Ca, Snapshot},
+    refusals,
     store::{
         BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit,
         StoreError, TxError,
@@ -56,8 +57,6 @@ pub struct IssuanceParts {
     pub issuer: Arc<Issuer>,
     /// Its key.
     pub signer: Arc<dyn Signer>,
-    /// The clocks as the process started.
-    pub start: Readings,
 }
 
 /// The one door to a signature over a certificate.
@@ -76,6 +75,7 @@ impl std::fmt::Debug for Issuance {
 
 /// A CSR with what was asked for around it.
 struct Request<'a> {
+    account: &'a Account,
     order: &'a Order,
     authorizations: &'a [Arc<Authorization>],
     csr: &'a Csr,
@@ -141,11 +141,11 @@ impl Issuance {
     pub fn clock_fault(&self, ca: &Ca) -> Option<String> {
         let now = Readings {
             wall: ca.clock.claimed(),
+            expected: ca.clock.wall(),
             database: ca.store.latest_time(),
-            monotonic: ca.clock.monotonic(),
         };
         let issuer = &self.parts.issuer.certificate;
-        match clock::agree(&self.parts.start, &now) {
+        match clock::agree(&now) {
             Err(fault) => Some(fault.to_string()),
             Ok(()) if now.wall.as_seconds() < issuer.not_before() => {
                 Some("the clock is before the issuer's certificate begins".to_owned())
@@ -172,28 +172,16 @@ impl Issuance {
         request: &[u8],
     ) -> Result<(), TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
-        let csr = Csr::parse(csr_der).map_err(|e| {
-            refused(Problem::new(
-                ProblemType::BadCsr,
-                format!("the CSR cannot be used: {e}"),
-            ))
-        })?;
-        let snapshot = ca.snapshot.load_full();
-        if let Some(name) = order.profile.as_deref()
-            && snapshot.profiles.named(name).is_none()
-        {
-            return Err(refused(profiles::withdrawn(name)));
-        }
-        rules::judge_csr(&csr, &order.identifiers).map_err(refused)?;
-        keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked)
-            .map_err(refused)?;
-        if csr.public_key().spki_sha256() == account.spki_sha256 {
-            return Err(refused(Problem::new(
-                ProblemType::BadCsr,
-                "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
-            )));
-        }
-        let (ca, order) = (Arc::clone(ca), order.clone());
+        let judged = judge(csr_der, account, order, &ca.snapshot.load());
+        let csr = match judged {
+            Ok(csr) => csr,
+            Err(problem) => {
+                let (event, order) = ("finalize-refused", Some(order.id));
+                refusals::note(ca, event, account.id, order, &problem).await;
+                return Err(refused(problem));
+            }
+        };
+        let (ca, account, order) = (Arc::clone(ca), account.clone(), order.clone());
         let (authorizations, bytes) = (authorizations.to_vec(), request.to_vec());
         let (reply, answer) = oneshot::channel();
         let running = UnderWay::enter(&self.under_way);
@@ -202,6 +190,7 @@ impl Issuance {
         tokio::spawn(async move {
             let _running = running;
             let request = Request {
+                account: &account,
                 order: &order,
                 authorizations: &authorizations,
                 csr: &csr,
@@ -246,6 +235,10 @@ impl Issuance {
         resumes: Option<u32>,
     ) -> Result<IssuanceBegun, TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
+        // The transaction asks again; but no certificate with such dates is even built.
+        if let Some(problem) = orders::out_of_dates(request.order, ca.clock.wall()) {
+            return Err(refused(problem));
+        }
         let profile = profile_of(ca, request.order).await?;
         for _ in 0..DRAWS_MAX {
             let now = self.clocks_agree(ca).map_err(refused)?;
@@ -309,7 +302,7 @@ impl Issuance {
         let day = u16::try_from(now.as_seconds().div_euclid(86_400).rem_euclid(65_536))
             .unwrap_or_default();
         let serial = Serial::new(issuer.epoch, day, random);
-        let crl_shard = u32::from(random[15]) % issuer.crl_shards.max(1);
+        let crl_shard = shard(random, issuer.crl_shards);
         let Validity {
             not_before,
             not_after,
@@ -317,7 +310,10 @@ impl Issuance {
             .validity(
                 now,
                 (order.not_before, order.not_after),
-                issuer.certificate.not_after(),
+                (
+                    issuer.certificate.not_before(),
+                    issuer.certificate.not_after(),
+                ),
             )
             .ok_or("no validity fits the order, the profile and the issuer")?;
         let snapshot = ca.snapshot.load();
@@ -353,6 +349,7 @@ impl Issuance {
             &template,
             &issuer.certificate,
             i64::try_from(profile.life().as_secs()).unwrap_or(i64::MAX),
+            now.as_seconds(),
         );
         let lint = lint_leaf(&tbs, &expected).map_err(|findings| {
             findings
@@ -379,7 +376,7 @@ impl Issuance {
             profile_hash: profile.hash,
             crl_shard,
             lint: lint.to_string(),
-            evidence: evidence(request.authorizations),
+            evidence: evidence(request.account, request.authorizations),
             request: request.bytes.to_vec(),
             created_at: now,
             issued_at: None,
@@ -387,13 +384,49 @@ impl Issuance {
     }
 }
 
-/// What was shown for each name, to outlive the authorizations.
-fn evidence(authorizations: &[Arc<Authorization>]) -> String {
+/// What a CSR must be for this order and account, whose profile must still be offered (PROF-4-4).
+fn judge(
+    csr_der: &[u8],
+    account: &Account,
+    order: &Order,
+    snapshot: &Snapshot,
+) -> Result<Csr, Problem> {
+    if let Some(name) = order.profile.as_deref()
+        && snapshot.profiles.named(name).is_none()
+    {
+        return Err(profiles::withdrawn(name));
+    }
+    let csr = Csr::parse(csr_der)
+        .map_err(|e| Problem::new(ProblemType::BadCsr, format!("the CSR cannot be used: {e}")))?;
+    rules::judge_csr(&csr, &order.identifiers)?;
+    keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked)?;
+    if csr.public_key().spki_sha256() == account.spki_sha256 {
+        return Err(Problem::new(
+            ProblemType::BadCsr,
+            "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
+        ));
+    }
+    Ok(csr)
+}
+
+/// Two octets choose: one would never reach a shard above the 256th.
+fn shard(random: [u8; 16], shards: u32) -> u32 {
+    let [.., a, b] = random;
+    u32::from(u16::from_be_bytes([a, b])) % shards.max(1)
+}
+
+/// Who asked, by which key, and what was shown for each name: outlives account and authorizations.
+fn evidence(account: &Account, authorizations: &[Arc<Authorization>]) -> String {
     let names: Vec<_> = authorizations
         .iter()
         .map(|a| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": a.evidence }))
         .collect();
-    json!({ "names": names }).to_string()
+    json!({
+        "account": account.url,
+        "key_thumbprint": account.thumbprint.to_string(),
+        "names": names,
+    })
+    .to_string()
 }
 
 /// The version that the order was placed under, whatever the configuration says of that name since (T-CA-99).
@@ -444,7 +477,9 @@ async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<Issuanc
         for id in &order.authorizations {
             authorizations.extend(ca.store.authorization(order.account, *id).await?);
         }
+        let account = ca.store.account(order.account).await?.ok_or_else(lost)?;
         let request = Request {
+            account: &account,
             order,
             authorizations: &authorizations,
             csr: &csr,
@@ -623,5 +658,22 @@ impl std::fmt::Display for Names<'_> {
             write!(f, "{name}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_is_reached() {
+        let reached: std::collections::BTreeSet<u32> = (0..=u16::MAX)
+            .map(|n| {
+                let mut random = [0; 16];
+                random[14..].copy_from_slice(&n.to_be_bytes());
+                shard(random, 1000)
+            })
+            .collect();
+        assert_eq!(reached.len(), 1000);
     }
 }

@@ -128,32 +128,37 @@ impl Profile {
         self.settings.life.into()
     }
 
-    /// The validity for an order: as it asked, else backdated from now for the profile's life; never past the issuer's
-    /// end and never longer than the life, both ends counted (T-CA-95).
+    /// The validity for an order: as it asked, else backdated from now for the profile's life; what it did not ask for
+    /// gives way to the life and to the issuer's own start and end. Never longer than the life, both ends counted
+    /// (T-CA-95).
     #[must_use]
     pub fn validity(
         &self,
         now: Timestamp,
         asked: (Option<Timestamp>, Option<Timestamp>),
-        issuer_not_after: i64,
+        issuer: (i64, i64),
     ) -> Option<Validity> {
         let life = i64::try_from(self.life().as_secs()).ok()?;
         let backdate = i64::try_from(self.backdate().as_secs()).ok()?;
-        let not_before = match asked.0 {
-            Some(start) => start.as_seconds(),
-            None => now.as_seconds() - backdate,
+        let backdated = (now.as_seconds() - backdate).max(issuer.0);
+        let not_before = match asked {
+            (Some(start), _) => start.as_seconds(),
+            (None, Some(end)) => backdated.max(end.as_seconds().checked_sub(life)? + 1),
+            (None, None) => backdated,
         };
         let longest = not_before.checked_add(life)?.checked_sub(1)?;
         let not_after = match asked.1 {
             Some(end) => end.as_seconds(),
-            None => longest.min(issuer_not_after),
+            None => longest.min(issuer.1),
         };
-        (not_after > not_before && not_after <= longest && not_after <= issuer_not_after).then_some(
-            Validity {
-                not_before,
-                not_after,
-            },
-        )
+        let fits = not_after > not_before
+            && not_after <= longest
+            && not_before >= issuer.0
+            && not_after <= issuer.1;
+        fits.then_some(Validity {
+            not_before,
+            not_after,
+        })
     }
 }
 
@@ -169,7 +174,8 @@ mod tests {
     use crate::config::Span;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-    const ISSUER_END: i64 = 1_800_000_000 + 5 * 365 * 86_400;
+    /// From when until when the issuer lives.
+    const ISSUER: (i64, i64) = (1_700_000_000, 1_800_000_000 + 5 * 365 * 86_400);
 
     fn profile(life: Span, backdate: Span) -> Profile {
         let settings = ProfileSettings {
@@ -200,7 +206,7 @@ mod tests {
         let mut wrong = Vec::new();
         for (life, backdate, back, seconds) in cases {
             let got = profile(life, backdate)
-                .validity(NOW, (None, None), ISSUER_END)
+                .validity(NOW, (None, None), ISSUER)
                 .unwrap();
             let told = (
                 NOW.as_seconds() - got.not_before,
@@ -213,8 +219,41 @@ mod tests {
         assert!(wrong.is_empty(), "{wrong:#?}");
         // Longer than the issuer is capped.
         let years = profile(Span::from_days(20 * 365), minute);
-        let capped = years.validity(NOW, (None, None), ISSUER_END).unwrap();
-        assert_eq!(capped.not_after, ISSUER_END);
+        let capped = years.validity(NOW, (None, None), ISSUER).unwrap();
+        assert_eq!(capped.not_after, ISSUER.1);
+    }
+
+    #[test]
+    fn every_order_that_is_taken_has_a_validity_from_its_first_second_to_its_last() {
+        // T-CA-48
+        // T-CA-95
+        let profile = Profile::new("default", &ProfileSettings::default());
+        let (life, now) = (90 * 86_400, 1_800_000_000);
+        let at = Timestamp::from_seconds;
+        let issuer = (now - 3600, now + 1000 * life);
+        let of = |asked: (Option<i64>, Option<i64>), issuer| {
+            profile
+                .validity(at(now), (asked.0.map(at), asked.1.map(at)), issuer)
+                .map(|v| (v.not_before - now, v.not_after - now))
+        };
+        for (asked, expected) in [
+            ((None, None), Some((-60, life - 61))),
+            ((None, Some(now + life - 1)), Some((0, life - 1))),
+            ((None, Some(now + life - 10)), Some((-9, life - 10))),
+            ((None, Some(now + life - 61)), Some((-60, life - 61))),
+            ((None, Some(now + life - 62)), Some((-60, life - 62))),
+            ((None, Some(now + 1)), Some((-60, 1))),
+            ((Some(now + 5), None), Some((5, life + 4))),
+            ((Some(now + 5), Some(now + life + 4)), Some((5, life + 4))),
+            ((Some(now + 5), Some(now + life + 5)), None),
+            ((Some(now - 3600), None), Some((-3600, life - 3601))),
+            ((Some(now - 3601), None), None),
+        ] {
+            assert_eq!(of(asked, issuer), expected, "{asked:?}");
+        }
+        // A backdate that reaches behind the issuer's start gives way, as a life that reaches past its end does.
+        let young = (now - 30, now + life - 100);
+        assert_eq!(of((None, None), young), Some((-30, life - 100)));
     }
 
     #[test]

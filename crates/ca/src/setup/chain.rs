@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{InitRequest, SetupFault};
 use crate::{
+    config::PublicationUrl,
     id::BootId,
     issuance::Issuer,
     model::{Account, Authorization, Order},
@@ -248,11 +249,12 @@ pub(super) fn blocked(path: &Path, bytes: &[u8]) -> Result<BlockedKeys, SetupFau
     BlockedKeys::parse(text).map_err(|fault| content(fault.to_string()))
 }
 
-/// Makes the store and tells it its issuer, the number of shards and the URL: what never changes.
+/// Makes the store and tells it its issuer, the number of shards and the URLs: what never changes.
 pub(super) fn found_store(
     dir: &Path,
     issuing_der: &[u8],
     request: &InitRequest,
+    publication: &PublicationUrl,
 ) -> Result<(), SetupFault> {
     let store_fault = |e: &dyn std::fmt::Display| SetupFault::Store(e.to_string());
     let certificate = Certificate::parse(issuing_der).map_err(|e| crypto(&e))?;
@@ -278,6 +280,10 @@ pub(super) fn found_store(
         let url = request.url.to_string();
         store
             .set_base_url(&url, request.now)
+            .await
+            .map_err(|e| store_fault(&e))?;
+        store
+            .set_publication_url(&publication.to_string(), request.now)
             .await
             .map_err(|e| store_fault(&e))?;
         store.close().await;

@@ -191,7 +191,7 @@ fn build(request: &InitRequest, config: &Config, text: &str) -> Result<InitRepor
     }
     create_public(&dir.join(root_certificate), made.root.pem.as_bytes())?;
     create_public(&dir.join(issuing_certificate), made.issuing.pem.as_bytes())?;
-    chain::found_store(dir, &made.issuing.der, request)?;
+    chain::found_store(dir, &made.issuing.der, request, &config.publication())?;
     // Last: a directory with cairn.toml is a whole CA.
     create_public(&dir.join(FILE_NAME), text.as_bytes())?;
     sync_dir(&dir.join("keys"))?;
@@ -287,11 +287,25 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         .iter()
         .map(|suffix| rule(suffix, request.ports))
         .collect();
-    let values: Vec<(&str, String)> = values
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.clone()))
-        .collect();
-    Ok(config::sample(&values, &rules))
+    let sample = |values: &[(String, String)]| {
+        let values: Vec<(&str, String)> = values
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.clone()))
+            .collect();
+        config::sample(&values, &rules)
+    };
+    // Written out as it follows from the listeners now: they may move later, it may not. A wrong text is told by who
+    // reads it next.
+    let text = sample(&values);
+    if let Ok(config) = Config::parse(&text, &request.dir.join(FILE_NAME)) {
+        values.retain(|(key, _)| key != "publication_url");
+        values.push((
+            "publication_url".to_owned(),
+            quoted(&config.publication().to_string()),
+        ));
+        return Ok(sample(&values));
+    }
+    Ok(text)
 }
 
 /// Where the names below a permitted suffix may lead.

@@ -8,13 +8,16 @@
 )]
 
 mod admission;
+mod bases;
 mod clocks;
+mod dates;
 mod hold;
 mod kill_points;
 mod listener;
 mod operator;
 mod profiles;
 mod races;
+mod refusals;
 mod renewal;
 mod replaces;
 mod resource;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use cairn_ca::{
-    config::{Config, Span},
+    config::Config,
     id::OrderId,
     issuance::signer::{Signable, Signer, SignerFault, Signing, SoftwareSigner},
     model::{Certificate, CertificateState},
@@ -377,8 +377,8 @@ async fn what_our_lints_refuse_never_reaches_the_signer() {
     type Spoil = fn(&mut Config);
     let profiles: [(&str, Spoil); 2] = [
         ("no purpose", |c| c.profile.default.server_auth = false),
-        ("before its issuer", |c| {
-            c.profile.default.backdate = Span::from_days(3000)
+        ("a policy that is no identifier", |c| {
+            c.profile.default.policies = vec!["none".to_owned()]
         }),
     ];
     for (number, (what, spoil)) in profiles.into_iter().enumerate() {

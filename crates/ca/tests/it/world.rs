@@ -67,7 +67,10 @@ impl World {
             passphrase: None,
             crl_shards: 1,
             ports: (None, None),
-            settings: Vec::new(),
+            settings: vec![(
+                "publication_url".to_owned(),
+                format!("http://localhost:{}", publication.port()),
+            )],
             now: SystemClock::default().wall(),
         };
         // Both block, as the command line lets them.

@@ -40,14 +40,20 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
         dir: Some(args.dir.clone()),
     })?;
     let now = SystemClock::default().wall();
-    let report = store::restore(&args.backup, &dir, now, args.replace).map_err(|fault| {
-        let hint = matches!(fault, RestoreError::Exists(_)).then(|| {
-            "--replace restores all the same and keeps what is there under another name".to_owned()
-        });
-        Failure::new(format!("nothing was restored into {}", dir.display()))
-            .because(&fault)
-            .hint(hint)
-    })?;
+    let report =
+        store::restore(&args.backup, &dir, now, args.replace, args.epoch).map_err(|fault| {
+            let hint = match fault {
+                RestoreError::Exists(_) => Some(
+                    "--replace restores all the same and keeps what is there under another name"
+                        .to_owned(),
+                ),
+                RestoreError::Unreadable(_) => Some("--epoch N names it".to_owned()),
+                _ => None,
+            };
+            Failure::new(format!("nothing was restored into {}", dir.display()))
+                .because(&fault)
+                .hint(hint)
+        })?;
     let restored = Restored {
         dir,
         backup: args.backup.clone(),

@@ -14,16 +14,24 @@ pub struct LeafExpectation<'a> {
     template: &'a LeafTemplate<'a>,
     issuer: &'a Certificate,
     life: i64,
+    now: i64,
 }
 
 impl<'a> LeafExpectation<'a> {
-    /// From the template that the bytes were built from, the issuer and the profile's life in seconds.
+    /// From the template that the bytes were built from, the issuer, the profile's life in seconds and the second of
+    /// signing.
     #[must_use]
-    pub fn of(template: &'a LeafTemplate<'a>, issuer: &'a Certificate, life: i64) -> Self {
+    pub fn of(
+        template: &'a LeafTemplate<'a>,
+        issuer: &'a Certificate,
+        life: i64,
+        now: i64,
+    ) -> Self {
         Self {
             template,
             issuer,
             life,
+            now,
         }
     }
 }
@@ -114,6 +122,12 @@ fn validity(run: &mut Run, body: &Body, expected: &LeafExpectation<'_>) {
     run.rule("validity-order", "5280-4.1.2.5-1", ordered, || {
         format!("{from} to {to}")
     });
+    run.rule(
+        "validity-ended",
+        "T-CA-48",
+        !ordered || to > expected.now,
+        || format!("it ended at {to}, before it is signed"),
+    );
     // Both ends belong to the validity.
     let short = to - from < expected.life;
     run.rule("validity-life", "T-CA-95", short, || {

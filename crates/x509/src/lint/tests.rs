@@ -116,7 +116,7 @@ fn validity(from: i64, to: i64) -> Vec<u8> {
     })
 }
 
-const LEAF: [LeafCase; 32] = [
+const LEAF: [LeafCase; 33] = [
     LeafCase {
         rule: "der",
         template: keep,
@@ -173,13 +173,18 @@ const LEAF: [LeafCase; 32] = [
         fault: |p| p.fields[VALIDITY] = validity(NOW, NOW),
     },
     LeafCase {
+        rule: "validity-ended",
+        template: |l| l.validity = (NOW - DAY / 2, NOW),
+        fault: none,
+    },
+    LeafCase {
         rule: "validity-life",
         template: |l| l.validity.1 += 1,
         fault: none,
     },
     LeafCase {
         rule: "validity-issuer",
-        template: |l| l.validity = (NOW - DAY - 1, NOW),
+        template: |l| l.validity = (NOW - DAY - 1, NOW + 1),
         fault: none,
     },
     LeafCase {
@@ -317,7 +322,7 @@ const LEAF: [LeafCase; 32] = [
 
 fn lint_of(leaf: &Leaf, tbs: &[u8], issuer: &Certificate) -> Result<LintReport, Vec<LintFinding>> {
     let template = leaf.template(issuer);
-    lint_leaf(tbs, &LeafExpectation::of(&template, issuer, LIFE))
+    lint_leaf(tbs, &LeafExpectation::of(&template, issuer, LIFE, NOW))
 }
 
 fn ids(result: &Result<LintReport, Vec<LintFinding>>) -> Vec<&'static str> {

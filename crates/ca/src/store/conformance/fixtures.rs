@@ -30,9 +30,10 @@ use crate::{
     },
     store::{
         BeginIssuance, BeginValidation, Changes, ConcludeIssuance, ConcludeValidation,
-        CreateAccount, CreateOrder, DeactivateAuthorization, Decision, FailIssuance, Observer,
-        OrderPolicy, PutCrl, Replaced, ReserveCrlNumber, RowFault, Rows, Seed,
-        SetCertificatesAside, Store, TakeOver, Target, Transaction, TxError, UpdateAccount,
+        CreateAccount, CreateOrder, CreateOwnOrder, DeactivateAuthorization, Decision,
+        FailIssuance, Observer, OrderPolicy, PutCrl, Replaced, ReserveCrlNumber, RowFault, Rows,
+        Seed, SetCertificatesAside, Store, SweepPolicy, TakeOver, Target, Transaction, TxError,
+        UpdateAccount,
     },
 };
 
@@ -264,6 +265,72 @@ pub(in crate::store) fn deactivate_authorization(n: u8) -> DeactivateAuthorizati
         requester: REQUESTER,
         now: NOW,
     }
+}
+
+/// Goes on under a new serial after [`take_over`] by boot 2.
+pub(in crate::store) fn resume_issuance(order: u8, serial: u8) -> BeginIssuance {
+    BeginIssuance {
+        resumes: Some(2),
+        boot: boot(2),
+        ..begin_issuance(order, serial)
+    }
+}
+
+pub(in crate::store) fn change_contacts() -> UpdateAccount {
+    UpdateAccount {
+        contacts: Some(vec!["mailto:ops@a.test".parse().unwrap()]),
+        deactivate: false,
+        ..deactivate_account()
+    }
+}
+
+/// By the account that [`create_account`] makes, so that it meets the others.
+pub(in crate::store) fn create_own_order(n: u8) -> CreateOwnOrder {
+    let asked = create_account(3);
+    let account = Account {
+        id: asked.id,
+        directory: asked.directory,
+        thumbprint: asked.key.thumbprint(),
+        spki_sha256: asked.spki_sha256,
+        key: asked.key,
+        status: AccountStatus::Valid,
+        contacts: Vec::new(),
+        terms_agreed: true,
+        url: asked.url,
+        created_at: NOW,
+    };
+    CreateOwnOrder {
+        account,
+        order: order_id(n),
+        authorization: Seed {
+            id: authorization_id(n),
+            token: Token::from_random(&[n; 16]).unwrap(),
+        },
+        host: name("ca.test"),
+        profile_hash: PROFILE,
+        life: DAY,
+        now: NOW,
+    }
+}
+
+/// This boot's own work after its lease.
+pub(in crate::store) fn take_over_late() -> TakeOver {
+    TakeOver {
+        now: NOW.plus(LEASE),
+        ..take_over(1)
+    }
+}
+
+/// Lets open orders expire, and deletes nothing.
+pub(in crate::store) async fn expire(store: &Store) -> String {
+    let policy = SweepPolicy {
+        orders_after: 400 * DAY,
+        audit_after: 400 * DAY,
+    };
+    format!(
+        "{:?}",
+        store.sweep(NOW.plus(8 * DAY), &policy, 64).await.is_ok()
+    )
 }
 
 pub(in crate::store) fn take_over(boot_number: u8) -> TakeOver {

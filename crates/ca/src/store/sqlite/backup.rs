@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use aws_lc_rs::rand;
 use cairn_acme::time::Timestamp;
 use rusqlite::{
     Connection, OpenFlags,
@@ -20,7 +21,7 @@ use super::{
     connect, crls, lock, meta, migrate, sync_directory,
     writer::Writer,
 };
-use crate::{model::AuditEvent, store::StoreError};
+use crate::{id::IssuerId, model::AuditEvent, store::StoreError};
 
 /// Pages copied between two looks at the queue: a megabyte.
 const STEP_PAGES: i32 = 256;
@@ -65,52 +66,76 @@ impl Store {
     /// # Errors
     /// Leaves no file behind.
     pub async fn backup(&self, to: &Path) -> Result<BackupReport, BackupError> {
+        if to.symlink_metadata().is_ok() {
+            return Err(BackupError::Exists(to.to_owned()));
+        }
+        let part = Part::beside(to)?;
+        // Of the whole, only the copying is the writer's; the disk's own time is nobody's who waits for a commit.
+        let part = self
+            .at_writer(move |writer| Ok(copy(writer, &part.0).map(|()| part)))
+            .await??;
         let to = to.to_owned();
-        self.at_writer(move |writer| Ok(back_up(writer, &to)))
-            .await?
+        tokio::task::spawn_blocking(move || finish(&part, &to))
+            .await
+            .unwrap_or(Err(BackupError::Store(StoreError::Closed)))
     }
 }
 
-fn back_up(writer: &Writer, to: &Path) -> Result<BackupReport, BackupError> {
-    let io = |source| BackupError::Io {
-        path: to.to_owned(),
-        source,
-    };
-    let part = part_of(to);
-    if to.symlink_metadata().is_ok() {
-        return Err(BackupError::Exists(to.to_owned()));
-    }
-    let copied = (|| {
-        fs::OpenOptions::new()
+/// A file under a name of its own until the copy is whole; gone with this value.
+struct Part(PathBuf);
+
+impl Part {
+    fn beside(to: &Path) -> Result<Self, BackupError> {
+        let mut drawn = [0; 8];
+        rand::fill(&mut drawn)
+            .map_err(|_| BackupError::Copy("the random source failed".to_owned()))?;
+        let mut name = to.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{:016x}.part", u64::from_be_bytes(drawn)));
+        let path = to.with_file_name(name);
+        let made = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&part)
-            .map_err(io)?;
-        copy(writer, &part)?;
-        fs::File::open(&part)
-            .and_then(|f| f.sync_all())
-            .map_err(io)?;
-        // Fails rather than overwrites what came there meanwhile.
-        fs::hard_link(&part, to).map_err(io)?;
-        let dir = to
-            .parent()
-            .filter(|d| !d.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
-        Ok(BackupReport {
-            path: to.to_owned(),
-            bytes: fs::metadata(to).map_err(io)?.len(),
-        })
-    })();
-    let _ = fs::remove_file(&part);
-    copied
+            .open(&path);
+        match made {
+            Ok(_) => Ok(Self(path)),
+            Err(source) => Err(BackupError::Io { path, source }),
+        }
+    }
 }
 
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    path.with_file_name(name)
+impl Drop for Part {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Makes the copy durable and gives it its name.
+fn finish(part: &Part, to: &Path) -> Result<BackupReport, BackupError> {
+    let io = |source: std::io::Error| match source.kind() {
+        ErrorKind::AlreadyExists => BackupError::Exists(to.to_owned()),
+        _ => BackupError::Io {
+            path: to.to_owned(),
+            source,
+        },
+    };
+    let bytes = fs::File::open(&part.0)
+        .and_then(|f| {
+            f.sync_all()?;
+            Ok(f.metadata()?.len())
+        })
+        .map_err(io)?;
+    // Fails rather than overwrites what came there meanwhile.
+    fs::hard_link(&part.0, to).map_err(io)?;
+    let dir = to
+        .parent()
+        .filter(|d| !d.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(io)?;
+    Ok(BackupReport {
+        path: to.to_owned(),
+        bytes,
+    })
 }
 
 fn copy(writer: &Writer, part: &Path) -> Result<(), BackupError> {
@@ -165,6 +190,19 @@ pub enum RestoreError {
     /// The backup is damaged.
     #[error("the backup is damaged: {0}")]
     Damaged(String),
+    /// Nobody knows which epochs are spent.
+    #[error(
+        "the store that is to be replaced cannot be read ({0}), so nobody knows its epoch: name a new one that is above all that this CA ever had (the first octet of its newest serials)"
+    )]
+    Unreadable(String),
+    /// The named epoch is spent.
+    #[error("epoch {asked} is spent; {least} is the first that is not")]
+    SpentEpoch {
+        /// What was named.
+        asked: u8,
+        /// The least that can be.
+        least: u8,
+    },
     /// No epoch is left.
     #[error(
         "this CA was restored {EPOCH_MAX} times; its serials have no room for another epoch: make a new CA"
@@ -187,7 +225,8 @@ pub enum RestoreError {
 }
 
 /// Restores a backup into a directory whose server does not run. With `replace`, a state that is there is kept beside
-/// under another name, and its epoch counts.
+/// under another name, and its epoch and CRL numbers count. An `epoch` may be named, and must be if that state cannot be
+/// read.
 ///
 /// # Errors
 /// Leaves what was there.
@@ -196,6 +235,7 @@ pub fn restore(
     dir: &Path,
     now: Timestamp,
     replace: bool,
+    epoch: Option<u8>,
 ) -> Result<RestoreReport, RestoreError> {
     let path = dir.join(super::FILE);
     let io = |path: &Path| {
@@ -208,11 +248,7 @@ pub fn restore(
         return Err(RestoreError::Exists(path));
     }
     let part = path.with_extension("db.restoring");
-    for stale in [
-        part.clone(),
-        part.with_extension("restoring-wal"),
-        part.with_extension("restoring-shm"),
-    ] {
+    for stale in [""].iter().chain(&LOGS).map(|log| suffixed(&part, log)) {
         match fs::remove_file(&stale) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(&stale)(error)),
             _ => {}
@@ -228,8 +264,17 @@ pub fn restore(
     std::io::copy(&mut source, &mut target)
         .and_then(|_| target.sync_all())
         .map_err(io(&part))?;
-    let renewed = renew(&part, there.then_some(path.as_path()), now);
-    let (epoch, until) = match renewed {
+    let existing = match there.then(|| spent(&path)) {
+        None => None,
+        Some(Ok(spent)) => Some(spent),
+        // The operator knows better.
+        Some(Err(_)) if epoch.is_some() => None,
+        Some(Err(reason)) => {
+            let _ = fs::remove_file(&part);
+            return Err(RestoreError::Unreadable(reason));
+        }
+    };
+    let (epoch, until) = match renew(&part, existing.as_ref(), epoch, now) {
         Ok(renewed) => renewed,
         Err(error) => {
             let _ = fs::remove_file(&part);
@@ -239,13 +284,21 @@ pub fn restore(
     fs::File::open(&part)
         .and_then(|f| f.sync_all())
         .map_err(io(&part))?;
-    let replaced = if there {
-        Some(set_aside(&path, now)?)
-    } else {
-        None
-    };
+    let replaced = set_aside(&path, now)?;
+    sync_directory(dir)?;
     fs::rename(&part, &path).map_err(io(&path))?;
     sync_directory(dir)?;
+    // What the server will read, not what was written.
+    match spent(&path) {
+        Ok(found) if found.epoch == epoch => {}
+        Ok(found) => {
+            return Err(RestoreError::Database(format!(
+                "its epoch reads {} instead of {epoch}",
+                found.epoch
+            )));
+        }
+        Err(reason) => return Err(RestoreError::Database(reason)),
+    }
     Ok(RestoreReport {
         epoch,
         until,
@@ -253,10 +306,29 @@ pub fn restore(
     })
 }
 
+/// What a state may have given out, and its successor must not give out again.
+struct Spent {
+    epoch: u8,
+    crl_numbers: Vec<(IssuerId, u32, u64)>,
+}
+
+/// Reads it, with what the log holds.
+fn spent(path: &Path) -> Result<Spent, String> {
+    let text = |error: &dyn std::fmt::Display| error.to_string();
+    let conn = connect::file(path, false).map_err(|e| text(&e))?;
+    let spent = Spent {
+        epoch: meta::read(&conn).map_err(|e| text(&e))?.epoch,
+        crl_numbers: crls::numbers(&conn).map_err(|e| text(&e))?,
+    };
+    conn.close().map_err(|(_, e)| text(&e))?;
+    Ok(spent)
+}
+
 /// Checks the copy and raises its epoch.
 fn renew(
     part: &Path,
-    existing: Option<&Path>,
+    existing: Option<&Spent>,
+    asked: Option<u8>,
     now: Timestamp,
 ) -> Result<(u8, Timestamp), RestoreError> {
     let database = |error: &dyn std::fmt::Display| RestoreError::Database(error.to_string());
@@ -274,19 +346,24 @@ fn renew(
     migrate::upgrade(&conn, None, migrate::MIGRATIONS, now)?;
     let facts = meta::read(&conn).map_err(|e| database(&e))?;
     // The state that is replaced may have been restored oftener than the backup knows.
-    let before = match existing {
-        Some(existing) => epoch_of(existing).unwrap_or(0).max(facts.epoch),
-        None => facts.epoch,
-    };
+    let before = existing.map_or(0, |e| e.epoch).max(facts.epoch);
     if before >= EPOCH_MAX {
         return Err(RestoreError::NoEpoch);
     }
-    let epoch = before + 1;
+    let least = before + 1;
+    let epoch = match asked {
+        Some(asked) if asked < least => return Err(RestoreError::SpentEpoch { asked, least }),
+        Some(asked) if asked > EPOCH_MAX => return Err(RestoreError::NoEpoch),
+        asked => asked.unwrap_or(least),
+    };
     let write = || -> Result<(), super::code::Fault> {
         conn.execute_batch("BEGIN IMMEDIATE")?;
         meta::set_epoch(&conn, epoch)?;
         meta::take_window(&conn)?;
         crls::raise_numbers(&conn, now)?;
+        for (issuer, shard, number) in existing.iter().flat_map(|e| &e.crl_numbers) {
+            crls::raise_number(&conn, *issuer, *shard, *number)?;
+        }
         let event = AuditEvent {
             at: now,
             event: "restored",
@@ -304,27 +381,35 @@ fn renew(
     Ok((epoch, facts.latest_time))
 }
 
-fn epoch_of(path: &Path) -> Option<u8> {
-    let conn = connect::file(path, false).ok()?;
-    meta::read(&conn).ok().map(|m| m.epoch)
+/// What SQLite replays if it lies beside a database, whoever's it was.
+const LOGS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
-/// Moves a database with its log to another name.
-fn set_aside(path: &Path, now: Timestamp) -> Result<PathBuf, RestoreError> {
-    let suffixed = |path: &Path, suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
+/// Keeps a database under another name and takes every log away, whether or not its database is still there: the new
+/// one must not stand beside it. The old one stays in its place too until the new one takes it: a kill between leaves
+/// its epoch to be read again.
+fn set_aside(path: &Path, now: Timestamp) -> Result<Option<PathBuf>, RestoreError> {
+    let io = |path: &Path, source| RestoreError::Io {
+        path: path.to_owned(),
+        source,
     };
-    let aside = suffixed(path, &format!(".replaced-{}", now.as_seconds()));
-    // The database first: a log without it is ignored, a database without its log has lost commits.
-    for suffix in ["", "-wal", "-shm"] {
-        let (from, to) = (suffixed(path, suffix), suffixed(&aside, suffix));
-        match fs::rename(&from, &to) {
-            Err(error) if error.kind() == ErrorKind::NotFound && !suffix.is_empty() => {}
-            Err(source) => return Err(RestoreError::Io { path: from, source }),
-            Ok(()) => {}
+    let aside = suffixed(path, &format!(".replaced-{}", now.as_millis()));
+    let replaced = match fs::hard_link(path, &aside) {
+        Ok(()) => Some(aside.clone()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(source) => return Err(io(&aside, source)),
+    };
+    for log in LOGS {
+        let from = suffixed(path, log);
+        match fs::rename(&from, suffixed(&aside, log)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(io(&from, error)),
+            _ => {}
         }
     }
-    Ok(aside)
+    Ok(replaced)
 }

@@ -25,6 +25,9 @@ const PUT_CRL: &str = "INSERT INTO crls (issuer_id, shard, number, this_update, 
                        der = excluded.der WHERE excluded.number >= number";
 const CRLS: &str = "SELECT issuer_id, shard, number, this_update, next_update, der FROM crls ORDER BY issuer_id, shard";
 const RAISE_NUMBERS: &str = "UPDATE crl_numbers SET number = max(number, ?1)";
+const RAISE_NUMBER: &str = "INSERT INTO crl_numbers (issuer_id, shard, number) VALUES (?1, ?2, ?3) \
+                            ON CONFLICT (issuer_id, shard) DO UPDATE SET number = max(number, excluded.number)";
+const NUMBERS: &str = "SELECT issuer_id, shard, number FROM crl_numbers";
 const DROP_CRLS: &str = "DELETE FROM crls";
 const PUT_PROFILE: &str = "INSERT OR IGNORE INTO profile_versions (hash, text) VALUES (?1, ?2)";
 const PROFILE: &str = "SELECT text FROM profile_versions WHERE hash = ?1";
@@ -45,6 +48,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     PUT_CRL,
     CRLS,
     RAISE_NUMBERS,
+    RAISE_NUMBER,
+    NUMBERS,
     DROP_CRLS,
     PUT_PROFILE,
     PROFILE,
@@ -128,6 +133,34 @@ pub(super) fn raise_numbers(conn: &Connection, now: Timestamp) -> Result<(), Fau
         .execute(params![now.as_seconds()])?;
     // The backup's own lists may be older than what was published since: the start signs new ones.
     conn.prepare_cached(DROP_CRLS)?.execute([])?;
+    Ok(())
+}
+
+/// Every shard's highest number that was ever reserved.
+pub(super) fn numbers(conn: &Connection) -> Result<Vec<(IssuerId, u32, u64)>, Fault> {
+    let mut statement = conn.prepare(NUMBERS)?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push((
+            IssuerId(row.get(0)?),
+            count("crl_numbers", row.get(1)?)?,
+            count("crl_numbers", row.get(2)?)?,
+        ));
+    }
+    Ok(found)
+}
+
+/// After a restore over a state that knows a number: goes on above it.
+pub(super) fn raise_number(
+    conn: &Connection,
+    issuer: IssuerId,
+    shard: u32,
+    number: u64,
+) -> Result<(), Fault> {
+    let number = i64::try_from(number)
+        .map_err(|_| Fault::row("crl_numbers", "the number is out of range"))?;
+    conn.execute(RAISE_NUMBER, params![issuer.0, shard, number])?;
     Ok(())
 }
 

@@ -16,6 +16,9 @@ const DROP_WINDOW: &str = "DELETE FROM nonce_window";
 const BASE_URLS: &str = "SELECT url FROM base_urls WHERE directory_id = ?1 ORDER BY row DESC";
 const ADD_BASE_URL: &str =
     "INSERT OR REPLACE INTO base_urls (directory_id, url, since) VALUES (?1, ?2, ?3)";
+const PUBLICATION_URL: &str = "SELECT url FROM publication_urls ORDER BY row DESC LIMIT 1";
+const ADD_PUBLICATION_URL: &str =
+    "INSERT OR REPLACE INTO publication_urls (url, since) VALUES (?1, ?2)";
 const PROBE: &str = "INSERT OR REPLACE INTO probe (one, bytes) VALUES (1, zeroblob(65536))";
 const DROP_PROBE: &str = "DELETE FROM probe";
 const LAST_AUDIT: &str = "SELECT at FROM audit ORDER BY row DESC LIMIT 1";
@@ -32,6 +35,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     DROP_WINDOW,
     BASE_URLS,
     ADD_BASE_URL,
+    PUBLICATION_URL,
+    ADD_PUBLICATION_URL,
     PROBE,
     DROP_PROBE,
     LAST_AUDIT,
@@ -113,6 +118,23 @@ pub(super) fn set_base_url(
 ) -> Result<(), Fault> {
     conn.prepare_cached(ADD_BASE_URL)?
         .execute(params![directory.0, url, now.as_millis()])?;
+    Ok(())
+}
+
+/// The URL in force under which certificates name CRLs and issuers.
+pub(super) fn publication_url(conn: &Connection) -> Result<Option<String>, Fault> {
+    Ok(conn
+        .query_row(PUBLICATION_URL, [], |row| row.get(0))
+        .optional()?)
+}
+
+/// Puts one in force.
+pub(super) fn set_publication_url(
+    conn: &Connection,
+    url: &str,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    conn.execute(ADD_PUBLICATION_URL, params![url, now.as_millis()])?;
     Ok(())
 }
 

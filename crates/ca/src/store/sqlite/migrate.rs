@@ -100,7 +100,7 @@ pub(super) fn upgrade(
         return Ok(());
     }
     if let Some(path) = path.filter(|_| from > 0) {
-        back_up(conn, path, from)?;
+        back_up(conn, path, from, now)?;
     }
     for migration in migrations.iter().filter(|m| m.number > from) {
         // One transaction each: a kill midway leaves the schema before, and the next start goes on from there.
@@ -144,16 +144,14 @@ fn runs_on(conn: &Connection, schema: i32, newest: i32) -> Result<(), OpenError>
     }
 }
 
-/// Where the copy from before an upgrade lies.
-pub(super) fn backup_path(path: &Path, schema: i32) -> PathBuf {
-    path.with_extension(format!("db.schema-{schema}"))
+/// Where the copy from before an upgrade lies. With its moment: a copy of an earlier upgrade, after which an older state
+/// was restored, is no copy of this one.
+pub(super) fn backup_path(path: &Path, schema: i32, now: Timestamp) -> PathBuf {
+    path.with_extension(format!("db.schema-{schema}-{}", now.as_millis()))
 }
 
-fn back_up(conn: &Connection, path: &Path, schema: i32) -> Result<(), OpenError> {
-    let done = backup_path(path, schema);
-    if done.exists() {
-        return Ok(());
-    }
+fn back_up(conn: &Connection, path: &Path, schema: i32, now: Timestamp) -> Result<(), OpenError> {
+    let done = backup_path(path, schema, now);
     let part = path.with_extension("db.part");
     let io = |source| OpenError::Io {
         path: part.clone(),
@@ -225,7 +223,10 @@ mod tests {
         let path = dir.path().join("cairn.db");
         let conn = Connection::open(&path).unwrap();
         upgrade(&conn, Some(&path), first(), NOW).unwrap();
-        assert!(!backup_path(&path, 1).exists(), "a new store needs no copy");
+        assert!(
+            !backup_path(&path, 1, NOW).exists(),
+            "a new store needs no copy"
+        );
 
         // The second step dies midway: its SQL fails after its first statement.
         let broken = migrations(Migration {
@@ -239,8 +240,17 @@ mod tests {
 
         upgrade(&conn, Some(&path), &migrations(SECOND), NOW).unwrap();
         assert_eq!(inspect(&conn, &path).unwrap(), Found::Schema(2));
-        let copy = Connection::open(backup_path(&path, 1)).unwrap();
+        let copy = Connection::open(backup_path(&path, 1, NOW)).unwrap();
         assert_eq!(inspect(&copy, &path).unwrap(), Found::Schema(1));
+
+        // An older state came back meanwhile: its upgrade copies it too.
+        drop((conn, copy));
+        std::fs::remove_file(&path).unwrap();
+        let conn = Connection::open(&path).unwrap();
+        upgrade(&conn, Some(&path), MIGRATIONS, NOW).unwrap();
+        let later = NOW.plus(std::time::Duration::from_secs(1));
+        upgrade(&conn, Some(&path), &migrations(SECOND), later).unwrap();
+        assert!(backup_path(&path, 1, later).exists());
     }
 
     #[test]

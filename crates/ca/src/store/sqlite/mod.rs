@@ -466,6 +466,35 @@ impl Store {
         }
     }
 
+    /// Puts a URL in force under which certificates name CRLs and issuers.
+    ///
+    /// # Errors
+    /// When nothing was written.
+    pub async fn set_publication_url(&self, url: &str, now: Timestamp) -> Result<(), StoreError> {
+        let url = url.to_owned();
+        self.write("set_publication_url", move |w| {
+            meta::set_publication_url(w.conn(), &url, now)
+        })
+        .await
+    }
+
+    /// Compares the configured publication URL with the stored one.
+    ///
+    /// # Errors
+    /// In words for the operator.
+    pub async fn check_publication_url(&self, url: &str) -> Result<(), String> {
+        match self.read(meta::publication_url).await {
+            Ok(Some(stored)) if stored == url => Ok(()),
+            Ok(Some(stored)) => Err(format!(
+                "publication_url is {url}, but this CA's certificates name {stored} for ever: put publication_url = \"{stored}\" back into cairn.toml; listen.publication is free"
+            )),
+            Ok(None) => Err(
+                "the store holds no publication URL: it was not made by `cairn ca init`".to_owned(),
+            ),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Stops issuance, for all or for the issuer or profile named; in force at the next `begin_issuance`.
     ///
     /// # Errors

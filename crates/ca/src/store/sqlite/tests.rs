@@ -3,6 +3,7 @@
 mod batches;
 mod faults;
 mod files;
+mod restore;
 mod upkeep;
 
 use std::{

@@ -72,10 +72,10 @@ async fn a_backup_taken_while_the_server_serves_is_whole_and_restores_under_a_ne
 
     let later = NOW.plus(Duration::from_secs(3600));
     assert!(matches!(
-        restore(&copy, dir.path(), later, false),
+        restore(&copy, dir.path(), later, false, None),
         Err(RestoreError::Exists(_))
     ));
-    let report = restore(&copy, dir.path(), later, true).unwrap();
+    let report = restore(&copy, dir.path(), later, true, None).unwrap();
     assert_eq!(report.epoch, 2);
     assert!(report.replaced.unwrap().exists());
     let store = open(dir.path());
@@ -104,12 +104,12 @@ async fn a_backup_taken_while_the_server_serves_is_whole_and_restores_under_a_ne
     store.close().await;
 
     // Once more from the same backup: the epoch of what is replaced counts.
-    let report = restore(&copy, dir.path(), later.plus(DAY), true).unwrap();
+    let report = restore(&copy, dir.path(), later.plus(DAY), true, None).unwrap();
     assert_eq!(report.epoch, 3);
     // While a server runs it is refused.
     let store = open(dir.path());
     assert!(matches!(
-        restore(&copy, dir.path(), later, true),
+        restore(&copy, dir.path(), later, true, None),
         Err(RestoreError::Open(OpenError::InUse { .. }))
     ));
     store.close().await;
@@ -127,9 +127,9 @@ async fn a_damaged_backup_is_refused_and_leaves_what_was_there() {
     let middle = bytes.len() / 2;
     bytes[middle..middle + 8192].fill(0xa5);
     std::fs::write(&copy, &bytes).unwrap();
-    assert!(restore(&copy, dir.path(), NOW, true).is_err());
+    assert!(restore(&copy, dir.path(), NOW, true, None).is_err());
     std::fs::write(&copy, b"no backup").unwrap();
-    assert!(restore(&copy, dir.path(), NOW, true).is_err());
+    assert!(restore(&copy, dir.path(), NOW, true, None).is_err());
     let store = open(dir.path());
     assert_eq!(store.epoch(), 1);
     assert!(store.account(account_id(1)).await.unwrap().is_some());

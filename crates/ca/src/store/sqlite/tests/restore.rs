@@ -1,0 +1,131 @@
+//! Restore against what lies around it: logs of a store that is gone, damaged stores, other people's files.
+
+use std::path::PathBuf;
+
+use super::*;
+
+/// A backup, and the files as a kill leaves them after the store went on: database and log.
+async fn killed_after_a_backup(dir: &Path) -> (PathBuf, tempfile::TempDir) {
+    let store = open(dir);
+    ready_orders(&store, &[("a.test", 10)]).await;
+    let copy = dir.join("copy.db");
+    store.backup(&copy).await.unwrap();
+    store.transact(begin_issuance(10, 1)).await.unwrap();
+    let left = tempfile::tempdir().unwrap();
+    for file in ["cairn.db", "cairn.db-wal"] {
+        std::fs::copy(dir.join(file), left.path().join(file)).unwrap();
+    }
+    store.close().await;
+    (copy, left)
+}
+
+#[tokio::test]
+async fn a_log_without_its_database_does_not_come_back_into_the_restored_one() {
+    // T-CA-122
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, left) = killed_after_a_backup(dir.path()).await;
+    assert!(left.path().join("cairn.db-wal").metadata().unwrap().len() > 0);
+    std::fs::remove_file(left.path().join("cairn.db")).unwrap();
+
+    let report = restore(&copy, left.path(), NOW, false, None).unwrap();
+    assert_eq!((report.epoch, report.replaced), (2, None));
+    let store = open(left.path());
+    assert_eq!(store.epoch(), 2);
+    assert_eq!(store.sizes(NOW).await.unwrap().certificates, 0);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_replaced_is_kept_whole_with_its_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, left) = killed_after_a_backup(dir.path()).await;
+    let report = restore(&copy, left.path(), NOW, true, None).unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    let replaced = report.replaced.unwrap();
+    std::fs::copy(&replaced, kept.path().join("cairn.db")).unwrap();
+    let store = open(kept.path());
+    assert_eq!(store.sizes(NOW).await.unwrap().certificates, 1);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_read_is_replaced_only_under_a_named_epoch() {
+    // T-CA-122
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    ready_orders(&store, &[("a.test", 10)]).await;
+    let copy = dir.path().join("copy.db");
+    store.backup(&copy).await.unwrap();
+    store.close().await;
+    std::fs::write(dir.path().join("cairn.db"), vec![0xa5; 8192]).unwrap();
+    for (epoch, fits) in [
+        (None, false),
+        (Some(1), false),
+        (Some(128), false),
+        (Some(9), true),
+    ] {
+        let done = restore(&copy, dir.path(), NOW, true, epoch);
+        assert_eq!(done.is_ok(), fits, "{epoch:?}: {done:?}");
+        match epoch {
+            None => assert!(matches!(done, Err(RestoreError::Unreadable(_))), "{done:?}"),
+            Some(1) => assert!(
+                matches!(done, Err(RestoreError::SpentEpoch { asked: 1, least: 2 })),
+                "{done:?}"
+            ),
+            _ => {}
+        }
+    }
+    let store = open(dir.path());
+    assert_eq!(store.epoch(), 9);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn crl_numbers_go_on_above_those_of_the_store_that_is_replaced() {
+    // T-CA-103
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let add = RegisterIssuer {
+        issuer: issuer(),
+        add: true,
+    };
+    store.transact(add).await.unwrap();
+    let copy = dir.path().join("copy.db");
+    store.backup(&copy).await.unwrap();
+    // Numbers that ran ahead of the seconds, in a shard that the backup does not know.
+    let reserve = |now| ReserveCrlNumber {
+        issuer: issuer().id,
+        shard: 0,
+        now,
+    };
+    let lost = store.transact(reserve(NOW.plus(DAY))).await.unwrap();
+    store.close().await;
+    restore(&copy, dir.path(), NOW, true, None).unwrap();
+    let store = open(dir.path());
+    let next = store.transact(reserve(NOW)).await.unwrap();
+    assert!(next > lost, "{next} after {lost}");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_backup_touches_no_file_that_it_did_not_make() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (copy, theirs) = (dir.path().join("copy.db"), dir.path().join("copy.db.part"));
+    std::fs::write(&theirs, b"theirs").unwrap();
+    store.backup(&copy).await.unwrap();
+    assert_eq!(std::fs::read(&theirs).unwrap(), b"theirs");
+    // Nor does one that comes too late leave anything.
+    assert!(matches!(
+        store.backup(&copy).await,
+        Err(BackupError::Exists(_))
+    ));
+    let nowhere = dir.path().join("nowhere").join("copy.db");
+    assert!(store.backup(&nowhere).await.is_err());
+    store.close().await;
+    let parts = std::fs::read_dir(dir.path())
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().path().extension() == Some("part".as_ref()))
+        .count();
+    assert_eq!(parts, 1);
+}
