@@ -215,6 +215,7 @@ mod tests {
         // 8555-7.4-2
         let bounds = Bounds {
             life: Duration::from_secs(LIFE.unsigned_abs()),
+            profile_named: false,
             names_max: 1,
             issuer_from: at(-1800),
             issuer_until: at(1000 * LIFE),
