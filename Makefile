@@ -33,6 +33,6 @@ peers: # install the programs that the tests run against (root, or all there alr
 bench: peers # Cairn beside Pebble, into target/bench.json; ONLY=part redoes one part
 	cargo run --release --locked -p cairn-bench -- $(ONLY)
 
-soak: # the long forms of the tests; hours
+soak: # the long forms of the tests; hours, and a C++ compiler
 	@./scripts/peers.sh
 	@CAIRN_SOAK=1 python3 scripts/suites.py $(ONLY)

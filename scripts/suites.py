@@ -20,6 +20,13 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 PEERS = pathlib.Path(os.environ.get("CAIRN_PEERS", TARGET / "peers"))
 # Seconds after which a suite hangs.
 PATIENCE = None if os.environ.get("CAIRN_SOAK") == "1" else 1800
+# Seconds of libFuzzer for each target, in the long forms alone.
+FUZZ = int(os.environ.get("CAIRN_FUZZ_SECONDS", 1200))
+# What libFuzzer needs to see which branches an input takes; plain codegen flags, so stable Rust does.
+COVERAGE = ("--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 "
+            "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters "
+            "-Cllvm-args=-sanitizer-coverage-pc-table "
+            "-Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1")
 # The quick ones first; what is not named here runs before `cairn-interop`.
 ORDER = ["cairn-acme", "cairn-x509", "cairn-testkit", "cairn-fuzz", "cairn-ca", "cairn"]
 
@@ -69,6 +76,33 @@ def rank(suite):
     return (test == "judges", place, test != "", test)
 
 
+def libfuzzer():
+    """Every target under libFuzzer, from the corpus of `make test`; what it finds stays in target/fuzz."""
+    host = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True).stdout
+    host = host.split("host: ")[1].split()[0]
+    place = TARGET / "fuzz"
+    # The versions that everything else has; libFuzzer's own are added.
+    shutil.copy(ROOT / "Cargo.lock", ROOT / "fuzz/libfuzzer/Cargo.lock")
+    # With --target, build scripts and macros are spared the flags.
+    env = dict(os.environ, RUSTFLAGS=COVERAGE, CARGO_TARGET_DIR=str(place / "build"))
+    if not run(["cargo", "build", "--release", "--target", host], cwd=ROOT / "fuzz/libfuzzer",
+               env=env):
+        return False
+    program = place / "build" / host / "release/any"
+    good = True
+    for seeds in sorted(path for path in (ROOT / "fuzz/corpus").iterdir() if path.is_dir()):
+        name = seeds.name
+        found, grown = place / name / "found", place / name / "corpus"
+        found.mkdir(parents=True, exist_ok=True)
+        grown.mkdir(parents=True, exist_ok=True)
+        print(f"-- {name}", flush=True)
+        good &= run([str(program), f"-max_total_time={FUZZ}", "-max_len=65536", "-timeout=10",
+                     "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}/",
+                     str(grown), str(seeds)],
+                    env=dict(os.environ, CAIRN_FUZZ_TARGET=name))
+    return good
+
+
 def main():
     only = sys.argv[1] if len(sys.argv) > 1 else ""
     rows = []
@@ -94,6 +128,8 @@ def main():
     for name, program, folder in suite("build", build) or []:
         env = dict(os.environ, CARGO_MANIFEST_DIR=str(folder))
         suite(name, lambda: run([program], cwd=folder, env=env))
+    if PATIENCE is None:
+        suite("libfuzzer", libfuzzer)
     suite("doc", lambda: run(["cargo", "test", "--workspace", "--doc", "--locked", "--quiet"]))
 
     print(f"\n{'suite':<28}{'minutes':>8}")

@@ -48,11 +48,12 @@ stop() {
   local pid n
   pid=$(running "$1") || { rm -f "$up/$1.pid"; return 0; }
   kill -TERM "$pid"
+  # Not by kill -0: where process 1 does not reap, as in many containers, a dead program keeps its pid.
   for ((n = 0; n < 250; n++)); do
-    kill -0 "$pid" 2>/dev/null || break
+    running "$1" >/dev/null || break
     sleep 0.1
   done
-  if kill -0 "$pid" 2>/dev/null; then
+  if running "$1" >/dev/null; then
     echo "error: the $1 (pid $pid) does not stop; its log is $up/$1.log" >&2
     exit 1
   fi

@@ -12,9 +12,13 @@ if ! running ca >/dev/null && ! running page >/dev/null; then
 fi
 
 mkdir -p -m 700 "$up"
-target=${CARGO_TARGET_DIR:-target}
-cargo build --quiet --locked -p cairn --bin cairn --example up
-cairn=$target/debug/cairn
+# The tests name programs that are built already.
+cairn=${CAIRN_BIN:-} page=${CAIRN_PAGE:-}
+if [[ -z $cairn || -z $page ]]; then
+  target=${CARGO_TARGET_DIR:-target}
+  cargo build --quiet --locked -p cairn --bin cairn --example up
+  cairn=$target/debug/cairn page=$target/debug/examples/up
+fi
 
 stop page
 stop ca
@@ -47,7 +51,7 @@ non-interactive = true
 END
 
 start ca 'serving https://' "$cairn" ca serve --dir "$up/ca"
-start page 'serving https://' "$target/debug/examples/up" \
+start page 'serving https://' "$page" \
   "https://localhost:$ca_port/directory" "$up/root.pem" demo.localhost "$http_port" "$page_port"
 
 cat <<END

@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const DOCUMENTS: [&str; 2] = ["docs/conformance.md", "docs/security.md"];
+/// Each with the least number of its rows: more come, none goes.
+const DOCUMENTS: [(&str, usize); 2] = [("docs/conformance.md", 131), ("docs/security.md", 105)];
 
 /// What the numbers of requirements begin with: an RFC, the profiles draft, the Baseline Requirements.
 const TEXTS: [&str; 8] = [
@@ -125,7 +126,7 @@ fn each_row_names_the_tests_that_carry_its_id_or_says_what_it_waits_for() {
     let shown = shown();
     let bless = std::env::var_os("CAIRN_BLESS").is_some() && std::env::var_os("CI").is_none();
     let mut faults = Vec::new();
-    for document in DOCUMENTS {
+    for (document, least) in DOCUMENTS {
         let path = root().join(document);
         let text = fs::read_to_string(&path).unwrap();
         let mut rewritten = String::new();
@@ -171,7 +172,7 @@ fn each_row_names_the_tests_that_carry_its_id_or_says_what_it_waits_for() {
             let _ = tests;
             rewritten.push_str(&format!("| {id} | {text} | {want} |\n"));
         }
-        assert!(rows > 20, "{document} has lost its rows");
+        assert!(rows >= least, "{document} has lost rows: {rows} are left");
         if bless {
             fs::write(&path, rewritten).unwrap();
         }

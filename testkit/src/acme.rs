@@ -37,6 +37,8 @@ pub struct Client {
     pub key: Arc<Key>,
     /// The account's URL, once there is one.
     pub kid: Option<String>,
+    /// Whether what it gets is kept for the judges.
+    kept: bool,
 }
 
 /// What [`Client::obtain`] got.
@@ -81,6 +83,16 @@ impl Client {
             directory,
             key,
             kid: None,
+            kept: true,
+        }
+    }
+
+    /// The same client of a CA that is not ours to judge.
+    #[must_use]
+    pub fn unjudged(self) -> Self {
+        Self {
+            kept: false,
+            ..self
         }
     }
 
@@ -330,13 +342,6 @@ impl Client {
     /// # Panics
     /// Where anything is refused.
     pub async fn obtain(&self, names: &[&str], responder: &Responder) -> Obtained {
-        let got = self.obtain_unaudited(names, responder).await;
-        issued::keep_chain(&got.chain);
-        got
-    }
-
-    /// The same from a CA that is not ours to judge.
-    pub async fn obtain_unaudited(&self, names: &[&str], responder: &Responder) -> Obtained {
         let placed = self.new_order(names).await.expect(201);
         let (url, mut order) = (placed.location(), placed.json());
         for authorization in order["authorizations"].as_array().expect("authorizations") {
@@ -370,11 +375,18 @@ impl Client {
         }
     }
 
-    /// Keeps the nonce of an answer.
+    /// Keeps the nonce of an answer, and for the judges what was issued.
     fn note(&self, answer: Response) -> Response {
         if let Some(nonce) = answer.header("replay-nonce") {
             let mut nonces = self.nonces.lock().unwrap_or_else(PoisonError::into_inner);
             nonces.push(nonce.to_owned());
+        }
+        if self.kept && answer.status == 200 {
+            match answer.header("content-type") {
+                Some("application/pem-certificate-chain") => issued::keep_chain(&answer.text()),
+                Some("application/pkix-crl") => issued::keep_crl(&answer.body),
+                _ => {}
+            }
         }
         answer
     }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -72,6 +73,34 @@ fn crl_url(der: &[u8]) -> Option<String> {
     urls.into_iter().find(|url| url.ends_with(".crl"))
 }
 
+/// The serial of a chain's first certificate, in hexadecimal.
+pub fn serial(pem: &str) -> Option<String> {
+    let leaf = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .next()?
+        .ok()?;
+    let (_, certificate) = value(&leaf)?;
+    let (_, tbs) = value(certificate)?;
+    // The version stands before it.
+    let (version, rest) = (value(tbs)?.1, tbs);
+    let after = rest.get(2 + version.len()..)?;
+    let (0x02, serial) = value(after)? else {
+        return None;
+    };
+    Some(data_encoding::HEXLOWER.encode(serial))
+}
+
+/// The tag and the content of the first DER value.
+fn value(der: &[u8]) -> Option<(u8, &[u8])> {
+    let (tag, first) = (*der.first()?, usize::from(*der.get(1)?));
+    if first < 0x80 {
+        return Some((tag, der.get(2..2 + first)?));
+    }
+    let octets = first & 0x7f;
+    let length = der.get(2..2 + octets)?;
+    let length = length.iter().fold(0, |sum, o| sum << 8 | usize::from(*o));
+    Some((tag, der.get(2 + octets..2 + octets + length)?))
+}
+
 /// Keeps a trust anchor in PEM.
 pub fn keep_root(pem: &str) {
     keep("root", "pem", pem.as_bytes());
@@ -100,11 +129,16 @@ pub fn all(kind: &str) -> Vec<PathBuf> {
 
 fn keep(kind: &str, extension: &str, bytes: &[u8]) {
     let folder = places::issued();
-    std::fs::create_dir_all(&folder).expect("the audit folder");
     let hash = data_encoding::HEXLOWER.encode(digest(&SHA256, bytes).as_ref());
     let name = format!("{kind}-{}.{extension}", hash.get(..24).unwrap_or(&hash));
+    if folder.join(&name).exists() {
+        return;
+    }
+    std::fs::create_dir_all(&folder).expect("the audit folder");
     // Written aside and renamed: tests run side by side.
-    let aside = folder.join(format!("{name}.{}", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let aside = folder.join(format!("{name}.{}-{number}", std::process::id()));
     std::fs::write(&aside, bytes).expect("a file in the audit folder");
     std::fs::rename(&aside, folder.join(name)).expect("a file in the audit folder");
 }

@@ -22,7 +22,26 @@ pub mod process;
 mod server;
 
 use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+/// An address of this host that nobody has. Below the ports that the system gives to outgoing connections, so that none of
+/// them takes it before its user does; from a place of this process's own, so that two runs do not meet.
+pub fn free_port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 15_000;
+    const COUNT: u32 = 17_000;
+    let own = std::process::id().wrapping_mul(97) % COUNT;
+    loop {
+        let drawn = (own + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % COUNT;
+        let port = FIRST + u16::try_from(drawn).expect("below COUNT");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+        if let Ok(address) = listener.and_then(|l| l.local_addr()) {
+            return address;
+        }
+    }
+}
 
 /// Runs a future to its end on a runtime of its own with two workers.
 pub fn block_on<F: Future>(future: F) -> F::Output {

@@ -9,8 +9,13 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use crate::soak;
+
 /// Set to the test's path in the inner run.
 const INSIDE: &str = "CAIRN_TEST_NAMESPACE";
+
+/// Seconds that a test's long form may take.
+const SOAK: u32 = 12 * 3600;
 
 /// What the namespace looks like.
 #[derive(Debug, Clone)]
@@ -28,7 +33,7 @@ impl Default for Namespace {
             addresses: Vec::new(),
             hosts: Vec::new(),
             nameserver,
-            seconds: 300,
+            seconds: if soak() { SOAK } else { 300 },
         }
     }
 }
@@ -60,10 +65,10 @@ impl Namespace {
         self
     }
 
-    /// Kills the test after so many seconds; 300 else.
+    /// Kills the test after so many seconds; 300 else. Long forms have half a day whatever is said.
     #[must_use]
     pub fn seconds(mut self, seconds: u32) -> Self {
-        self.seconds = seconds;
+        self.seconds = if soak() { SOAK } else { seconds };
         self
     }
 

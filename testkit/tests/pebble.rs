@@ -42,11 +42,13 @@ fn the_raw_client_obtains_a_certificate_from_pebble() {
         dns.add_wildcard("test", [127, 0, 0, 2]);
         let web = Responder::start(([127, 0, 0, 2], 80));
         block_on(async {
-            let client = Client::connect("https://pebble.test:14000/dir", &root).await;
+            let client = Client::connect("https://pebble.test:14000/dir", &root)
+                .await
+                .unjudged();
             for algorithm in ["ES256", "ES384", "RS256"] {
                 let mut client = client.with_key(Key::generate(algorithm));
                 client.new_account().await.expect(201);
-                let got = client.obtain_unaudited(&["a.test", "b.test"], &web).await;
+                let got = client.obtain(&["a.test", "b.test"], &web).await;
                 assert!(
                     got.chain.starts_with("-----BEGIN CERTIFICATE-----"),
                     "{}",

@@ -177,25 +177,24 @@ fn a_name_that_leads_nowhere_is_explained_to_the_user() {
 #[test]
 fn twenty_names_take_no_longer_with_holds_than_without() {
     inside(test_path!(), |mut world| {
-        let mut took = Vec::new();
-        for hold in ["\"0s\"", "\"2s\""] {
-            world.ca.terminate();
-            world.ca.set("limits.hold", hold);
-            world.ca.start();
-            let rounds = (0..2).map(|round| {
-                let names = names(20, &format!("h{round}of{}", took.len()));
-                let start = Instant::now();
-                assert!(world.certonly(&STANDALONE, &names).status.success());
-                start.elapsed()
-            });
-            took.push(rounds.min().unwrap());
-        }
-        let (without, with) = (took[0], took[1]);
         // certbot polls once a second: less than that is noise.
         let noise = Duration::from_millis(900);
-        assert!(
-            with <= without + noise,
-            "{with:?} with holds, {without:?} without"
-        );
+        // The best of each, taken in turn, so that a slow minute of the machine falls on both.
+        let [mut without, mut with] = [Duration::MAX; 2];
+        for round in 0..5 {
+            for (hold, best) in [("0s", &mut without), ("2s", &mut with)] {
+                world.ca.terminate();
+                world.ca.set("limits.hold", &format!("\"{hold}\""));
+                world.ca.start();
+                let names = names(20, &format!("h{round}of{hold}"));
+                let start = Instant::now();
+                assert!(world.certonly(&STANDALONE, &names).status.success());
+                *best = start.elapsed().min(*best);
+            }
+            if with <= without + noise {
+                return;
+            }
+        }
+        panic!("{with:?} with holds, {without:?} without");
     });
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cairn_testkit::{
-    acme::{Client, Response, csr, encode},
+    acme::{Client, Key, Response, csr, encode},
     block_on,
     ca::HOST,
     http::Responder,
@@ -432,6 +432,32 @@ fn accounts_and_directory_say_only_what_is_registered() {
             }
             // Nothing in a URL tells a name or a count.
             let order = third.new_order(&["secret-name.test"]).await.expect(201);
+            // Members of RFC 8555 §9.7 alone, in an order at its start and at its end.
+            let web = Responder::start((HOST, 80));
+            let ended = third.obtain(&["members.test"], &web).await.order;
+            let ended = third.fetch(&ended).await.expect(200).json();
+            for order in [&order.json(), &ended] {
+                let registered = [
+                    "status",
+                    "expires",
+                    "identifiers",
+                    "notBefore",
+                    "notAfter",
+                    "error",
+                    "authorizations",
+                    "finalize",
+                    "certificate",
+                ];
+                assert_members(order, &registered);
+                let url = order["authorizations"][0].as_str().unwrap();
+                let authorization = third.fetch(url).await.expect(200).json();
+                let registered = ["identifier", "status", "expires", "challenges", "wildcard"];
+                assert_members(&authorization, &registered);
+                for challenge in authorization["challenges"].as_array().unwrap() {
+                    let registered = ["type", "url", "status", "validated", "error", "token"];
+                    assert_members(challenge, &registered);
+                }
+            }
             let all = format!("{}{}", order.location(), order.json()["authorizations"]);
             assert!(!all.contains("secret"), "{all}");
             let next = third
@@ -445,26 +471,46 @@ fn accounts_and_directory_say_only_what_is_registered() {
     });
 }
 
+fn assert_members(object: &Value, registered: &[&str]) {
+    for member in object.as_object().unwrap().keys() {
+        assert!(registered.contains(&member.as_str()), "{member}: {object}");
+    }
+}
+
+/// A CSR by a new RSA key of so many bits, as openssl makes it.
+fn rsa_csr(world: &World, name: &str, bits: u16) -> Vec<u8> {
+    let mut openssl = cairn_testkit::peers::system("openssl");
+    openssl.args(["req", "-new", "-nodes", "-outform", "DER", "-subj", "/"]);
+    openssl.args(["-newkey", &format!("rsa:{bits}"), "-keyout"]);
+    openssl.arg(world.folder.path().join("rsa.key"));
+    openssl.args(["-addext", &format!("subjectAltName=DNS:{name}")]);
+    let output = openssl.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    output.stdout
+}
+
 #[test]
 fn weak_and_listed_keys_open_no_account_and_get_no_certificate() {
-    // 8555-10.5-1
+    // 8555-10.5-1 8555-11.1-1
+    // T-CA-38
     inside(test_path!(), |mut world| {
         let web = Responder::start((HOST, 80));
         let key = KeyPair::generate().unwrap();
-        let listed = world.folder.path().join("spki.der");
-        std::fs::write(&listed, rcgen::PublicKeyData::subject_public_key_info(&key)).unwrap();
-        let mut openssl = cairn_testkit::peers::system("openssl");
-        let output = openssl
-            .args(["dgst", "-sha256", "-r"])
-            .arg(&listed)
-            .output()
-            .unwrap();
-        let hash = String::from_utf8(output.stdout).unwrap()[..64].to_owned();
-        std::fs::write(
-            world.ca.dir().join("blocked.txt"),
-            format!("# a test's\n{hash}\n"),
-        )
-        .unwrap();
+        let account_key = Key::es256();
+        let hash = |key: &KeyPair| {
+            let listed = world.folder.path().join("spki.der");
+            std::fs::write(&listed, rcgen::PublicKeyData::subject_public_key_info(key)).unwrap();
+            let mut openssl = cairn_testkit::peers::system("openssl");
+            openssl.args(["dgst", "-sha256", "-r"]).arg(&listed);
+            String::from_utf8(openssl.output().unwrap().stdout).unwrap()[..64].to_owned()
+        };
+        let list = format!(
+            "# a test's\n{}\n{}\n",
+            hash(&key),
+            hash(&account_key.for_a_csr())
+        );
+        std::fs::write(world.ca.dir().join("blocked.txt"), list).unwrap();
         world.ca.terminate();
         world.ca.set("keys.blocked_keys", "\"blocked.txt\"");
         world.ca.start();
@@ -480,7 +526,22 @@ fn weak_and_listed_keys_open_no_account_and_get_no_certificate() {
                 "{}",
                 answer.text()
             );
+            let request = rsa_csr(&world, "listed.test", 1024);
+            let weak = client.finalize(&order, &request).await;
+            assert_problem(&weak, 400, "badCSR", "RSA of 1024 bits");
             assert_eq!(client.fetch(&url).await.json()["status"], "ready");
+
+            let refused = client.with_key(account_key).new_account().await;
+            assert_problem(&refused, 400, "badPublicKey", "a listed account key");
+            // The key of a live certificate opens no account either.
+            let live = Key::es256();
+            let (url, order) = ready(&client, &web, &["live.test"]).await;
+            let request = changed_csr(&["live.test"], &live.for_a_csr(), |_| {});
+            client.finalize(&order, &request).await.expect(200);
+            let order = client.poll(&url, &["ready", "processing"]).await;
+            assert_eq!(order["status"], "valid", "{order}");
+            let refused = client.with_key(live).new_account().await;
+            assert_problem(&refused, 400, "badPublicKey", "a certificate's key");
         });
     });
 }

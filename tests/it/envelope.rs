@@ -1,13 +1,13 @@
 //! One generated matrix over the wire: every flaw of the JWS envelope times every signed route,
 //! each cell its exact status and problem, and nothing changed by any of them.
 
-use cairn_testkit::acme::{Client, Draft, Key, encode};
-use cairn_testkit::ca::HOST;
+use cairn_testkit::acme::{Client, Draft, Key, Response, csr, encode};
+use cairn_testkit::ca::{HOST, TestCa};
 use cairn_testkit::http::Responder;
 use cairn_testkit::{block_on, test_path};
 use serde_json::{Map, Value, json};
 
-use crate::world::inside;
+use crate::{operation::asked, world::inside};
 
 /// A flaw, and what it gets.
 struct Flaw {
@@ -30,9 +30,10 @@ const SIZE: (u16, &str) = (413, "malformed");
 const NONCE: (u16, &str) = (400, "badNonce");
 const ALGORITHM: (u16, &str) = (400, "badSignatureAlgorithm");
 const KEY: (u16, &str) = (400, "badPublicKey");
+const URL: (u16, &str) = (403, "unauthorized");
 
 /// Flaws of every route.
-const FLAWS: [Flaw; 33] = [
+const FLAWS: [Flaw; 40] = [
     flaw("no content type", MEDIA, |draft| {
         draft.header("content-type", None);
     }),
@@ -142,14 +143,36 @@ const FLAWS: [Flaw; 33] = [
     flaw("a signature of other bytes", MALFORMED, |draft| {
         draft.signature = Some(draft.key.sign(b"other"));
     }),
-    flaw(
-        "the url of another resource",
-        (403, "unauthorized"),
-        |draft| {
-            draft.protect("url", "https://ca.test/acme/else");
-        },
-    ),
+    flaw("the url of another resource", URL, |draft| {
+        draft.protect("url", "https://ca.test/acme/else");
+    }),
+    flaw("the url of another CA", URL, |draft| {
+        change_url(draft, |url| url.replacen("ca.test", "evil.test", 1));
+    }),
+    flaw("its url with another scheme", URL, |draft| {
+        change_url(draft, |url| url.replacen("https:", "http:", 1));
+    }),
+    flaw("its url in another case", URL, |draft| {
+        change_url(draft, |url| url.replacen("ca.test", "CA.test", 1));
+    }),
+    flaw("its url with the default port", URL, |draft| {
+        change_url(draft, |url| url.replacen("ca.test", "ca.test:443", 1));
+    }),
+    flaw("its url with a doubled slash", URL, |draft| {
+        change_url(draft, |url| url.replacen("ca.test/", "ca.test//", 1));
+    }),
+    flaw("its url with dot segments", URL, |draft| {
+        change_url(draft, |url| url.replacen("ca.test/", "ca.test/x/../", 1));
+    }),
+    flaw("its url with a query", URL, |draft| {
+        change_url(draft, |url| format!("{url}?"));
+    }),
 ];
+
+fn change_url(draft: &mut Draft<'_>, change: impl FnOnce(&str) -> String) {
+    let url = change(&draft.target);
+    draft.protect("url", url);
+}
 
 /// Flaws of the routes that take an account.
 const KID_FLAWS: [Flaw; 3] = [
@@ -210,10 +233,27 @@ async fn routes(client: &Client, web: &Responder) -> Vec<(&'static str, String, 
     ]
 }
 
+/// What else is read by POST-as-GET; a plain GET may read it as well.
+fn open_routes(client: &Client, directory: String) -> Vec<(&'static str, String, Option<Value>)> {
+    vec![
+        ("directory", directory, None),
+        ("newNonce", client.url("newNonce"), None),
+    ]
+}
+
+/// All that the operator sees of accounts, orders and certificates.
+fn seen(ca: &TestCa) -> Vec<Value> {
+    let list = |what| asked(ca, &["list", what, "--json"]);
+    let mut seen = ["accounts", "orders", "certificates"].map(list).to_vec();
+    seen.push(asked(ca, &["status", "--json"])["rows"].clone());
+    seen
+}
+
 #[test]
 fn every_flaw_of_the_envelope_gets_its_problem_on_every_route_and_changes_nothing() {
     // 8555-6.2-1 8555-6.2-2 8555-6.2-3 8555-6.2-4 8555-6.2-5 8555-6.2-7 8555-6.2-9 8555-6.2-10
-    // 8555-6.2-11 8555-6.2-13 8555-6.4-1 8555-6.5-2 8555-6.5-3 T-CA-10 T-CA-11 T-CA-20
+    // 8555-6.2-6 8555-6.2-11 8555-6.2-13 8555-6.4-1 8555-6.5-2 8555-7.1-2
+    // T-CA-04 T-CA-10 T-CA-11 T-CA-12 T-CA-20 T-CA-26
     inside(test_path!(), |mut world| {
         world.ca.terminate();
         world.ca.set("limits.bad_signatures_per_minute", "100000");
@@ -222,7 +262,9 @@ fn every_flaw_of_the_envelope_gets_its_problem_on_every_route_and_changes_nothin
         block_on(async {
             let client = world.ca.subscriber().await;
             let stranger = client.with_key(Key::es256());
-            let routes = routes(&client, &web).await;
+            let mut routes = routes(&client, &web).await;
+            routes.extend(open_routes(&client, world.ca.directory()));
+            let before = tokio::task::block_in_place(|| seen(&world.ca));
             let mut wrong = Vec::new();
             for (route, url, payload) in &routes {
                 for flaw in FLAWS.iter().chain(&KID_FLAWS) {
@@ -237,6 +279,17 @@ fn every_flaw_of_the_envelope_gets_its_problem_on_every_route_and_changes_nothin
                 let (url, payload) = (&new_account.0, Some(&new_account.1));
                 wrong.extend(cell(&stranger, "newAccount", url, payload, flaw).await);
             }
+            let kid = flaw("an account where a key is asked for", MALFORMED, |_| {});
+            wrong.extend(
+                cell(
+                    &client,
+                    "newAccount",
+                    &new_account.0,
+                    Some(&new_account.1),
+                    &kid,
+                )
+                .await,
+            );
             assert!(
                 wrong.is_empty(),
                 "{} cells are wrong:\n{}",
@@ -245,13 +298,9 @@ fn every_flaw_of_the_envelope_gets_its_problem_on_every_route_and_changes_nothin
             );
 
             // Nothing was made or changed by any of them.
-            let only = json!({ "onlyReturnExisting": true });
-            let answer = stranger.post(&new_account.0, &only).await;
-            assert_eq!(answer.problem(), "accountDoesNotExist");
-            let order = client.fetch(&routes[2].1).await.expect(200).json();
-            assert_eq!(order["status"], "pending");
-            let account = client.fetch(&routes[1].1).await.expect(200).json();
-            assert_eq!(account["status"], "valid");
+            let after = tokio::task::block_in_place(|| seen(&world.ca));
+            assert_eq!(before, after);
+            assert_eq!(web.log().len(), 1, "a challenge was begun");
         });
     });
 }
@@ -290,13 +339,195 @@ async fn cell(
     if kind != Some("application/problem+json") {
         faults.push(format!("content type {kind:?}"));
     }
-    if answer.header("replay-nonce").is_none() {
-        faults.push("no nonce".into());
-    }
+    faults.extend(common_faults(route, &answer));
     if flaw.want == ALGORITHM && !answer.json()["algorithms"].is_array() {
         faults.push("no list of algorithms".into());
     }
     (!faults.is_empty()).then(|| format!("{route}, {}: {}", flaw.name, faults.join("; ")))
+}
+
+/// What each answer to a POST must have, good or bad.
+fn common_faults(route: &str, answer: &Response) -> Vec<String> {
+    let mut faults = Vec::new();
+    if answer.header("replay-nonce").is_none() {
+        faults.push("no nonce".into());
+    }
+    if answer.header("cache-control") != Some("no-store") {
+        faults.push("may be cached, and its nonce with it".into());
+    }
+    let index = "<https://ca.test/directory>;rel=\"index\"";
+    if answer.links().contains(&index) == (route == "directory") {
+        faults.push(format!("links {:?}", answer.links()));
+    }
+    faults
+}
+
+#[test]
+fn good_requests_get_a_nonce_a_link_to_the_directory_and_no_place_in_a_cache() {
+    // 8555-6.5-2 8555-7.1-2 T-CA-26
+    inside(test_path!(), |world| {
+        let web = Responder::start((HOST, 80));
+        block_on(async {
+            let mut client = world.ca.client().await;
+            let mut answers = vec![
+                ("newAccount", client.new_account().await.expect(201)),
+                ("newAccount", client.new_account().await.expect(200)),
+            ];
+            let mut all = routes(&client, &web).await;
+            all.extend(open_routes(&client, world.ca.directory()));
+            for (route, url, payload) in &all {
+                let (answer, want) = match (*route, payload) {
+                    ("finalize", _) => continue,
+                    ("newOrder", Some(payload)) => (client.post(url, payload).await, 201),
+                    (_, Some(payload)) => (client.post(url, payload).await, 200),
+                    ("newNonce", None) => (client.fetch(url).await, 204),
+                    (_, None) => (client.fetch(url).await, 200),
+                };
+                answers.push((route, answer.expect(want)));
+            }
+            let placed = client.new_order(&["one.envelope.test"]).await.expect(201);
+            let order = placed.json();
+            assert_eq!(order["status"], "ready", "{order}");
+            let (der, _) = csr(&["one.envelope.test"]);
+            answers.push(("finalize", client.finalize(&order, &der).await.expect(200)));
+            let wrong: Vec<_> = answers
+                .iter()
+                .map(|(route, answer)| (route, common_faults(route, answer)))
+                .filter(|(_, faults)| !faults.is_empty())
+                .collect();
+            assert!(wrong.is_empty(), "{wrong:#?}");
+        });
+    });
+}
+
+#[test]
+fn an_empty_payload_makes_nothing() {
+    // 8555-6.3-4
+    inside(test_path!(), |world| {
+        block_on(async {
+            let client = world.ca.subscriber().await;
+            let stranger = client.with_key(Key::es256());
+            let order = client.new_order(&["empty.envelope.test"]).await.expect(201);
+            let finalize = order.json()["finalize"].as_str().unwrap().to_owned();
+            for (who, url) in [
+                (&stranger, client.url("newAccount")),
+                (&client, client.url("newOrder")),
+                (&client, finalize),
+            ] {
+                let answer = who.fetch(&url).await;
+                assert_eq!(
+                    (answer.status, answer.problem().as_str()),
+                    MALFORMED,
+                    "{url}: {}",
+                    answer.text()
+                );
+            }
+        });
+    });
+}
+
+#[test]
+fn of_several_flaws_the_first_in_the_servers_order_is_told() {
+    // 8555-6.2-6
+    let find = |name: &str| FLAWS.iter().chain(&KID_FLAWS).find(|f| f.name == name);
+    let order = [
+        "application/json",
+        "crit",
+        "a nonce that nobody minted",
+        "alg none",
+        "an account that is not there",
+        "a signature of other bytes",
+        "the url of another resource",
+    ]
+    .map(|name| find(name).unwrap());
+    inside(test_path!(), |world| {
+        block_on(async {
+            let client = world.ca.subscriber().await;
+            let mut wrong = Vec::new();
+            for (at, first) in order.iter().enumerate() {
+                for second in &order[at + 1..] {
+                    let url = client.kid.clone().unwrap();
+                    let mut draft = client.draft_bytes(&url, Vec::new()).await;
+                    (second.break_it)(&mut draft);
+                    (first.break_it)(&mut draft);
+                    let answer = client.send(&draft).await;
+                    let got = (answer.status, answer.problem());
+                    if (got.0, got.1.as_str()) != first.want {
+                        wrong.push(format!("{} and {}: {got:?}", first.name, second.name));
+                    }
+                }
+            }
+            assert!(wrong.is_empty(), "{wrong:#?}");
+        });
+    });
+}
+
+#[test]
+fn signatures_in_another_form_than_the_one_are_refused() {
+    // T-CA-19
+    inside(test_path!(), |world| {
+        block_on(async {
+            let first = world.ca.client().await;
+            let mut eddsa = first.with_key(Key::generate("EdDSA"));
+            let mut ecdsa = first.with_key(Key::es256());
+            for client in [&mut eddsa, &mut ecdsa] {
+                client.new_account().await.expect(201);
+            }
+            let zero = |signature: &[u8], half: usize| {
+                let mut changed = signature.to_vec();
+                changed[32 * half..32 * (half + 1)].fill(0);
+                changed
+            };
+            type Change<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
+            let rows: [(&str, &Client, Change<'_>); 7] = [
+                ("EdDSA, S + L", &eddsa, &plus_order),
+                ("EdDSA, short", &eddsa, &|s| s[..63].to_vec()),
+                ("ECDSA, DER", &ecdsa, &der_of),
+                ("ECDSA, r = 0", &ecdsa, &|s| zero(s, 0)),
+                ("ECDSA, s = 0", &ecdsa, &|s| zero(s, 1)),
+                ("ECDSA, a zero before", &ecdsa, &|s| [&[0], s].concat()),
+                ("ECDSA, short", &ecdsa, &|s| s[..63].to_vec()),
+            ];
+            let mut wrong = Vec::new();
+            for (row, client, change) in rows {
+                let url = client.kid.clone().unwrap();
+                let mut draft = client.draft_bytes(&url, Vec::new()).await;
+                let good = draft.envelope();
+                let part = |name: &str| good[name].as_str().unwrap().to_owned();
+                let message = format!("{}.{}", part("protected"), part("payload"));
+                let signature = client.key.sign(message.as_bytes());
+                draft.signature = Some(change(&signature));
+                let answer = client.send(&draft).await;
+                if (answer.status, answer.problem().as_str()) != MALFORMED {
+                    wrong.push(format!("{row}: {} {}", answer.status, answer.text()));
+                }
+            }
+            assert!(wrong.is_empty(), "{wrong:#?}");
+        });
+    });
+}
+
+/// The same point of the curve, with a scalar that is not reduced (RFC 8032 §5.1.7 refuses it).
+fn plus_order(signature: &[u8]) -> Vec<u8> {
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+    let mut changed = signature.to_vec();
+    let mut carry = 0;
+    for (octet, more) in changed[32..].iter_mut().zip(ORDER) {
+        let sum = u16::from(*octet) + u16::from(more) + carry;
+        *octet = sum as u8;
+        carry = sum >> 8;
+    }
+    changed
+}
+
+/// r and s as certificates have them, not as JWS wants them.
+fn der_of(signature: &[u8]) -> Vec<u8> {
+    let integer = |half: &[u8]| [&[2, 33, 0], half].concat();
+    let both = [integer(&signature[..32]), integer(&signature[32..])].concat();
+    [&[0x30, both.len() as u8], both.as_slice()].concat()
 }
 
 #[test]

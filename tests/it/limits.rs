@@ -62,7 +62,8 @@ fn bad_signatures_make_one_address_wait_and_no_other() {
     // T-CA-112
     with(
         test_path!(),
-        &[("limits.bad_signatures_per_minute", "30")],
+        // Slow enough that no machine sends its requests slower than the bound grants them.
+        &[("limits.bad_signatures_per_minute", "5")],
         |ca| {
             block_on(async {
                 let client = ca.subscriber().await;
@@ -87,15 +88,16 @@ fn bad_signatures_make_one_address_wait_and_no_other() {
                         answer.text()
                     );
                 }
-                let refused = refused.expect("thirty bad signatures are bounded");
+                let refused = refused.expect("five bad signatures are bounded");
+                let told = Instant::now();
                 assert_eq!(refused.problem(), "rateLimited");
                 let detail = refused.json()["detail"].as_str().unwrap().to_owned();
                 assert!(
-                    detail.contains("127.0.0.1") && detail.contains("30"),
+                    detail.contains("127.0.0.1") && detail.contains('5'),
                     "{detail}"
                 );
                 let wait = wait_of(&refused);
-                assert!((1..=3).contains(&wait), "{wait}");
+                assert!((1..=12).contains(&wait), "{wait}");
                 // A right signature of that address is not verified either; the same account elsewhere is served.
                 assert_eq!(client.new_order(&["a.limit.test"]).await.status, 429);
                 let elsewhere = client.apart_from(&ca.root(), [127, 0, 0, 9]);
@@ -103,12 +105,14 @@ fn bad_signatures_make_one_address_wait_and_no_other() {
                 // What needs no signature goes on, here too.
                 client.plain("GET", &ca.directory()).await.expect(200);
                 // Retry-After is honest (T-CA-111): at that second it works.
-                let until = Instant::now() + Duration::from_secs(wait);
+                let until = told + Duration::from_secs(wait);
                 let answer = loop {
+                    let sent = Instant::now();
                     let answer = client.new_order(&["b.limit.test"]).await;
-                    if answer.status != 429 || Instant::now() > until + Duration::from_secs(1) {
+                    if answer.status != 429 || sent > until + Duration::from_secs(1) {
                         break answer;
                     }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
                 };
                 answer.expect(201);
             });
@@ -259,7 +263,9 @@ fn an_overloaded_server_sheds_early_and_recovers() {
         assert!(served > 0 && shed > 0, "{served} served, {shed} shed");
         let metrics = String::from_utf8(ca.operator("/metrics").unwrap().1).unwrap();
         assert!(
-            metrics.contains(&format!("cairn_shed_total {shed}")),
+            metrics
+                .lines()
+                .any(|line| line == format!("cairn_shed_total {shed}")),
             "{metrics}"
         );
     });
@@ -336,9 +342,10 @@ fn a_flood_of_new_nonce_evicts_nobody_and_writes_nothing() {
         let count = if soak() { 1_000_000 } else { 4_000 };
         let transactions = |ca: &TestCa| {
             let metrics = String::from_utf8(ca.operator("/metrics").unwrap().1).unwrap();
-            let lines = metrics
-                .lines()
-                .filter(|line| line.starts_with("cairn_transactions_total"));
+            // The CA's own upkeep goes on meanwhile and is nobody's request.
+            let lines = metrics.lines().filter(|line| {
+                line.starts_with("cairn_transactions_total") && !line.contains("take_over")
+            });
             lines
                 .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
                 .sum::<f64>()

@@ -22,5 +22,6 @@ mod operator;
 mod public_shape;
 mod raw;
 mod renewal;
+mod up;
 mod validation_faults;
 mod world;

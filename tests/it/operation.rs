@@ -253,7 +253,11 @@ fn seconds(time: &Value) -> i64 {
 #[test]
 fn a_stop_finishes_what_is_under_way_and_keeps_unused_nonces() {
     // T-CA-23
+    // 8555-6.5-3
     inside(test_path!(), |mut world| {
+        world.ca.terminate();
+        world.ca.set("limits.hold", "\"30s\"");
+        world.ca.start();
         let web = Responder::start((HOST, 80));
         let root = world.ca.root();
         let mut client = block_on(world.ca.subscriber());

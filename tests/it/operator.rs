@@ -7,12 +7,12 @@ use std::{
 };
 
 use cairn_testkit::{
-    acme::Key,
+    acme::{Key, encode},
     block_on,
     ca::{self, HOST, PUBLICATION, TestCa},
     http::Responder,
     process::Signal,
-    test_path,
+    test_path, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -229,7 +229,13 @@ fn whatever_a_requester_sends_is_one_line_of_the_log() {
             let escaped = "https://ca.test/acme/%0a%1b[2J/%7b%7d";
             assert_eq!(client.plain("GET", escaped).await.status, 404);
         });
+        let logged = wait_for(PATIENCE, || {
+            let lines = world.ca.log();
+            let refused = |line: &&String| line.contains("\"event\":\"refused\"");
+            (lines.iter().filter(refused).count() >= 5).then_some(())
+        });
         let lines = world.ca.log();
+        assert!(logged.is_some(), "{lines:#?}");
         let mut refused = 0;
         for line in lines
             .iter()
@@ -305,6 +311,54 @@ fn a_running_server_shows_no_secret_and_cannot_be_dumped() {
         process.signal(Signal::ABORT);
         let status = process.wait(PATIENCE).unwrap();
         assert!(!status.success() && !status.core_dumped(), "{status}");
+    });
+}
+
+#[test]
+fn a_private_key_in_a_request_is_refused_and_written_nowhere() {
+    // T-CA-17
+    inside(test_path!(), |mut world| {
+        world.ca.terminate();
+        world.ca.set("log.level", "\"trace\"");
+        world.ca.start();
+        let private = encode(b"thirty-two octets of a secret...");
+        let mut secrets = vec![private.clone()];
+        block_on(async {
+            let client = world.ca.client().await;
+            let members: [(&str, &[&str]); 3] = [
+                ("ES256", &["d", "k"]),
+                ("EdDSA", &["d"]),
+                ("RS256", &["d", "p", "q", "dp", "dq", "qi", "oth", "k"]),
+            ];
+            for (algorithm, members) in members {
+                let client = client.with_key(Key::generate(algorithm));
+                for member in members {
+                    let mut draft = client.draft(&client.url("newAccount"), &json!({})).await;
+                    let mut jwk: Value = serde_json::from_str(client.key.jwk()).unwrap();
+                    jwk[*member] = json!(private);
+                    draft.protect("jwk", jwk);
+                    let answer = client.send(&draft).await;
+                    assert_eq!(
+                        (answer.status, answer.problem().as_str()),
+                        (400, "badPublicKey"),
+                        "{algorithm} {member}: {}",
+                        answer.text()
+                    );
+                    assert!(!answer.text().contains(&private), "{}", answer.text());
+                    // Nor as it came, within the envelope.
+                    secrets.push(draft.envelope()["protected"].as_str().unwrap().to_owned());
+                }
+            }
+        });
+        let mut places: Vec<String> = Vec::new();
+        for secret in &secrets {
+            let files = walk(&world.ca.dir()).into_iter();
+            let holding = files.filter(|file| ca::holds(file, secret));
+            places.extend(holding.map(|file| file.display().to_string()));
+            let lines = world.ca.log().into_iter();
+            places.extend(lines.filter(|line| line.contains(secret)));
+        }
+        assert!(places.is_empty(), "{places:#?}");
     });
 }
 

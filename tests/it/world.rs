@@ -15,7 +15,12 @@ pub(crate) struct World {
 
 /// Runs a test in a world whose CA is as [`TestCa::builder`] makes it.
 pub(crate) fn inside(path: &str, body: impl FnOnce(World)) {
-    TestCa::namespace().run(path, || {
+    inside_within(300, path, body);
+}
+
+/// The same for a test that may take so many seconds.
+pub(crate) fn inside_within(seconds: u32, path: &str, body: impl FnOnce(World)) {
+    TestCa::namespace().seconds(seconds).run(path, || {
         let dns = dns::Server::start(RESOLVER);
         dns.add_wildcard("test", HOST)
             .add_address("ca.test", [127, 0, 0, 1]);

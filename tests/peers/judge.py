@@ -1,7 +1,7 @@
 """Judges the audit folder with pkilint, openssl and cryptography; prints findings as JSON.
 
 Usage: judge.py FOLDER
-Prints {"judged": {"leaf": n, …}, "findings": [{"judge", "code", "on", "file", "text"}]}.
+Prints {"judged": {"leaf": n, …}, "judges": […], "findings": [{"judge", "code", "on", "file", "text"}]}.
 """
 
 import json
@@ -125,4 +125,5 @@ def main(scratch):
 
 with tempfile.TemporaryDirectory() as scratch_folder:
     main(pathlib.Path(scratch_folder))
-json.dump({"judged": judged, "findings": findings}, sys.stdout)
+json.dump({"judged": judged, "judges": ["pkilint", "openssl", "audit"], "findings": findings},
+          sys.stdout)

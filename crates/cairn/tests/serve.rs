@@ -4,7 +4,6 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -12,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cairn_testkit::free_port;
 use rustix::process::{Pid, Signal, kill_process};
 
 const CANARY: &str = "canary-passphrase-91c4";
@@ -32,19 +32,11 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
 fn made() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("ca");
-    let url = format!("https://localhost:{}", free_port());
-    let publication = format!("listen.publication=[\"127.0.0.1:{}\"]", free_port());
+    let url = format!("https://localhost:{}", free_port().port());
+    let publication = format!("listen.publication=[\"{}\"]", free_port());
     let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
         .args(["ca", "init"])
         .arg(&dir)

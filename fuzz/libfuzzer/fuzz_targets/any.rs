@@ -1,10 +1,14 @@
-//! One binary for all targets: the first octet chooses.
+//! One binary for all targets: `CAIRN_FUZZ_TARGET` names the one of this run, so that its corpus is that of `make test`.
 #![no_main]
 
-use cairn_fuzz::TARGETS;
+use std::sync::LazyLock;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Some((first, rest)) = data.split_first() {
-        (TARGETS[usize::from(*first) % TARGETS.len()].run)(rest);
-    }
+use cairn_fuzz::{TARGETS, Target};
+
+static CHOSEN: LazyLock<Target> = LazyLock::new(|| {
+    let name = std::env::var("CAIRN_FUZZ_TARGET").expect("CAIRN_FUZZ_TARGET");
+    let found = TARGETS.into_iter().find(|target| target.name == name);
+    found.unwrap_or_else(|| panic!("no target is called {name}"))
 });
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| (CHOSEN.run)(data));

@@ -204,11 +204,19 @@ mod tests {
     use super::super::Server;
     use super::*;
 
+    /// An answer that must come.
     fn ask(server: &Server, name: &str, kind: RecordType) -> Option<Message> {
+        ask_within(Duration::from_secs(5), server, name, kind)
+    }
+
+    fn ask_within(
+        patience: Duration,
+        server: &Server,
+        name: &str,
+        kind: RecordType,
+    ) -> Option<Message> {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket
-            .set_read_timeout(Some(Duration::from_millis(300)))
-            .unwrap();
+        socket.set_read_timeout(Some(patience)).unwrap();
         let mut request = Message::query();
         request.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
         socket
@@ -266,7 +274,8 @@ mod tests {
             Some(ResponseCode::NoError)
         );
         server.behave("a.test", None, Behaviour::Drop);
-        assert_eq!(ask(&server, "a.test.", RecordType::A).map(code), None);
+        let soon = Duration::from_millis(300);
+        assert!(ask_within(soon, &server, "a.test.", RecordType::A).is_none());
         server.behave("a.test", None, Behaviour::WrongCase);
         let answer = ask(&server, "a.test.", RecordType::A).unwrap();
         assert_eq!(answer.queries[0].name().to_ascii(), "A.TEST.");

@@ -204,9 +204,13 @@ fn a_full_body_of_the_worst_kind_is_judged_quickly() {
         ),
     ];
     for (name, text) in cases {
-        let start = Instant::now();
-        let _ = check(text.as_bytes());
-        let took = start.elapsed();
+        // The best of several: the machine may take the processor away in any of them.
+        let tries = (0..5).map(|_| {
+            let start = Instant::now();
+            let _ = check(text.as_bytes());
+            start.elapsed()
+        });
+        let took = tries.min().unwrap();
         assert!(took.as_millis() < 100, "{name}: {took:?}");
     }
 }

@@ -228,7 +228,9 @@ mod tests {
             issuer_from: at(-1000 * LIFE),
             ..bounds
         };
-        let cases: [(&str, &Bounds, Option<i64>, Option<i64>, bool); 14] = [
+        // What it is, within which bounds, from when, until when, and whether it fits.
+        type Case<'a> = (&'a str, &'a Bounds, Option<i64>, Option<i64>, bool);
+        let cases: [Case<'_>; 14] = [
             ("an hour ago, nearly", &old, Some(1 - HOUR), None, true),
             ("more than an hour ago", &old, Some(-HOUR), None, false),
             ("the issuer's start", &bounds, Some(-1800), None, true),

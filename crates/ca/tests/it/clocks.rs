@@ -453,7 +453,7 @@ async fn a_validation_that_ends_after_its_authorization_expired_changes_nothing(
     world.web.on_host(
         name,
         &target,
-        Reply::Delay(Duration::from_millis(400), Box::new(answer)),
+        Reply::Delay(Duration::from_secs(3), Box::new(answer)),
     );
     let posted = tokio::spawn({
         let client = client.clone();

@@ -6,12 +6,12 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cairn_ca::{
@@ -35,6 +35,9 @@ use crate::{
 
 /// Tells the child what to do; without it the child's test has nothing to do.
 const TASK: &str = "CAIRN_TEST_KILL_POINT";
+
+/// How long a child may take to its point on a crowded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The child's test.
 const CHILD: &str = "kill_points::the_child_serves_until_it_dies_at_its_point";
@@ -74,9 +77,17 @@ struct Task {
     dir: PathBuf,
     config: Config,
     log: PathBuf,
+    /// What it writes before it dies at its point.
+    marker: PathBuf,
     point: Point,
     /// Whether it may die while it starts.
     from_the_start: bool,
+}
+
+/// Dies at the point, and leaves word that it was there.
+fn die_at(marker: &Path) -> ! {
+    std::fs::write(marker, b"here").unwrap();
+    die()
 }
 
 fn die() -> ! {
@@ -91,7 +102,8 @@ fn die() -> ! {
 struct Recording {
     real: Arc<dyn Signer>,
     log: PathBuf,
-    dies: Option<When>,
+    /// When it dies, and its marker.
+    dies: Option<(When, PathBuf)>,
     lies: AtomicBool,
     armed: Arc<AtomicBool>,
 }
@@ -100,9 +112,11 @@ impl Signer for Recording {
     fn sign(&self, bytes: Signable, deadline: Duration) -> Signing<'_> {
         Box::pin(async move {
             let armed = self.armed.load(Ordering::SeqCst);
-            if armed && self.dies == Some(When::BeforeSign) {
-                die();
-            }
+            let die_if = |now: When| match &self.dies {
+                Some((when, marker)) if armed && *when == now => die_at(marker),
+                _ => {}
+            };
+            die_if(When::BeforeSign);
             let signed = bytes.bytes().to_vec();
             let mut signature = self.real.sign(bytes, deadline).await?;
             let mut log = std::fs::OpenOptions::new()
@@ -114,9 +128,7 @@ impl Signer for Recording {
             log.write_all(&[&length.to_be_bytes()[..], &signed].concat())
                 .unwrap();
             log.sync_all().unwrap();
-            if armed && self.dies == Some(When::AfterSign) {
-                die();
-            }
+            die_if(When::AfterSign);
             if armed && self.lies.swap(false, Ordering::SeqCst) {
                 *signature.last_mut().unwrap() ^= 1;
             }
@@ -143,14 +155,14 @@ fn the_child_serves_until_it_dies_at_its_point() {
         parts.signer = Arc::new(Recording {
             real: parts.signer,
             log: task.log,
-            dies: Some(task.point.when),
+            dies: Some((task.point.when, task.marker.clone())),
             lies: AtomicBool::new(task.point.transaction == "fail_issuance"),
             armed: Arc::clone(&armed),
         });
-        let (point, live) = (task.point, Arc::clone(&armed));
+        let (point, marker, live) = (task.point, task.marker, Arc::clone(&armed));
         parts.faults = Some(Arc::new(move |at, name| {
             if live.load(Ordering::SeqCst) && point.strikes(at, name) {
-                die();
+                die_at(&marker);
             }
             None
         }));
@@ -162,23 +174,61 @@ fn the_child_serves_until_it_dies_at_its_point() {
     });
 }
 
+/// A child that shall die at a point.
+struct Doomed {
+    child: Child,
+    /// Open while it may live: its end is the child's, too.
+    _lifeline: ChildStdin,
+    marker: PathBuf,
+}
+
+impl Doomed {
+    /// Waits for its death; what is wrong with it.
+    async fn died(mut self) -> Result<(), String> {
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if Instant::now() > end {
+                self.child.kill().unwrap();
+                self.child.wait().unwrap();
+                return Err("it lives on".to_owned());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        match (status.signal(), self.marker.exists()) {
+            (Some(9), true) => Ok(()),
+            (_, there) => Err(format!("{status}; at its point: {there}")),
+        }
+    }
+}
+
 /// Starts the child.
-async fn spawn(site: &Site, log: &Path, point: &Point, from_the_start: bool) -> Child {
+async fn spawn(site: &Site, log: &Path, point: &Point, from_the_start: bool) -> Doomed {
+    let marker = site.dir().join("died-at-its-point");
+    let _ = std::fs::remove_file(&marker);
     let task = Task {
         dir: site.dir(),
         config: site.config.clone(),
         log: log.to_owned(),
+        marker: marker.clone(),
         point: point.clone(),
         from_the_start,
     };
     let _alone = FORKS.write().await;
-    Command::new(std::env::current_exe().unwrap())
+    let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", CHILD, "--nocapture", "--test-threads=1"])
         .env(TASK, serde_json::to_string(&task).unwrap())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .unwrap()
+        .unwrap();
+    Doomed {
+        _lifeline: child.stdin.take().unwrap(),
+        child,
+        marker,
+    }
 }
 
 /// Reads the child's output until it serves.
@@ -419,22 +469,18 @@ async fn survive(
     }
     let mut told = Told::default();
     let mut child = spawn(&site, log, point, false).await;
-    await_serving(&mut child);
+    await_serving(&mut child.child);
     let flaky = point.transaction == "note_validation_attempt";
     let ended = obtain(client, &site.web, &name, flaky, &mut told).await;
     let mut faults = Vec::new();
     if let Ok(order) = &ended {
         faults.push(format!("the point was not reached: {order}"));
-        child.kill().unwrap();
+        child.child.kill().unwrap();
     }
-    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    faults.extend(child.died().await.err());
     if let Some(then) = then {
-        let mut second = spawn(&site, log, then, true).await;
-        assert_eq!(
-            second.wait().unwrap().signal(),
-            Some(9),
-            "{then:?} was not reached"
-        );
+        let second = spawn(&site, log, then, true).await;
+        faults.extend(second.died().await.err());
     }
 
     let armed = Arc::new(AtomicBool::new(false));

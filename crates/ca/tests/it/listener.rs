@@ -8,13 +8,16 @@ use std::{
 };
 
 use cairn_ca::{
+    config::Span,
     frontend::{Bounds, listen_within},
     node::Ca,
 };
+use cairn_testkit::http::{CHALLENGES, Reply};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
+use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -23,9 +26,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::world::World;
+use crate::{
+    steps::{challenge, list, until},
+    world::World,
+};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) async fn connect(
     address: SocketAddr,
@@ -217,22 +223,24 @@ async fn heads_that_are_too_large_are_refused() {
     }
 }
 
-/// A second listener of the same node, with short bounds.
+/// A second listener of the same node, whose bounds nobody meets but for those that `change` shortens.
 fn impatient(
     ca: &Arc<Ca>,
     stop: &watch::Sender<bool>,
     own: Arc<dyn rustls::server::ResolvesServerCert>,
+    change: impl FnOnce(&mut Bounds),
 ) -> SocketAddr {
-    let short = Duration::from_millis(300);
-    let bounds = Bounds {
-        connections: 8,
-        per_network: 4,
-        handshake: short,
-        head: short,
-        body: short,
-        write: short,
-        drain: short,
+    let long = Duration::from_secs(60);
+    let mut bounds = Bounds {
+        connections: 64,
+        per_network: 64,
+        handshake: long,
+        head: long,
+        body: long,
+        write: long,
+        drain: long,
     };
+    change(&mut bounds);
     listen_within(
         Arc::clone(ca),
         "127.0.0.1:0".parse().unwrap(),
@@ -257,11 +265,18 @@ async fn clients_that_never_finish_are_let_go_and_leave_nothing() {
     // T-CA-113
     let world = World::start().await;
     let (stop, _) = watch::channel(false);
-    let address = impatient(world.ca(), &stop, world.certificate());
     let root = world.root();
+    let short = Duration::from_millis(300);
+    let listener = |change: fn(&mut Bounds, Duration)| {
+        impatient(world.ca(), &stop, world.certificate(), |bounds| {
+            change(bounds, short);
+        })
+    };
 
+    let address = listener(|bounds, short| bounds.handshake = short);
     let mut silent = TcpStream::connect(address).await.unwrap();
     assert!(is_closed(&mut silent).await, "no handshake");
+    let address = listener(|bounds, short| bounds.head = short);
     let mut idle = connect(address, &root).await.unwrap();
     assert!(is_closed(&mut idle).await, "no request");
     let mut slow = connect(address, &root).await.unwrap();
@@ -270,6 +285,7 @@ async fn clients_that_never_finish_are_let_go_and_leave_nothing() {
         assert!(began.elapsed() < PATIENCE, "a head without end");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    let address = listener(|bounds, short| bounds.body = short);
     let mut body = connect(address, &root).await.unwrap();
     body.write_all(b"POST /acme/new-order HTTP/1.1\r\nHost: x\r\nContent-Type: application/jose+json\r\nContent-Length: 9\r\n\r\n{").await.unwrap();
     let mut answer = Vec::new();
@@ -283,6 +299,7 @@ async fn clients_that_never_finish_are_let_go_and_leave_nothing() {
     );
 
     // More connections of one address than it may have are closed at once; those before still serve.
+    let address = listener(|bounds, _| bounds.per_network = 4);
     let mut held = Vec::new();
     for _ in 0..4 {
         held.push(connect(address, &root).await.unwrap());
@@ -299,10 +316,26 @@ async fn clients_that_never_finish_are_let_go_and_leave_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_listener_finishes_what_it_began() {
-    let world = World::start().await;
+    let world = World::with(|config| config.limits.hold = Span::from_secs(30)).await;
     let client = world.subscriber().await;
-    client.fetch(&client.kid.clone().unwrap()).await.expect(200);
+    let placed = client
+        .new_order(&["stop.listener.test"])
+        .await
+        .expect(201)
+        .json();
+    let (url, token) = challenge(&client, &list(&placed["authorizations"])[0]).await;
+    let target = format!("{CHALLENGES}{token}");
+    let body = Reply::Body(client.key.authorization(&token).into_bytes());
+    let late = Reply::Delay(Duration::from_secs(1), Box::new(body));
+    world.web.on_host("stop.listener.test", &target, late);
+    let held = tokio::spawn(async move { client.post(&url, &json!({})).await });
+    until("the responder is asked", async || {
+        world.web.log().iter().any(|r| r.target == target)
+    })
+    .await;
     let (address, root) = (world.address(), world.root());
     world.shutdown().await;
+    let answer = held.await.unwrap().expect(200).json();
+    assert_eq!(answer["status"], "valid", "it was cut off: {answer}");
     assert!(connect(address, &root).await.is_err());
 }

@@ -133,6 +133,8 @@ async fn nothing_of_a_deactivated_account_succeeds_after_it() {
             gone.load(Ordering::SeqCst)
         }
     };
+    let logged = || world.web.log().len();
+    let before = logged();
     let mut work = JoinSet::new();
     let (a, d, j) = (client.clone(), Arc::clone(&gone), judge.clone());
     work.spawn(async move {
@@ -160,8 +162,6 @@ async fn nothing_of_a_deactivated_account_succeeds_after_it() {
             j("challenge", after, &answer);
         }
     });
-    let logged = || world.web.log().len();
-    let before = logged();
     until("the work is under way", async || logged() > before + 1).await;
     client
         .post(&kid, &json!({ "status": "deactivated" }))

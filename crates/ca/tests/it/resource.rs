@@ -1,5 +1,6 @@
 //! What each resource answers: statuses, headers, members.
 
+use cairn_ca::config::Span;
 use cairn_testkit::acme::{Client, Key, Response, csr};
 use serde_json::{Value, json};
 
@@ -263,7 +264,7 @@ async fn objects(client: &Client, name: &str) -> Vec<(&'static str, String)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn anothers_objects_look_like_absent_ones() {
-    // T-CA-28 8555-6.3-3 8555-7.4.2-7 8555-6.7-3b
+    // T-CA-28 T-CA-30 8555-6.3-3 8555-7.4.2-7 8555-6.7-3b 8555-10.2-1 8555-10.5-3
     let world = World::start().await;
     let (owner, stranger) = (
         world.subscriber().await,
@@ -274,6 +275,7 @@ async fn anothers_objects_look_like_absent_ones() {
     let mut theirs = objects(&owner, "a.foreign.test").await;
     let got = owner.obtain(&["b.foreign.test"], &world.web).await;
     theirs.push(("certificate", got.certificate));
+    let theirs_order = theirs[0].1.clone();
     for (what, url) in theirs {
         let (place, id) = match what {
             "finalize" => url.trim_end_matches("/finalize").rsplit_once('/').unwrap(),
@@ -318,21 +320,61 @@ async fn anothers_objects_look_like_absent_ones() {
             assert_eq!(foreign.problem(), "malformed", "{what} {payload}");
         }
     }
-    assert_eq!(
-        owner
-            .fetch(&objects(&owner, "a.foreign.test").await[0].1)
-            .await
-            .expect(200)
-            .json()["status"],
-        "pending"
-    );
+    // An id in the place of another kind is absent as well, for its owner, too.
+    let again = objects(&owner, "a.foreign.test").await;
+    let id = |at: usize| again[at].1.rsplit('/').next().unwrap().to_owned();
+    for url in [
+        again[0].1.replace(&id(0), &id(1)),
+        again[1].1.replace(&id(1), &id(0)),
+        again[2].1.replace(&id(1), &id(0)),
+        again[3].1.replace(&id(0), &id(1)),
+    ] {
+        let answer = match url.ends_with("/finalize") {
+            true => owner.post(&url, &json!({ "csr": "AA" })).await,
+            false => owner.fetch(&url).await,
+        };
+        assert_eq!(answer.expect(404).problem(), "malformed", "{url}");
+    }
+    // A stranger's answer to the challenge began nothing.
+    assert_eq!(again[0].1, theirs_order);
+    for (what, url) in &again[..3] {
+        let object = owner.fetch(url).await.expect(200).json();
+        assert_eq!(object["status"], "pending", "{what}");
+    }
+    assert_eq!(world.web.log().len(), 1, "one name was validated");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_and_serials_cannot_be_guessed_from_those_before() {
+    // T-CA-29 8555-10.5-3
+    let world = World::start().await;
+    let client = world.subscriber().await;
+    let last = |url: &str| url.rsplit('/').next().unwrap().to_owned();
+    let mut ids = Vec::new();
+    for n in 0..24 {
+        let placed = client.new_order(&[&format!("n{n}.id.test")]).await;
+        ids.push(last(&placed.expect(201).location()));
+    }
+    let mut serials = Vec::new();
+    for n in 0..12 {
+        let name = format!("s{n}.id.test");
+        serials.push(last(&client.obtain(&[&name], &world.web).await.certificate));
+    }
+    // The last sixty bits: twelve characters of base64url, fifteen of hexadecimal. Each place of each takes many values.
+    for (given, places) in [(ids, 10), (serials, 15)] {
+        for back in 1..=places {
+            let seen = given.iter().map(|one| one.as_bytes()[one.len() - back]);
+            let seen: std::collections::BTreeSet<u8> = seen.collect();
+            assert!(seen.len() > 2, "{back} from the end: {given:#?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_order_on_its_way_shows_the_headers_and_members_of_each_step() {
     // 8555-7.4-1 8555-7.4-7 8555-7.4-9 8555-7.4-10 8555-7.4.2-1 8555-7.5.1-2 8555-7.5.1-7 8555-7.1-2 8555-7.1.3-1
     // 8555-7.1.4-1 8555-8-1 T-CA-33
-    let world = World::start().await;
+    let world = World::with(|config| config.limits.hold = Span::from_secs(30)).await;
     let client = world.subscriber().await;
     let wanted = json!({
         "identifiers": [{ "type": "dns", "value": "Way.Resource.test" }, { "type": "dns", "value": "way.resource.test" }],

@@ -157,7 +157,7 @@ impl Signer for Scripted {
 async fn scripted(change: impl FnOnce(&mut Config)) -> (World, Arc<Scripted>) {
     let mut signer = None;
     let world = World::with_parts(change, |parts| {
-        parts.timing.sign = Duration::from_millis(800);
+        parts.timing.sign = Duration::from_secs(3);
         signer = Some(Scripted::before(parts));
     })
     .await;

@@ -2,22 +2,20 @@
 //! `test`, and a web server that they lead to.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::{Ipv4Addr, SocketAddr},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
 };
 
 use cairn_ca::{
     clock::{Clock, SystemClock},
-    config::{Config, Unlock},
+    config::{Config, Span, Unlock},
     issuance::signer::SoftwareSigner,
     node::{self, Ca, Node, NodeParts, Timing},
+    publication::Media,
     setup::{self, InitRequest},
 };
-use cairn_testkit::{acme::Client, dns, http::Responder};
+use cairn_testkit::{acme::Client, dns, free_port, http::Responder, issued};
 use cairn_x509::key::KeyKind;
 use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -81,7 +79,7 @@ impl World {
         .await
         .unwrap();
         // The judges need the root of what the clients here will keep.
-        cairn_testkit::issued::keep_root(&read(&parts.dir.join("root.pem")));
+        issued::keep_root(&read(&parts.dir.join("root.pem")));
         let config = &mut parts.config;
         config.listen.subscribers = vec![subscribers];
         config.listen.publication = vec![publication];
@@ -92,15 +90,33 @@ impl World {
             http_port: Some(web.address().port()),
             tls_port: None,
         });
+        // A slow disk of the test's machine turns nobody away; the tests of admission set their own bounds.
+        config.limits.queue_age = Span::from_secs(60);
         change(config);
         adjust(&mut parts);
         let node = Node::start(parts).await.unwrap();
-        Self {
+        let world = Self {
             node,
             web,
             _dns: dns,
             url,
             dir,
+        };
+        world.keep_own();
+        world
+    }
+
+    /// Keeps for the judges what the node issued for itself: its CRLs, and its listener's chain, which has their issuer.
+    fn keep_own(&self) {
+        for (_, file) in self.ca().crls.list() {
+            if file.media == Media::Crl {
+                issued::keep_crl(&file.body);
+            }
+        }
+        let pair = read(&self.dir().join("keys/listener.pem"));
+        if let Some(at) = pair.find("-----BEGIN CERTIFICATE-----") {
+            let end = pair.rfind("-----END CERTIFICATE-----").unwrap();
+            issued::keep_chain(&format!("{}-----END CERTIFICATE-----\n", &pair[at..end]));
         }
     }
 
@@ -217,23 +233,6 @@ pub(crate) fn parts(dir: &Path) -> NodeParts {
         clock: Arc::new(SystemClock::default()),
         timing: Timing::default(),
         faults: None,
-    }
-}
-
-/// An address that nobody has. Below the ports that the system gives to outgoing connections, so that none of them takes
-/// it before the node does; from a place of this process's own, so that two runs do not meet.
-fn free_port() -> SocketAddr {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    const FIRST: u32 = 15_000;
-    const COUNT: u32 = 17_000;
-    loop {
-        let drawn = std::process::id()
-            .wrapping_mul(97)
-            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = u16::try_from(FIRST + drawn % COUNT).unwrap();
-        if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            return listener.local_addr().unwrap();
-        }
     }
 }
 

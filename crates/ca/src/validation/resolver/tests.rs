@@ -15,12 +15,12 @@ fn resolver(servers: &[SocketAddr]) -> Resolver {
     Resolver::with(config).unwrap()
 }
 
-/// One that repeats after 50 ms, and gives up after as many repeats as the real one.
+/// One that repeats after 500 ms, and gives up after as many repeats as the real one.
 fn hasty(servers: &[SocketAddr]) -> Resolver {
     let config = ResolverConfig {
         servers: servers.to_vec(),
-        repeat: Duration::from_millis(50),
-        timeout: Duration::from_millis(250),
+        repeat: Duration::from_millis(500),
+        timeout: Duration::from_millis(2_500),
         ..ResolverConfig::default()
     };
     Resolver::with(config).unwrap()
@@ -248,7 +248,7 @@ async fn a_silent_server_is_asked_again_and_then_given_up_in_bounded_time() {
     let began = Instant::now();
     assert_eq!(find(&resolver, "a.test").await, failed(DnsFault::Timeout));
     assert!(
-        began.elapsed() <= Duration::from_secs(2),
+        began.elapsed() <= Duration::from_secs(10),
         "{:?}",
         began.elapsed()
     );
