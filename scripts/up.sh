@@ -33,10 +33,12 @@ if [[ ! -f $up/ca/cairn.toml ]]; then
 fi
 cp -f "$up/ca/root.pem" "$up/root.pem"
 
+# As a shell takes it, whatever the path has.
+root=$(printf '%q' "$here/root.pem")
 cat >"$up/env" <<END
 # Makes programs trust the CA of \`make up\`:  . .cairn-up/env
-export SSL_CERT_FILE='$here/root.pem'
-export REQUESTS_CA_BUNDLE='$here/root.pem'
+export SSL_CERT_FILE=$root
+export REQUESTS_CA_BUNDLE=$root
 END
 cat >"$up/certbot.ini" <<END
 # certbot at the CA of \`make up\`, without root.

@@ -9,6 +9,7 @@
 pub mod authority;
 pub mod clock;
 pub mod config;
+mod fault;
 pub mod frontend;
 pub mod holds;
 pub mod id;

@@ -11,13 +11,14 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
 use cairn_acme::{identifier::parse_suffix, time::Timestamp};
 use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
 use crate::{
     authority::policy::NamePolicy,
     clock::{Clock, SteadyClock},
-    config::{Config, Preset},
+    config::{Config, Listen, Preset},
+    fault::Causes,
     frontend::{self, Urls},
     holds::Holds,
     id::{BootId, IdSeed},
@@ -152,7 +153,7 @@ pub enum StartFault {
     #[error(transparent)]
     Open(#[from] store::OpenError),
     /// A transaction of the start.
-    #[error("{0}")]
+    #[error(transparent)]
     Transaction(#[from] TxError),
     /// The issuing certificate.
     #[error("the issuing certificate cannot be used: {0}")]
@@ -164,7 +165,7 @@ pub enum StartFault {
     #[error(transparent)]
     OwnCertificate(#[from] OwnCertificateFault),
     /// An address.
-    #[error("cannot listen on {address} ({what}): {source}")]
+    #[error("cannot listen on {address} ({what})")]
     Listen {
         /// Which listener.
         what: &'static str,
@@ -342,14 +343,17 @@ impl Node {
             boot,
             timing,
         });
+        // Before anything is signed: a taken port must not cost a certificate and a CRL's number.
+        let sockets = Sockets::bind(&ca.snapshot.load().config.listen)?;
         take_over(&ca).await;
-        Self::listen(ca, dir, root_certificate).await
+        Self::listen(ca, dir, root_certificate, sockets).await
     }
 
     async fn listen(
         ca: Arc<Ca>,
         dir: PathBuf,
         root_certificate: Vec<u8>,
+        sockets: Sockets,
     ) -> Result<Self, StartFault> {
         let snapshot = ca.snapshot.load_full();
         let config = &snapshot.config;
@@ -370,30 +374,21 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let mut listeners = Vec::new();
         let mut subscribers = Vec::new();
-        for address in &config.listen.subscribers {
-            let (bound, task) = frontend::listen(
+        for (address, listener) in sockets.subscribers {
+            let task = frontend::serve_on(
                 Arc::clone(&ca),
-                *address,
+                listener,
                 Arc::<OwnCertificate>::clone(&own),
                 stopped.clone(),
             )
-            .map_err(|source| StartFault::Listen {
-                what: "subscribers",
-                address: address.to_string(),
-                source,
-            })?;
-            subscribers.push(bound);
+            .map_err(|error| StartFault::System(error.to_string()))?;
+            subscribers.push(address);
             listeners.push(task);
         }
         let mut published = Vec::new();
-        for address in &config.listen.publication {
-            let (bound, task) = publication::listen(Arc::clone(&ca), *address, stopped.clone())
-                .map_err(|source| StartFault::Listen {
-                    what: "publication",
-                    address: address.to_string(),
-                    source,
-                })?;
-            published.push(bound);
+        for (address, listener) in sockets.publication {
+            let task = publication::serve_on(Arc::clone(&ca), listener, stopped.clone());
+            published.push(address);
             listeners.push(task);
         }
         let socket = dir.join(operator::SOCKET);
@@ -433,12 +428,6 @@ impl Node {
         &self.root_certificate
     }
 
-    /// Whether the listener's certificate is the CA's own.
-    #[must_use]
-    pub fn issues_own_certificate(&self) -> bool {
-        self.ca.snapshot.load().config.tls.certificate.is_none()
-    }
-
     /// Puts another configuration in force for what begins from now on, and reads the listener's certificate again if it
     /// comes from files. Listeners, keys and URL stay as they are: a change of those needs a restart.
     ///
@@ -473,7 +462,7 @@ impl Node {
         let listener = match (&snapshot.config.tls.certificate, &snapshot.config.tls.key) {
             (Some(certificate), Some(key)) => Some(
                 OwnCertificate::read_files(&self.dir.join(certificate), &self.dir.join(key))
-                    .map_err(|e| e.to_string())?,
+                    .map_err(|e| Causes(&e).to_string())?,
             ),
             _ => None,
         };
@@ -532,6 +521,33 @@ async fn keep_profiles(store: &Store, snapshot: &Snapshot) -> Result<(), TxError
         store.transact(register).await?;
     }
     Ok(())
+}
+
+/// The sockets of the TCP listeners, each with its bound address: bound, and not yet served.
+struct Sockets {
+    subscribers: Vec<(SocketAddr, TcpListener)>,
+    publication: Vec<(SocketAddr, TcpListener)>,
+}
+
+impl Sockets {
+    fn bind(listen: &Listen) -> Result<Self, StartFault> {
+        let bind = |what, addresses: &[SocketAddr]| {
+            let bind_one = |address: &SocketAddr| {
+                frontend::connection::bind(*address)
+                    .and_then(|listener| Ok((listener.local_addr()?, listener)))
+                    .map_err(|source| StartFault::Listen {
+                        what,
+                        address: address.to_string(),
+                        source,
+                    })
+            };
+            addresses.iter().map(bind_one).collect::<Result<_, _>>()
+        };
+        Ok(Self {
+            subscribers: bind("subscribers", &listen.subscribers)?,
+            publication: bind("publication", &listen.publication)?,
+        })
+    }
 }
 
 /// The window of the last clean stop, deleted before the first request; after a crash a new one.

@@ -17,11 +17,13 @@ use std::path::PathBuf;
 
 pub use files::{FileFault, read_public, read_secret};
 pub use host::full_name;
-pub use init::{CertificateReport, InitReport, InitRequest, init};
-pub use load::{Loaded, load, read_blocked, read_config, root};
+pub use init::{CertificateReport, Choose, InitReport, InitRequest, init};
+pub use load::{
+    Loaded, check_restore, load, needed_files, parse_config, read_blocked, read_config, root,
+};
 pub use passphrase::{Ask, Passphrase};
 
-use crate::config::ConfigFault;
+use crate::{config::ConfigFault, store::OpenError};
 
 /// Where the root's key lies until somebody takes it offline.
 pub const ROOT_KEY: &str = "keys/root.key.pem";
@@ -56,9 +58,7 @@ pub enum SetupFault {
     #[error("{} has no passphrase in its first line", .0.display())]
     EmptyPassphrase(PathBuf),
     /// Not started by systemd with the credential.
-    #[error(
-        "unlock = \"systemd-creds\", but systemd gave no credentials (CREDENTIALS_DIRECTORY is not set)"
-    )]
+    #[error("unlock = \"systemd-creds\", but systemd gave no credential {0:?}")]
     NoCredentials(String),
     /// The key does not open.
     #[error("{} does not open with this passphrase", .0.display())]
@@ -78,6 +78,25 @@ pub enum SetupFault {
         key: PathBuf,
         /// The certificate's file.
         certificate: PathBuf,
+    },
+    /// What a server needs beside a backup is not there.
+    #[error("a server needs what is missing: {}", list(.0))]
+    Missing(Vec<PathBuf>),
+    /// The backup of another CA.
+    #[error("{} is the backup of another CA: it knows no issuer with the key of {}", backup.display(), certificate.display())]
+    OtherCa {
+        /// The backup.
+        backup: PathBuf,
+        /// This CA's issuing certificate.
+        certificate: PathBuf,
+    },
+    /// The backup cannot be read.
+    #[error("the backup {} cannot be read", path.display())]
+    Backup {
+        /// The backup.
+        path: PathBuf,
+        /// Why.
+        source: OpenError,
     },
     /// The store did not take the issuer.
     #[error("the store: {0}")]
@@ -109,6 +128,13 @@ impl SetupFault {
             Self::NoCredentials(name) => Some(format!(
                 "start it as a systemd unit with LoadCredentialEncrypted={name}:/etc/credstore.encrypted/{name}"
             )),
+            Self::Missing(_) => Some(
+                "put them there first, from where they are kept beside the backup".to_owned(),
+            ),
+            Self::OtherCa { .. } => Some(
+                "name the directory that has this backup's cairn.toml, root.pem, issuing.pem and keys"
+                    .to_owned(),
+            ),
             Self::WrongPassphrase(_) => {
                 Some("the passphrase is the one chosen at `cairn ca init`".to_owned())
             }
@@ -123,13 +149,24 @@ impl SetupFault {
     /// Whether what the operator wrote is at fault, rather than the machine.
     #[must_use]
     pub fn is_configuration(&self) -> bool {
-        matches!(
-            self,
+        match self {
             Self::Config(_)
-                | Self::Preset(_)
-                | Self::Request(_)
-                | Self::NotEmpty { .. }
-                | Self::File(FileFault::Exposed { .. })
-        )
+            | Self::Preset(_)
+            | Self::Request(_)
+            | Self::NotEmpty { .. }
+            | Self::EmptyPassphrase(_)
+            | Self::NoCredentials(_)
+            | Self::Missing(_)
+            | Self::OtherCa { .. }
+            | Self::File(FileFault::Exposed { .. }) => true,
+            // Nothing, too little, or not the same twice.
+            Self::Prompt(error) => error.kind() == std::io::ErrorKind::InvalidInput,
+            _ => false,
+        }
     }
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
+    paths.join(", ")
 }

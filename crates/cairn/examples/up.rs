@@ -144,9 +144,11 @@ async fn respond(
     for listener in loopback(port).await? {
         let answers = Arc::clone(&answers);
         tasks.spawn(async move {
+            // Dropped with the task: the connections end with the listener.
+            let mut open = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let answers = Arc::clone(&answers);
-                serve(stream, move |request| {
+                open.spawn(serve(stream, move |request| {
                     let answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
                     match answers.get(request.uri().path()) {
                         Some(answer) => Response::new(Full::new(Bytes::from(answer.clone()))),
@@ -157,8 +159,8 @@ async fn respond(
                             response
                         }
                     }
-                })
-                .await;
+                }));
+                while open.try_join_next().is_some() {}
             }
         });
     }

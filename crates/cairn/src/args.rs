@@ -66,7 +66,7 @@ pub(crate) enum CaCommand {
     Status(Place),
     /// List certificates, orders or accounts
     List(List),
-    /// Show one certificate, order or account with all that belongs to it
+    /// Show one certificate, order, authorization or account with all that belongs to it
     Show(Show),
     /// Steer when certificates are renewed (ACME renewal information)
     #[command(subcommand)]
@@ -185,19 +185,19 @@ pub(crate) struct List {
     /// What to list
     #[arg(value_enum, default_value = "certificates")]
     pub(crate) what: Listed,
-    /// Only with this name
+    /// Only with this name; certificates and orders
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// Only of this account
     #[arg(long, value_name = "ID")]
     pub(crate) account: Option<String>,
-    /// Only in this state
+    /// Only in this state, as the list shows it
     #[arg(long, value_name = "STATE")]
     pub(crate) state: Option<String>,
-    /// Only what expires within this time, such as 30d
+    /// Only what is good now and expires within this time, such as 30d; certificates and orders
     #[arg(long, value_name = "SPAN")]
     pub(crate) expires_within: Option<cairn_ca::config::Span>,
-    /// Only serials whose permission to sign was given and whose signature is not known
+    /// Only certificates whose permission to sign was given and whose signature is not known
     #[arg(long)]
     pub(crate) unconfirmed: bool,
     /// At most so many, newest first [default: 100; with --json all]
@@ -222,7 +222,7 @@ pub(crate) struct Show {
     /// Which CA.
     #[command(flatten)]
     pub(crate) place: Place,
-    /// A serial number in hex, or the last part of an object's URL
+    /// A serial number in hex, or the URL of an order, authorization, challenge, certificate or account, or its last part
     pub(crate) thing: String,
 }
 

@@ -52,7 +52,8 @@ impl Failure {
         while let Some(error) = next {
             let text = error.to_string();
             // Some errors repeat their source's text in their own.
-            if self.causes.last() != Some(&text) && !self.what.ends_with(&text) {
+            let before = self.causes.last().unwrap_or(&self.what);
+            if !before.ends_with(&text) {
                 self.causes.push(text);
             }
             next = error.source();

@@ -19,8 +19,8 @@ use crate::table::is_unsafe;
 /// Characters of one value; what is longer is evidence of nothing but length.
 const VALUE_CHARS: usize = 1024;
 
-/// Starts logging for the process. `verbosity` raises the level by one for each `-v`.
-pub(crate) fn start(log: &Log, verbosity: u8) {
+/// Starts logging for the process. `verbosity` raises the level by one for each `-v`; `quiet` leaves errors alone.
+pub(crate) fn start(log: &Log, verbosity: u8, quiet: bool) {
     let levels = [
         LogLevel::Error,
         LogLevel::Warn,
@@ -29,6 +29,7 @@ pub(crate) fn start(log: &Log, verbosity: u8) {
         LogLevel::Trace,
     ];
     let at = levels.iter().position(|l| *l == log.level).unwrap_or(2) + usize::from(verbosity);
+    let at = if quiet { 0 } else { at };
     let level = match levels.get(at).copied().unwrap_or(LogLevel::Trace) {
         LogLevel::Error => Level::ERROR,
         LogLevel::Warn => Level::WARN,

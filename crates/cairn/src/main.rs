@@ -11,6 +11,7 @@ mod passphrase;
 mod table;
 mod ui;
 mod when;
+mod words;
 
 use std::process::ExitCode;
 

@@ -34,6 +34,11 @@ impl Ui {
         self.json
     }
 
+    /// Whether nothing but results and errors is wanted.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// How often `-v` was given.
     pub(crate) fn verbosity(&self) -> u8 {
         self.verbose

@@ -24,6 +24,23 @@ pub(crate) fn day(at: Timestamp) -> String {
 
 /// `in 59 days (21 Jan 2027)`, `3 hours ago (24 Nov 2026)`.
 pub(crate) fn both(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", span(at, now), day(at))
+}
+
+/// As [`both`], to the second: `3 hours ago (24 Nov 2026 09:00:00 UTC)`.
+pub(crate) fn exactly(at: Timestamp, now: Timestamp) -> String {
+    let text = at.to_string();
+    let time = text.split('T').nth(1).and_then(|t| t.get(..8));
+    format!(
+        "{} ({} {} UTC)",
+        span(at, now),
+        day(at),
+        time.unwrap_or_default()
+    )
+}
+
+/// `in 59 days`, `3 hours ago`.
+fn span(at: Timestamp, now: Timestamp) -> String {
     let (span, past) = if at >= now {
         (at.since(now), false)
     } else {
@@ -38,8 +55,8 @@ pub(crate) fn both(at: Timestamp, now: Timestamp) -> String {
     };
     let plural = if count == 1 { "" } else { "s" };
     match past {
-        true => format!("{count} {unit}{plural} ago ({})", day(at)),
-        false => format!("in {count} {unit}{plural} ({})", day(at)),
+        true => format!("{count} {unit}{plural} ago"),
+        false => format!("in {count} {unit}{plural}"),
     }
 }
 
@@ -60,5 +77,9 @@ mod tests {
         ] {
             assert_eq!(both(at(then), now), said);
         }
+        assert_eq!(
+            exactly(at("2026-11-23T11:00:07Z"), now),
+            "59 minutes ago (23 Nov 2026 11:00:07 UTC)"
+        );
     }
 }

@@ -213,6 +213,30 @@ fn a_second_server_on_the_same_directory_is_refused() {
 }
 
 #[test]
+fn a_taken_port_costs_no_certificate() {
+    let (_folder, dir) = made();
+    let text = std::fs::read_to_string(dir.join("cairn.toml")).unwrap();
+    let line = text
+        .lines()
+        .find(|l| l.starts_with("publication = "))
+        .unwrap();
+    let address = line.split('"').nth(1).unwrap();
+    let _taken = std::net::TcpListener::bind(address).unwrap();
+    let output = spawn(&dir).wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("cannot listen on") && err.contains("ss -ltnp"),
+        "{err}"
+    );
+    assert_eq!(err.matches("Address already in use").count(), 1, "{err}");
+    assert!(
+        !err.contains("issued serial") && !err.contains("crl signed"),
+        "{err}"
+    );
+}
+
+#[test]
 fn status_and_lists_come_from_the_server_and_from_the_store_alone() {
     let mut server = serve();
     let dir = server.dir.to_str().unwrap().to_owned();
@@ -276,6 +300,14 @@ fn a_backup_restored_elsewhere_serves_under_a_new_epoch() {
     // Another place with the keys and the configuration, without the store.
     let elsewhere = server.dir.with_file_name("elsewhere");
     std::fs::create_dir_all(elsewhere.join("keys")).unwrap();
+    std::fs::copy(server.dir.join("cairn.toml"), elsewhere.join("cairn.toml")).unwrap();
+    let output = cairn(&["restore", file, elsewhere.to_str().unwrap()]);
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{err}");
+    assert!(
+        err.contains("root.pem") && err.contains("issuing.key.pem"),
+        "{err}"
+    );
     for name in [
         "cairn.toml",
         "root.pem",

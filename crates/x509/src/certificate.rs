@@ -10,7 +10,7 @@ use data_encoding::{BASE64, HEXLOWER};
 
 pub(crate) use constraints::NameConstraints;
 pub(crate) use parse::{Body, extensions as parse_extensions, small};
-pub use parse::{Certificate, CertificateFault, Extension};
+pub use parse::{Certificate, CertificateFault, Extension, validity_of};
 pub use serial::{BadSerial, Serial};
 pub use template::{IssuingTemplate, LeafTemplate, Name, RootTemplate, TemplateFault};
 pub(crate) use template::{distribution_point, is_ldh, usage};

@@ -36,7 +36,7 @@ pub(crate) fn public(name: &str) -> PublicKey {
 /// Reads a golden file; with `CAIRN_BLESS` it is written first, but never by CI.
 pub(crate) fn golden(name: &str, made: &[u8]) -> Vec<u8> {
     let path = path(name);
-    if std::env::var_os("CAIRN_BLESS").is_some() {
+    if std::env::var_os("CAIRN_BLESS").is_some() && std::env::var_os("CI").is_none() {
         assert!(std::env::var_os("CI").is_none(), "CI does not bless");
         fs::write(&path, made).unwrap();
     }

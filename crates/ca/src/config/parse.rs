@@ -39,7 +39,7 @@ impl Config {
         for key in ["name", "url"] {
             if document.span(key).is_none() {
                 let reason = "missing: every CA has its own, `cairn ca init` writes it";
-                return Err(ConfigFault::at(path, text, Some(0..0), key, reason));
+                return Err(ConfigFault::at(path, text, None, key, reason));
             }
         }
         let mut config: Self = toml::from_str(text).map_err(|error| document.of_type(&error))?;
@@ -66,13 +66,16 @@ impl<'a> Document<'a> {
                 text,
                 root: root.into_inner(),
             }),
-            Err(error) => Err(ConfigFault::at(
-                path,
-                text,
-                error.span(),
-                "",
-                first_line(error.message()),
-            )),
+            Err(error) => {
+                let reason = first_line(error.message());
+                // The parser's place of a key that is there twice is the key itself.
+                let key = error
+                    .span()
+                    .filter(|_| reason.starts_with("duplicate key"))
+                    .and_then(|span| text.get(span))
+                    .unwrap_or_default();
+                Err(ConfigFault::at(path, text, error.span(), key, reason))
+            }
         }
     }
 
@@ -131,7 +134,7 @@ impl<'a> Document<'a> {
             self.text,
             span,
             key.0,
-            first_line(error.message()),
+            in_words(&first_line(error.message())),
         )
         .hinted(hint)
     }
@@ -169,6 +172,20 @@ fn first_line(message: &str) -> String {
         .filter(|l| !l.is_empty())
         .collect::<Vec<_>>()
         .join(": ")
+}
+
+/// A fault of a type without the language's own names of types.
+fn in_words(message: &str) -> String {
+    let numbers = ["usize", "u64", "u32", "u16", "u8", "i64"];
+    let number = numbers
+        .iter()
+        .find_map(|kind| message.strip_suffix(&format!("expected {kind}")));
+    match number {
+        Some(before) => format!("{before}expected a whole number"),
+        None => message
+            .replace("unknown variant", "there is no")
+            .replace("expected a string", "expected a text in quotes"),
+    }
 }
 
 /// Name servers: an address alone means port 53.

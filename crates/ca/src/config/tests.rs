@@ -34,7 +34,7 @@ fn a_wrong_file_is_refused_with_line_key_and_nearest_key() {
             "[orders]\nlife = \"7d\"\nlife = \"8d\"",
             5,
             1,
-            "",
+            "life",
             "duplicate key",
         ),
         (
@@ -80,7 +80,7 @@ fn a_wrong_file_is_refused_with_line_key_and_nearest_key() {
             4,
             13,
             "orders.names_max",
-            "expected usize",
+            "expected a whole number",
         ),
         (
             "[orders]\nnames_max = -1",
@@ -530,7 +530,7 @@ fn documented_defaults_are_the_real_ones() {
 #[test]
 fn the_reference_page_is_made_from_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-    if std::env::var_os("CAIRN_BLESS").is_some() {
+    if std::env::var_os("CAIRN_BLESS").is_some() && std::env::var_os("CI").is_none() {
         std::fs::write(&path, markdown()).unwrap();
     }
     let page = std::fs::read_to_string(&path).unwrap();

@@ -3,7 +3,12 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use rustls::server::ResolvesServerCert;
-use tokio::{net::TcpStream, sync::watch, task::JoinHandle, time};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+    time,
+};
 use tokio_rustls::TlsAcceptor;
 
 use super::{
@@ -12,23 +17,23 @@ use super::{
 };
 use crate::node::Ca;
 
-/// Listens at an address until `stop` turns true, with the usual bounds. Ends when the last connection is drained.
+/// Serves on a bound socket until `stop` turns true, with the usual bounds. Ends when the last connection is drained.
+///
+/// # Errors
+/// That TLS cannot be configured.
+pub(crate) fn serve_on(
+    ca: Arc<Ca>,
+    listener: TcpListener,
+    certificate: Arc<dyn ResolvesServerCert>,
+    stop: watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
+    serve_within(ca, listener, certificate, stop, Bounds::default())
+}
+
+/// Listens at an address with bounds of one's own.
 ///
 /// # Errors
 /// As the system says of the address; or that TLS cannot be configured.
-pub fn listen(
-    ca: Arc<Ca>,
-    address: SocketAddr,
-    certificate: Arc<dyn ResolvesServerCert>,
-    stop: watch::Receiver<bool>,
-) -> io::Result<(SocketAddr, JoinHandle<()>)> {
-    listen_within(ca, address, certificate, stop, Bounds::default())
-}
-
-/// As [`listen`], with bounds of one's own.
-///
-/// # Errors
-/// As [`listen`].
 pub fn listen_within(
     ca: Arc<Ca>,
     address: SocketAddr,
@@ -36,12 +41,25 @@ pub fn listen_within(
     stop: watch::Receiver<bool>,
     bounds: Bounds,
 ) -> io::Result<(SocketAddr, JoinHandle<()>)> {
-    let config = tls::server_config(certificate).map_err(io::Error::other)?;
-    let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = connection::bind(address)?;
     let bound = listener.local_addr()?;
+    Ok((
+        bound,
+        serve_within(ca, listener, certificate, stop, bounds)?,
+    ))
+}
+
+fn serve_within(
+    ca: Arc<Ca>,
+    listener: TcpListener,
+    certificate: Arc<dyn ResolvesServerCert>,
+    stop: watch::Receiver<bool>,
+    bounds: Bounds,
+) -> io::Result<JoinHandle<()>> {
+    let config = tls::server_config(certificate).map_err(io::Error::other)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
     let stopping = stop.clone();
-    let task = tokio::spawn(connection::accept(
+    Ok(tokio::spawn(connection::accept(
         listener,
         bounds,
         stop,
@@ -55,8 +73,7 @@ pub fn listen_within(
                 stopping.clone(),
             )
         },
-    ));
-    Ok((bound, task))
+    )))
 }
 
 async fn serve(

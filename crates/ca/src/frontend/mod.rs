@@ -29,5 +29,6 @@ pub mod tls;
 pub mod urls;
 
 pub use connection::Bounds;
-pub use listener::{listen, listen_within};
+pub use listener::listen_within;
+pub(crate) use listener::serve_on;
 pub use urls::{Kid, Route, Urls};

@@ -24,7 +24,7 @@ use crate::{
 const SIGN_DEADLINE: Duration = Duration::from_secs(30);
 
 /// thisUpdate lies this far back, for relying parties whose clocks are slow.
-const BACKDATE: i64 = 60;
+const BACKDATE: Duration = Duration::from_secs(60);
 
 /// Why a shard has no new CRL.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +71,7 @@ impl CrlPublisher {
         let every: Duration = ca.snapshot.load().config.crl.every.into();
         for shard in 0..issuer.crl_shards {
             let now = ca.clock.wall();
-            let due = ca
-                .crls
-                .this_update(&issuer.id, shard)
-                .is_none_or(|last| now.since(last) >= every);
-            if !due {
+            if !is_due(ca.crls.this_update(&issuer.id, shard), every, now) {
                 continue;
             }
             match Self::publish(ca, &issuer, shard).await {
@@ -100,7 +96,7 @@ impl CrlPublisher {
             .await?;
         let snapshot = ca.snapshot.load_full();
         let life: Duration = snapshot.config.crl.life.into();
-        let this_update = now.as_seconds() - BACKDATE;
+        let this_update = now.minus(BACKDATE).as_seconds();
         let next_update = now
             .plus(life)
             .as_seconds()
@@ -149,5 +145,32 @@ impl CrlPublisher {
         ca.store.transact(PutCrl { crl: crl.clone() }).await?;
         ca.crls.put_crl(&crl);
         Ok(number)
+    }
+}
+
+/// Whether a new CRL is due, `every` so long after the moment at which the last one was signed.
+fn is_due(this_update: Option<Timestamp>, every: Duration, now: Timestamp) -> bool {
+    this_update.is_none_or(|last| now.since(last.plus(BACKDATE)) >= every)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_of_one_minute_signs_once_a_minute() {
+        // T-CA-103
+        let every = Duration::from_secs(60);
+        let start = Timestamp::from_seconds(1_800_000_000);
+        let (mut last, mut signed) = (None, 0);
+        // Looked at every five seconds for an hour.
+        for look in 0..720 {
+            let now = start.plus(Duration::from_secs(5 * look));
+            if is_due(last, every, now) {
+                last = Some(Timestamp::from_seconds(now.minus(BACKDATE).as_seconds()));
+                signed += 1;
+            }
+        }
+        assert_eq!(signed, 60);
     }
 }

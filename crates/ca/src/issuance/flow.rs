@@ -29,7 +29,7 @@ use super::{
 use crate::{
     authority::{issuance as rules, keys, orders, profiles},
     clock::{self, Readings},
-    config::DEFAULT_PROFILE,
+    config::{DEFAULT_PROFILE, Span},
     model::{Account, Authorization, Certificate, CertificateKey, CertificateState, Order, Work},
     node::{Ca, Snapshot},
     refusals,
@@ -619,12 +619,15 @@ async fn conclude(
         let error = match ca.store.transact(conclude.clone()).await {
             Ok(order) => {
                 let took = ca.clock.monotonic().saturating_sub(started);
+                let profile = profile_of(ca, &order).await.map(|profile| profile.name);
                 ca.metrics.issued();
                 info!(
                     %serial,
                     names = %Names(&order.identifiers),
                     account = %order.account,
                     order = %order.id,
+                    profile = profile.as_deref().unwrap_or("unknown"),
+                    validity = %Lifetime(permit.tbs()),
                     took = %format_args!("{}ms", took.as_millis()),
                     "issued"
                 );
@@ -643,6 +646,20 @@ async fn conclude(
             return;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// How long a certificate is valid, both ends counted, in a log line.
+struct Lifetime<'a>(&'a [u8]);
+
+impl std::fmt::Display for Lifetime<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let seconds = cairn_x509::certificate::validity_of(self.0)
+            .and_then(|(start, end)| u64::try_from(end - start + 1).ok());
+        match seconds {
+            Some(seconds) => write!(f, "{}", Span::from_secs(seconds)),
+            None => f.write_str("unknown"),
+        }
     }
 }
 

@@ -13,5 +13,6 @@ mod under_way;
 pub use crl::CrlPublisher;
 pub use flow::{Issuance, IssuanceParts};
 pub use issuer::Issuer;
+pub(crate) use own_certificate::account_key;
 pub use own_certificate::{OwnCertificate, OwnCertificateFault};
 pub use profile::{Profile, Profiles};

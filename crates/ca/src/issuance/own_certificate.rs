@@ -32,6 +32,7 @@ use tracing::{error, info};
 use zeroize::Zeroizing;
 
 use crate::{
+    fault::Causes,
     id::{AccountId, AuthorizationId, DirectoryId, IdSeed, OrderId},
     model::{Account, OrderState},
     node::Ca,
@@ -50,7 +51,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(3600);
 #[derive(Debug, thiserror::Error)]
 pub enum OwnCertificateFault {
     /// A file could not be read or written.
-    #[error("{path}: {source}")]
+    #[error("{}", path.display())]
     File {
         /// Which.
         path: PathBuf,
@@ -61,7 +62,7 @@ pub enum OwnCertificateFault {
     #[error("the listener's certificate cannot be used: {0}")]
     Unusable(String),
     /// The transaction's.
-    #[error("the CA could not issue its own certificate: {0}")]
+    #[error("the CA could not issue its own certificate")]
     Issuance(#[from] TxError),
     /// The order did not end well.
     #[error("the CA's own order ended without a certificate: {0}")]
@@ -145,7 +146,7 @@ impl OwnCertificate {
                 Err(error) => {
                     failures += 1;
                     error!(
-                        %error, again_in = ?pause(usual(&ca, &files), failures),
+                        error = %Causes(&error), again_in = ?pause(usual(&ca, &files), failures),
                         "the CA's own certificate was not renewed; it tries again"
                     );
                 }
@@ -310,7 +311,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
 }
 
 /// The issuing key's public half as an account key.
-fn account_key(key: &cairn_x509::key::PublicKey) -> Option<PublicKey> {
+pub(crate) fn account_key(key: &cairn_x509::key::PublicKey) -> Option<PublicKey> {
     match key.kind() {
         PublicKeyKind::Ec { bits: 256 } => PublicKey::from_point(Curve::P256, key.key_bits()).ok(),
         PublicKeyKind::Ec { bits: 384 } => PublicKey::from_point(Curve::P384, key.key_bits()).ok(),

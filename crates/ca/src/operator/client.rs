@@ -25,7 +25,7 @@ const ANSWER: usize = 256 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum AskFault {
     /// The socket is there and does not serve.
-    #[error("the server's socket does not answer: {0}")]
+    #[error("the server's socket does not answer")]
     Socket(#[source] io::Error),
     /// The server answers something else.
     #[error("the server's answer is not understood: {0}")]
@@ -33,6 +33,12 @@ pub enum AskFault {
     /// The server refuses the query.
     #[error("{0}")]
     Refused(String),
+    /// The query has no meaning.
+    #[error("{0}")]
+    Unfit(String),
+    /// The same question may be answered later.
+    #[error("{0}")]
+    Busy(String),
     /// The query, asked of the store.
     #[error(transparent)]
     Query(#[from] QueryFault),
@@ -56,8 +62,13 @@ pub async fn ask(dir: &Path, query: Query) -> Result<Value, AskFault> {
             let why = value
                 .get("error")
                 .and_then(Value::as_str)
-                .unwrap_or("the server refuses the query");
-            Err(AskFault::Refused(why.to_owned()))
+                .unwrap_or("the server refuses the query")
+                .to_owned();
+            Err(match status {
+                StatusCode::BAD_REQUEST => AskFault::Unfit(why),
+                StatusCode::SERVICE_UNAVAILABLE => AskFault::Busy(why),
+                _ => AskFault::Refused(why),
+            })
         }
         // No socket, or one that a killed server left.
         Err(error)

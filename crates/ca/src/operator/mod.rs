@@ -2,11 +2,13 @@
 //! queries are answered from the store alone when no server runs.
 
 pub mod client;
+mod filter;
 mod query;
 mod server;
 mod show;
 
 pub use client::{AskFault, ask};
+pub use filter::UnfitFilter;
 pub use query::{Query, QueryFault, answer};
 pub use server::listen;
 

@@ -7,14 +7,18 @@ use std::{
 
 use aws_lc_rs::rand;
 use cairn_acme::time::Timestamp;
-use cairn_x509::certificate::Serial;
-use serde::{Deserialize, Serialize, de};
+use cairn_x509::certificate::{Certificate as X509, Serial};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::show;
+use super::{
+    filter::{Listed, UnfitFilter},
+    show,
+};
 use crate::{
     clock::{Clock, SystemClock},
-    id::{AccountId, BootId, IdSeed, OrderId},
+    id::{AccountId, AuthorizationId, BootId, DirectoryId, IdSeed, OrderId},
+    issuance::account_key,
     metrics::Metrics,
     model::{Account, Authorization, Order},
     node,
@@ -31,12 +35,12 @@ pub enum Query {
     /// What the store holds, and how it is.
     Status,
     /// Certificates, newest first.
-    ListCertificates(#[serde(with = "filter")] Filter),
+    ListCertificates(#[serde(with = "super::filter")] Filter),
     /// Orders, newest first.
-    ListOrders(#[serde(with = "filter")] Filter),
+    ListOrders(#[serde(with = "super::filter")] Filter),
     /// Accounts, newest first.
-    ListAccounts(#[serde(with = "filter")] Filter),
-    /// One object with all that belongs to it: an order's or account's id, or a serial.
+    ListAccounts(#[serde(with = "super::filter")] Filter),
+    /// One object with all that belongs to it: its id, its serial or its URL.
     Show(String),
     /// Moves the renewal windows of these certificates into the past.
     SetAside {
@@ -53,11 +57,14 @@ pub enum Query {
 #[derive(Debug, thiserror::Error)]
 pub enum QueryFault {
     /// Nothing has that name.
-    #[error("no certificate, order or account is called {0:?}")]
+    #[error("no certificate, order, authorization or account is called {0:?}")]
     NotFound(String),
     /// The query itself.
     #[error("{0}")]
     Refused(String),
+    /// The filter is none of that list.
+    #[error(transparent)]
+    Unfit(#[from] UnfitFilter),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -79,19 +86,21 @@ pub enum QueryFault {
 pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value, QueryFault> {
     Ok(match query {
         Query::Status => status(store, now).await?,
-        Query::ListCertificates(filter) => page(
-            "certificates",
-            store.list_certificates(filter).await?,
-            show::certificate,
-        ),
-        Query::ListOrders(filter) => page("orders", store.list_orders(filter).await?, |order| {
-            show::order(order, now)
-        }),
-        Query::ListAccounts(filter) => page(
-            "accounts",
-            store.list_accounts(filter).await?,
-            show::account,
-        ),
+        Query::ListCertificates(filter) => {
+            let filter = Listed::Certificates.fit(filter, now)?;
+            let found = store.list_certificates(filter).await?;
+            page("certificates", found, show::certificate)
+        }
+        Query::ListOrders(filter) => {
+            let filter = Listed::Orders.fit(filter, now)?;
+            let found = store.list_orders(filter).await?;
+            page("orders", found, |order| show::order(order, now))
+        }
+        Query::ListAccounts(filter) => {
+            let filter = Listed::Accounts.fit(filter, now)?;
+            let found = store.list_accounts(filter).await?;
+            page("accounts", found, show::account)
+        }
         Query::Show(name) => object(store, &name, now)
             .await?
             .ok_or(QueryFault::NotFound(name))?,
@@ -147,14 +156,25 @@ pub(super) async fn measure(store: &Store, metrics: &Metrics, now: Timestamp) {
 
 async fn status(store: &Store, now: Timestamp) -> Result<Value, QueryFault> {
     let sizes = store.sizes(now).await?;
-    let issuers: Vec<_> = store
-        .issuers()
-        .await?
-        .iter()
-        .map(|issuer| json!({ "id": issuer.id.to_string(), "crl_shards": issuer.crl_shards }))
-        .collect();
+    let records = store.issuers().await?;
+    let mut issuers = Vec::with_capacity(records.len());
+    let mut own = Vec::new();
+    for record in &records {
+        let certificate = X509::parse(&record.certificate_der).ok();
+        issuers.push(json!({
+            "id": record.id.to_string(),
+            "crl_shards": record.crl_shards,
+            "name": certificate.as_ref().and_then(X509::common_name),
+            "not_after": certificate.as_ref().map(|c| Timestamp::from_seconds(c.not_after())),
+        }));
+        if let Some(certificate) = &certificate {
+            own.extend(own_certificate(store, certificate).await?);
+        }
+    }
+    let urls = store.base_urls(DirectoryId::FIRST).await?;
     let crls: Vec<_> = store.crls().await?.iter().map(show::crl).collect();
     Ok(json!({
+        "url": urls.first(),
         "read_only": store.read_only_reason(),
         "epoch": store.epoch(),
         "latest_time": store.latest_time(),
@@ -172,12 +192,46 @@ async fn status(store: &Store, now: Timestamp) -> Result<Value, QueryFault> {
         },
         "bytes": { "database": sizes.database_bytes, "log": sizes.log_bytes },
         "issuers": issuers,
+        "own_certificates": own,
         "crls": crls,
     }))
 }
 
+/// The newest certificate that the CA issued to its own listener, if it issues it.
+async fn own_certificate(store: &Store, issuer: &X509) -> Result<Option<Value>, QueryFault> {
+    let Some(key) = account_key(issuer.public_key()) else {
+        return Ok(None);
+    };
+    let account = store
+        .account_by_key(DirectoryId::FIRST, &key.thumbprint())
+        .await?;
+    let Some(account) = account else {
+        return Ok(None);
+    };
+    let newest = Filter {
+        account: Some(account.id),
+        state: Some("issued".to_owned()),
+        limit: 1,
+        ..Filter::default()
+    };
+    let page = store.list_certificates(newest).await?;
+    Ok(page.items.first().map(show::certificate))
+}
+
+/// The object of that name. People paste what a client printed: a whole URL, an order's finalize and a challenge's among
+/// them, whose last part names no object but the one before it does.
 async fn object(store: &Store, name: &str, now: Timestamp) -> Result<Option<Value>, QueryFault> {
-    if let Ok(serial) = name.parse::<Serial>()
+    let parts = name.trim().rsplit('/').filter(|part| !part.is_empty());
+    for part in parts.take(URL_PARTS) {
+        if let Some(found) = called(store, part, now).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+async fn called(store: &Store, name: &str, now: Timestamp) -> Result<Option<Value>, QueryFault> {
+    if let Ok(serial) = plain_serial(name).parse::<Serial>()
         && let Some(certificate) = store.certificate(serial).await?
     {
         let facts = store.renewal_facts(serial).await?;
@@ -190,6 +244,11 @@ async fn object(store: &Store, name: &str, now: Timestamp) -> Result<Option<Valu
         && let Some(detail) = store.order_detail(id).await?
     {
         return Ok(Some(show::order_detail(&detail, now)));
+    }
+    if let Ok(id) = name.parse::<AuthorizationId>()
+        && let Some(found) = store.authorization_detail(id).await?
+    {
+        return Ok(Some(show::authorization_detail(&found, now)));
     }
     if let Ok(id) = name.parse::<AccountId>()
         && let Some(account) = store.account(id).await?
@@ -211,7 +270,8 @@ async fn set_aside(
     }
     let mut certificates = Vec::with_capacity(serials.len());
     for text in serials {
-        let found = match text.parse::<Serial>() {
+        let last = text.rsplit('/').next().unwrap_or_default();
+        let found = match plain_serial(last).parse::<Serial>() {
             Ok(serial) => store.certificate(serial).await?,
             Err(_) => None,
         };
@@ -247,6 +307,19 @@ fn is_page(url: &str) -> bool {
         && url.bytes().all(|b| b.is_ascii_graphic())
 }
 
+/// A serial as it is written here; openssl's `serial=01AB…` and `01:ab:…` are the same.
+fn plain_serial(text: &str) -> String {
+    text.strip_prefix("serial=")
+        .unwrap_or(text)
+        .chars()
+        .filter(|c| *c != ':')
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+/// Parts of a URL that are looked at, from its end: a challenge's has its kind after its authorization's id.
+const URL_PARTS: usize = 3;
+
 /// Audit rows that one answer shows.
 const AUDIT_ROWS: usize = 1000;
 
@@ -262,84 +335,6 @@ impl Observer for Nobody {
     fn account(&self, _account: &Arc<Account>) {}
     fn order(&self, _order: &Arc<Order>) {}
     fn authorization(&self, _authorization: &Arc<Authorization>) {}
-}
-
-/// A filter on the wire.
-mod filter {
-    use serde::{Deserializer, Serializer};
-
-    use super::{AccountId, Deserialize, Filter, Serial, Serialize, Timestamp, de};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(default, deny_unknown_fields)]
-    struct Wire {
-        name: Option<String>,
-        account: Option<String>,
-        state: Option<String>,
-        expires_before: Option<Timestamp>,
-        unconfirmed: bool,
-        serial: Option<String>,
-        after: Option<i64>,
-        limit: usize,
-    }
-
-    impl Default for Wire {
-        fn default() -> Self {
-            Self {
-                name: None,
-                account: None,
-                state: None,
-                expires_before: None,
-                unconfirmed: false,
-                serial: None,
-                after: None,
-                limit: 100,
-            }
-        }
-    }
-
-    pub(super) fn serialize<S: Serializer>(
-        filter: &Filter,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        Wire {
-            name: filter.name.clone(),
-            account: filter.account.map(|id| id.to_string()),
-            state: filter.state.clone(),
-            expires_before: filter.expires_before,
-            unconfirmed: filter.unconfirmed,
-            serial: filter.serial.as_ref().map(ToString::to_string),
-            after: filter.after,
-            limit: filter.limit,
-        }
-        .serialize(serializer)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Filter, D::Error> {
-        let wire = Wire::deserialize(deserializer)?;
-        let account = wire
-            .account
-            .map(|id| id.parse::<AccountId>())
-            .transpose()
-            .map_err(|_| de::Error::custom("account: not an id"))?;
-        let serial = wire
-            .serial
-            .map(|serial| serial.parse::<Serial>())
-            .transpose()
-            .map_err(|_| de::Error::custom("serial: not a serial"))?;
-        Ok(Filter {
-            name: wire.name,
-            account,
-            state: wire.state,
-            expires_before: wire.expires_before,
-            unconfirmed: wire.unconfirmed,
-            serial,
-            after: wire.after,
-            limit: wire.limit,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -22,9 +22,11 @@ use tokio::{
 
 use super::query::{self, Query, QueryFault};
 use crate::{
+    fault::Causes,
     frontend::connection::{self, Bounds},
     node::Ca,
     publication::Readiness,
+    store::StoreError,
 };
 
 /// Connections at once; operators are few, but a scraper that hangs must not be many.
@@ -162,13 +164,7 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
             };
             match query::answer(&ca.store, query, ca.clock.wall()).await {
                 Ok(value) => reply(StatusCode::OK, JSON, value.to_string()),
-                Err(fault @ QueryFault::NotFound(_)) => {
-                    refuse(StatusCode::NOT_FOUND, &fault.to_string())
-                }
-                Err(fault @ QueryFault::Refused(_)) => {
-                    refuse(StatusCode::BAD_REQUEST, &fault.to_string())
-                }
-                Err(fault) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &fault.to_string()),
+                Err(fault) => refuse(status_of(&fault), &Causes(&fault).to_string()),
             }
         }
         "/health/live" | "/health/ready" | "/metrics" | "/query" => {
@@ -178,6 +174,15 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
             StatusCode::NOT_FOUND,
             "there are /health/live, /health/ready, /metrics and /query",
         ),
+    }
+}
+
+fn status_of(fault: &QueryFault) -> StatusCode {
+    match fault {
+        QueryFault::NotFound(_) => StatusCode::NOT_FOUND,
+        QueryFault::Unfit(_) | QueryFault::Refused(_) => StatusCode::BAD_REQUEST,
+        QueryFault::Store(StoreError::Overloaded(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -112,6 +112,20 @@ fn authorization(shown: &Authorization) -> Value {
     })
 }
 
+pub(super) fn authorization_detail(shown: &Authorization, now: Timestamp) -> Value {
+    let mut value = authorization(shown);
+    extend(
+        &mut value,
+        json!({
+            "expired": shown.expires <= now,
+            "order": shown.order.map(|id| id.to_string()),
+            "account": shown.account.to_string(),
+            "created_at": shown.created_at,
+        }),
+    );
+    value
+}
+
 pub(super) fn account(account: &Account) -> Value {
     json!({
         "id": account.id.to_string(),

@@ -6,7 +6,7 @@ mod server;
 mod shelf;
 
 pub use readiness::Readiness;
-pub use server::listen;
+pub(crate) use server::serve_on;
 pub use shelf::{File, Media, Shelf};
 
 pub use crate::frontend::urls::{ROOT_PATH, crl_path, issuer_path};

@@ -1,13 +1,13 @@
 //! The publication listener: GET and HEAD of published files, and two health resources.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cairn_acme::time::Timestamp;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::{File, Readiness, Shelf};
 use crate::{
@@ -15,24 +15,19 @@ use crate::{
     node::Ca,
 };
 
-/// Listens at an address until `stop` turns true.
-///
-/// # Errors
-/// As the system says of the address.
-pub fn listen(
+/// Serves on a bound socket until `stop` turns true.
+pub(crate) fn serve_on(
     ca: Arc<Ca>,
-    address: SocketAddr,
+    listener: TcpListener,
     stop: watch::Receiver<bool>,
-) -> io::Result<(SocketAddr, JoinHandle<()>)> {
+) -> JoinHandle<()> {
     let bounds = Bounds {
         connections: 1024,
         per_network: 256,
         ..Bounds::default()
     };
-    let listener = connection::bind(address)?;
-    let bound = listener.local_addr()?;
     let stopping = stop.clone();
-    let task = tokio::spawn(connection::accept(
+    tokio::spawn(connection::accept(
         listener,
         bounds,
         stop,
@@ -48,8 +43,7 @@ pub fn listen(
                 .await;
             }
         },
-    ));
-    Ok((bound, task))
+    ))
 }
 
 fn answer<B>(

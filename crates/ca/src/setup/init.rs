@@ -27,6 +27,14 @@ const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc
 /// Where `localhost` leads (RFC 6761 §6.3).
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
+/// Settings that `--set` does not write: what they say stands in other places than the file too.
+const FIXED: [(&str, &str); 4] = [
+    ("name", "give it by --name"),
+    ("url", "give it by --url"),
+    ("keys.unlock", "give it by --unlock"),
+    ("preset", "a new CA is a private one"),
+];
+
 /// What `cairn ca init` was asked for.
 #[derive(Debug)]
 pub struct InitRequest {
@@ -44,8 +52,6 @@ pub struct InitRequest {
     pub key_kind: KeyKind,
     /// Where the server gets the passphrase from.
     pub unlock: Unlock,
-    /// The passphrase; with `Unlock::File` none, it is made.
-    pub passphrase: Option<Passphrase>,
     /// Number of CRL shards, for ever.
     pub crl_shards: u32,
     /// Ports of http-01 and tls-alpn-01 for the permitted names.
@@ -67,6 +73,8 @@ pub struct InitReport {
     pub issuing: CertificateReport,
     /// Suffixes that the issuer may sign for; empty: any name.
     pub permitted: Vec<String>,
+    /// Ranges of addresses that it may sign for, where names are constrained.
+    pub permitted_ip: Vec<IpNet>,
     /// The root's key, to be moved offline.
     pub root_key: PathBuf,
     /// The passphrase's file, if it lies in one.
@@ -94,17 +102,24 @@ pub struct CertificateReport {
     pub sha256: String,
 }
 
-/// Makes a CA.
+/// How to let a person choose a new passphrase.
+pub type Choose<'a> = &'a mut dyn FnMut() -> std::io::Result<Passphrase>;
+
+/// Makes a CA. The passphrase is asked for only once everything else is right, and with `Unlock::File` not at all.
 ///
 /// # Errors
 /// What stood against it; what had been made by then is taken away again.
-pub fn init(request: &InitRequest) -> Result<InitReport, SetupFault> {
+pub fn init(request: &InitRequest, choose: Choose<'_>) -> Result<InitReport, SetupFault> {
     let text = configuration(request)?;
     // The file is not written yet: its place in it would help nobody.
     let config = Config::parse(&text, &request.dir.join(FILE_NAME))
         .map_err(|fault| SetupFault::Request(format!("{}: {}", fault.key, fault.reason)))?;
     let made_dir = claim(&request.dir)?;
-    let outcome = build(request, &config, &text);
+    let passphrase = match request.unlock {
+        Unlock::File => Passphrase::random(),
+        Unlock::Prompt | Unlock::SystemdCreds => choose().map_err(SetupFault::Prompt),
+    };
+    let outcome = passphrase.and_then(|passphrase| build(request, &config, &text, &passphrase));
     if outcome.is_err() {
         // It was empty before: all that is there is ours.
         clear(&request.dir, made_dir);
@@ -155,7 +170,12 @@ fn clear(dir: &Path, made_dir: bool) {
     }
 }
 
-fn build(request: &InitRequest, config: &Config, text: &str) -> Result<InitReport, SetupFault> {
+fn build(
+    request: &InitRequest,
+    config: &Config,
+    text: &str,
+    passphrase: &Passphrase,
+) -> Result<InitReport, SetupFault> {
     let dir = &request.dir;
     let Keys {
         issuing_key,
@@ -165,11 +185,6 @@ fn build(request: &InitRequest, config: &Config, text: &str) -> Result<InitRepor
         credential,
         ..
     } = &config.keys;
-    let passphrase = match (&request.passphrase, request.unlock) {
-        (Some(given), _) => given.clone(),
-        (None, Unlock::File) => Passphrase::random()?,
-        (None, _) => return Err(SetupFault::Request("keys need a passphrase".to_owned())),
-    };
     let permitted = permitted(request);
     let made = chain::make(&chain::Wanted {
         name: &request.name,
@@ -209,6 +224,7 @@ fn build(request: &InitRequest, config: &Config, text: &str) -> Result<InitRepor
         root: report(&made.root, root_certificate),
         issuing: report(&made.issuing, issuing_certificate),
         permitted,
+        permitted_ip: request.permit_ip.clone(),
         root_key: dir.join(ROOT_KEY),
         passphrase_file: (request.unlock == Unlock::File).then(|| dir.join(passphrase_file)),
         credential: (request.unlock == Unlock::SystemdCreds).then(|| credential.clone()),
@@ -231,7 +247,6 @@ fn permitted(request: &InitRequest) -> Vec<String> {
             suffixes.push(host.to_owned());
         }
     }
-    suffixes.dedup();
     suffixes
 }
 
@@ -261,6 +276,9 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         ),
     ];
     for (key, value) in &request.settings {
+        if let Some((_, instead)) = FIXED.iter().find(|(fixed, _)| fixed == key) {
+            return Err(SetupFault::Request(format!("--set {key}: {instead}")));
+        }
         if !config::SETTINGS
             .iter()
             .any(|s| s.table != "names" && s.path() == *key)

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
 
 use super::{Ask, ROOT_KEY, SetupFault, chain, files, passphrase};
-use crate::config::{Config, FILE_NAME};
+use crate::{
+    config::{Config, FILE_NAME, Unlock},
+    issuance::Issuer,
+    store,
+};
 
 /// A CA that is ready to serve.
 pub struct Loaded {
@@ -33,21 +37,75 @@ impl std::fmt::Debug for Loaded {
     }
 }
 
-/// Reads and checks `cairn.toml`.
+/// Reads and checks `cairn.toml`, for a server.
 ///
 /// # Errors
 /// Its first fault, or all that preset `public` lacks.
 pub fn read_config(dir: &Path) -> Result<Config, SetupFault> {
+    let config = parse_config(dir)?;
+    match config.missing_for_preset() {
+        missing if missing.is_empty() => Ok(config),
+        missing => Err(SetupFault::Preset(missing)),
+    }
+}
+
+/// Reads `cairn.toml`, whether a server could start with it or not.
+///
+/// # Errors
+/// Its first fault.
+pub fn parse_config(dir: &Path) -> Result<Config, SetupFault> {
     let path = dir.join(FILE_NAME);
     let content = |reason: &str| SetupFault::Content {
         path: path.clone(),
         reason: reason.to_owned(),
     };
     let text = String::from_utf8(files::read_public(&path)?).map_err(|_| content("not UTF-8"))?;
-    let config = Config::parse(&text, &path)?;
-    match config.missing_for_preset() {
-        missing if missing.is_empty() => Ok(config),
-        missing => Err(SetupFault::Preset(missing)),
+    Ok(Config::parse(&text, &path)?)
+}
+
+/// What a restored CA needs beside its backup to serve: `cairn.toml`, certificates, the issuing key, and what opens it
+/// if that lies in a file.
+///
+/// # Errors
+/// What is wrong with `cairn.toml`.
+pub fn needed_files(dir: &Path) -> Result<Vec<PathBuf>, SetupFault> {
+    let keys = parse_config(dir)?.keys;
+    let mut needed = vec![
+        dir.join(FILE_NAME),
+        dir.join(&keys.root_certificate),
+        dir.join(&keys.issuing_certificate),
+        dir.join(&keys.issuing_key),
+    ];
+    if keys.unlock == Unlock::File {
+        needed.push(dir.join(&keys.passphrase_file));
+    }
+    Ok(needed)
+}
+
+/// Whether that backup may be restored into that directory: all that a server needs beside it is there, and it is this
+/// CA's.
+///
+/// # Errors
+/// What is missing or does not fit.
+pub fn check_restore(backup: &Path, dir: &Path) -> Result<(), SetupFault> {
+    let mut missing = needed_files(dir)?;
+    missing.retain(|path| matches!(path.try_exists(), Ok(false)));
+    if !missing.is_empty() {
+        return Err(SetupFault::Missing(missing));
+    }
+    let path = dir.join(parse_config(dir)?.keys.issuing_certificate);
+    let (_, issuing) = certificate(&path)?;
+    let id = Issuer::id_of(&issuing);
+    let known = store::issuers_of(backup).map_err(|source| SetupFault::Backup {
+        path: backup.to_owned(),
+        source,
+    })?;
+    match known.iter().any(|issuer| issuer.id == id) {
+        true => Ok(()),
+        false => Err(SetupFault::OtherCa {
+            backup: backup.to_owned(),
+            certificate: path,
+        }),
     }
 }
 
@@ -115,7 +173,7 @@ fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
 /// # Errors
 /// What is wrong with the configuration or the file.
 pub fn root(dir: &Path) -> Result<(PathBuf, String, String), SetupFault> {
-    let path = dir.join(read_config(dir)?.keys.root_certificate);
+    let path = dir.join(parse_config(dir)?.keys.root_certificate);
     let (der, _) = certificate(&path)?;
     Ok((
         path,

@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use zeroize::Zeroizing;
 
-use super::{SetupFault, files};
+use super::{FileFault, SetupFault, files};
 use crate::config::{Config, Unlock};
 
 /// A passphrase: zeroized when dropped, never printed (T-CA-125).
@@ -65,7 +66,12 @@ pub(super) fn obtain(dir: &Path, config: &Config, ask: Ask<'_>) -> Result<Passph
                 .ok_or_else(|| SetupFault::NoCredentials(keys.credential.clone()))?
                 .join(&keys.credential);
             // systemd guards this directory itself; owner and mode there are its own.
-            let bytes = Zeroizing::new(files::read_public(&path)?);
+            let bytes = Zeroizing::new(files::read_public(&path).map_err(|fault| match fault {
+                FileFault::Io { error, .. } if error.kind() == ErrorKind::NotFound => {
+                    SetupFault::NoCredentials(keys.credential.clone())
+                }
+                other => other.into(),
+            })?);
             Passphrase::from_line(&bytes).ok_or(SetupFault::EmptyPassphrase(path))
         }
     }

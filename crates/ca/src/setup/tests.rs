@@ -15,7 +15,6 @@ fn request(dir: &Path) -> InitRequest {
         permit_ip: Vec::new(),
         key_kind: KeyKind::P256,
         unlock: Unlock::File,
-        passphrase: None,
         crl_shards: 1,
         ports: (None, None),
         settings: vec![("profile.default.life".to_owned(), "24h".to_owned())],
@@ -26,8 +25,12 @@ fn request(dir: &Path) -> InitRequest {
 fn made() -> (tempfile::TempDir, std::path::PathBuf, InitReport) {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("ca");
-    let report = init(&request(&dir)).unwrap();
+    let report = init(&request(&dir), &mut unasked).unwrap();
     (folder, dir, report)
+}
+
+fn unasked() -> std::io::Result<Passphrase> {
+    panic!("asked for a passphrase that is made")
 }
 
 fn never(_: &str) -> std::io::Result<Passphrase> {
@@ -102,20 +105,20 @@ fn init_never_overwrites() {
     let (_folder, dir, _) = made();
     let before = std::fs::read(dir.join("root.pem")).unwrap();
     assert!(matches!(
-        init(&request(&dir)),
+        init(&request(&dir), &mut unasked),
         Err(SetupFault::NotEmpty { .. })
     ));
     assert_eq!(std::fs::read(dir.join("root.pem")).unwrap(), before);
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("letter.txt"), "mine").unwrap();
     assert!(matches!(
-        init(&request(other.path())),
+        init(&request(other.path()), &mut unasked),
         Err(SetupFault::NotEmpty { .. })
     ));
     assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 1);
     // An empty directory is a place that somebody prepared.
     let empty = tempfile::tempdir().unwrap();
-    init(&request(empty.path())).unwrap();
+    init(&request(empty.path()), &mut unasked).unwrap();
 }
 
 #[test]
@@ -126,18 +129,72 @@ fn a_failed_init_leaves_nothing() {
         ("orders.live", "7d"),
         ("orders.life", "soon"),
         ("names.dial", "[]"),
-        ("name", ""),
+        ("name", "another"),
+        ("url", "https://other.example"),
+        ("keys.unlock", "prompt"),
+        ("preset", "public"),
     ] {
         let mut request = request(&dir);
         request.settings = vec![(key.to_owned(), value.to_owned())];
-        let fault = init(&request).expect_err("a wrong setting was taken");
+        let fault = init(&request, &mut unasked).expect_err("a wrong setting was taken");
         assert!(fault.is_configuration(), "{fault}");
         assert!(!dir.exists(), "{key}");
     }
     let mut unnamed = request(&dir);
     unnamed.url = "https://192.0.2.1".parse().unwrap();
-    assert!(init(&unnamed).is_err());
+    assert!(init(&unnamed, &mut unasked).is_err());
     assert!(!dir.exists());
+}
+
+#[test]
+fn a_passphrase_is_asked_for_once_everything_else_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("ca");
+    let mut prompted = request(&dir);
+    prompted.unlock = Unlock::Prompt;
+    prompted.permit_dns = vec!["-wrong-".to_owned()];
+    assert!(
+        init(&prompted, &mut unasked)
+            .unwrap_err()
+            .is_configuration()
+    );
+    prompted.permit_dns.clear();
+    // Nobody gives one: nothing is left.
+    let mut refuse = || Err(std::io::ErrorKind::InvalidInput.into());
+    let fault = init(&prompted, &mut refuse).unwrap_err();
+    assert!(fault.is_configuration(), "{fault}");
+    assert!(!dir.exists());
+    let mut give = || Ok(Passphrase::from_line(b"a passphrase of words").unwrap());
+    init(&prompted, &mut give).unwrap();
+}
+
+#[test]
+fn a_backup_is_restored_only_beside_its_own_keys_and_certificates() {
+    let (_one, first, _) = made();
+    let (_two, second, _) = made();
+    let backup = first.join("cairn.db");
+    check_restore(&backup, &first).unwrap();
+    let fault = check_restore(&backup, &second).unwrap_err();
+    assert!(matches!(fault, SetupFault::OtherCa { .. }), "{fault}");
+    let noise = first.join("noise.db");
+    std::fs::write(
+        &noise,
+        "no database, but long enough to be taken for one".repeat(99),
+    )
+    .unwrap();
+    let fault = check_restore(&noise, &first).unwrap_err().to_string();
+    assert!(fault.contains("noise.db"), "{fault}");
+    for name in ["root.pem", "keys/passphrase"] {
+        std::fs::remove_file(first.join(name)).unwrap();
+    }
+    let fault = check_restore(&backup, &first).unwrap_err();
+    assert!(fault.is_configuration());
+    let said = fault.to_string();
+    assert!(
+        said.contains("root.pem") && said.contains("keys/passphrase"),
+        "{said}"
+    );
+    assert!(!said.contains("issuing.pem"), "{said}");
 }
 
 #[test]
@@ -199,6 +256,8 @@ fn preset_public_is_refused_at_start_with_all_that_is_missing() {
     for word in ["CAA", "Transparency", "MPIC", "dial"] {
         assert!(said.contains(word), "{word} not in {said}");
     }
+    // What only reads the directory works all the same.
+    root(&dir).unwrap();
 }
 
 #[test]
@@ -221,12 +280,12 @@ fn keys_of_every_kind_serve() {
     for kind in [KeyKind::P256, KeyKind::P384, KeyKind::Rsa2048] {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("ca");
-        init(&InitRequest {
+        let request = InitRequest {
             key_kind: kind,
             permit_dns: Vec::new(),
             ..request(&dir)
-        })
-        .unwrap();
+        };
+        init(&request, &mut unasked).unwrap();
         load(&dir, &mut never).unwrap();
     }
 }

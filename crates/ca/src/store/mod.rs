@@ -29,7 +29,7 @@ pub use sqlite::{
     AuditRecord, AuditSubject, BackupError, BackupReport, BatchBounds, FaultHook, FaultPoint,
     InjectedFault, Location, OpenError, OpenOptions, OrderDetail, PAGE_MAX, Page,
     RequestInProgress, RestoreError, RestoreReport, Sizes, Store, StoreStats, SweepPolicy,
-    SweepReport, restore,
+    SweepReport, issuers_of, restore,
 };
 pub use transactions::*;
 
@@ -331,6 +331,8 @@ pub struct Filter {
     pub name: Option<String>,
     pub account: Option<AccountId>,
     pub state: Option<String>,
+    /// What ends at this moment or later: not what has ended before.
+    pub expires_from: Option<Timestamp>,
     pub expires_before: Option<Timestamp>,
     pub unconfirmed: bool,
     pub serial: Option<Serial>,

@@ -38,6 +38,62 @@ async fn the_socket_tells_what_is_issued_and_how_the_node_is() {
     let order = got.order.rsplit('/').next().unwrap().to_owned();
     let shown = operator::ask(&dir, Query::Show(order)).await.unwrap();
     assert!(shown.to_string().contains("trace"), "{shown}");
+    // What a failing client prints, and openssl's spelling of a serial.
+    let authorization = shown["authorizations"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let serial = got.certificate.rsplit('/').next().unwrap().to_uppercase();
+    let pairs: Vec<String> = serial
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| String::from_utf8_lossy(pair).into_owned())
+        .collect();
+    let base = world.ca().snapshot.load().urls.base().to_owned();
+    let mut failed = Vec::new();
+    for (name, word) in [
+        (format!("{}/finalize", got.order), "authorizations"),
+        (got.certificate.clone(), "spki_sha256"),
+        (format!("serial={serial}"), "spki_sha256"),
+        (pairs.join(":"), "spki_sha256"),
+        (
+            format!("{base}/acme/authorization/{authorization}"),
+            "trace",
+        ),
+        (
+            format!("{base}/acme/challenge/{authorization}/http-01"),
+            "trace",
+        ),
+        (authorization, "trace"),
+    ] {
+        match operator::ask(&dir, Query::Show(name.clone())).await {
+            Ok(shown) if shown.get(word).is_some() => {}
+            other => failed.push(format!("{name}: {other:?}")),
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    // A reason that is behind the fault arrives too.
+    let fault = operator::ask(&dir, Query::Backup("/nonexistent/b.db".into()))
+        .await
+        .unwrap_err();
+    assert!(fault.to_string().contains("No such file"), "{fault}");
+    // A list that cannot apply a filter says so.
+    let fault = operator::ask(
+        &dir,
+        Query::ListAccounts(Filter {
+            name: Some("a.operator.test".to_owned()),
+            ..Filter::default()
+        }),
+    )
+    .await
+    .unwrap_err();
+    assert!(matches!(fault, operator::AskFault::Unfit(_)), "{fault}");
+    let status = operator::ask(&dir, Query::Status).await.unwrap();
+    assert!(status["issuers"][0]["name"].is_string(), "{status}");
+    assert!(
+        status["own_certificates"][0]["not_after"].is_string(),
+        "{status}"
+    );
     assert!(
         operator::ask(&dir, Query::Show("nothing".to_owned()))
             .await

@@ -62,7 +62,6 @@ impl World {
             permit_ip: Vec::new(),
             key_kind: KeyKind::P256,
             unlock: Unlock::File,
-            passphrase: None,
             crl_shards: 1,
             ports: (None, None),
             settings: vec![(
@@ -73,7 +72,10 @@ impl World {
         };
         // Both block, as the command line lets them.
         let mut parts = tokio::task::spawn_blocking(move || {
-            setup::init(&request).unwrap();
+            setup::init(&request, &mut || {
+                unreachable!("the passphrase lies in a file")
+            })
+            .unwrap();
             parts(&request.dir)
         })
         .await

@@ -2,15 +2,14 @@
 
 use cairn_ca::operator::Query;
 
-use super::{directory, query, serial};
+use super::{directory, query};
 use crate::{args::AriMove, failure::Failure, ui::Ui};
 
 /// Moves renewal windows into the past: of all the certificates that are named, or of none.
 pub(crate) fn set_aside(args: &AriMove, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&args.place)?;
-    let serials: Vec<String> = args.serials.iter().map(|text| serial(text)).collect();
     let question = Query::SetAside {
-        serials,
+        serials: args.serials.clone(),
         explanation: args.reason.clone(),
     };
     let answer = query::ask(&dir, question, "no renewal window was moved")?;

@@ -1,8 +1,8 @@
 //! `cairn ca backup`.
 
-use cairn_ca::operator::Query;
+use cairn_ca::{operator::Query, setup};
 
-use super::{directory, query};
+use super::{directory, query, setup_failure};
 use crate::{args::Backup, failure::Failure, ui::Ui};
 
 /// Copies the store into one new file while the server goes on.
@@ -24,9 +24,15 @@ pub(crate) fn run(args: &Backup, ui: &Ui) -> Result<(), Failure> {
             file.display()
         )
     });
+    let beside: Vec<_> = setup::needed_files(&dir)
+        .map_err(|fault| setup_failure(&what, &fault))?
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     ui.say(&format!(
-        "\nnext: copy it with {0}/cairn.toml and {0}/keys to another machine",
-        dir.display()
+        "\nnext: keep with it, on another machine, what a restored CA needs: {}\n      cairn ca restore {} DIR, where DIR has those files, brings the CA back",
+        beside.join(", "),
+        file.display()
     ));
     Ok(())
 }

@@ -29,13 +29,6 @@ pub(crate) fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
                 .hint("choose one: --url https://HOST".to_owned())
         })?,
     };
-    let unlock = Unlock::from(args.unlock);
-    let passphrase = match unlock {
-        Unlock::File => None,
-        Unlock::Prompt | Unlock::SystemdCreds => {
-            Some(passphrase::choose().map_err(|e| Failure::usage(&what).because(&e))?)
-        }
-    };
     let request = InitRequest {
         dir: args.dir,
         name: args.name,
@@ -43,14 +36,14 @@ pub(crate) fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
         permit_dns: args.permit_dns,
         permit_ip: args.permit_ip,
         key_kind: kind(args.key_type),
-        unlock,
-        passphrase,
+        unlock: Unlock::from(args.unlock),
         crl_shards: args.crl_shards,
         ports: (args.http_port, args.tls_port),
         settings: args.settings,
         now: SystemClock::default().wall(),
     };
-    let report = setup::init(&request).map_err(|fault| setup_failure(&what, &fault))?;
+    let report = setup::init(&request, &mut passphrase::choose)
+        .map_err(|fault| setup_failure(&what, &fault))?;
     ui.result(&report, || text(&report));
     ui.say(&format!("\nnext: cairn ca serve --dir {}", quoted(&shown)));
     Ok(())
@@ -87,10 +80,13 @@ fn text(report: &InitReport) -> String {
             more,
         ]
     };
-    let may = match report.permitted.as_slice() {
+    let mut may = match report.permitted.as_slice() {
         [] => "may sign: any name".to_owned(),
         some => format!("may sign: {} and below", some.join(", ")),
     };
+    for range in &report.permitted_ip {
+        may.push_str(&format!(", {range}"));
+    }
     let rows = [
         certificate("Root", &report.root, report.root.path.display().to_string()),
         certificate("Issuing", &report.issuing, may),

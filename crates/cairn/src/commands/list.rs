@@ -1,5 +1,6 @@
 //! `cairn ca list`.
 
+use cairn_acme::time::Timestamp;
 use cairn_ca::{
     clock::{Clock, SystemClock},
     operator::Query,
@@ -13,10 +14,14 @@ use crate::{
     failure::Failure,
     table::table,
     ui::Ui,
+    words,
 };
 
 /// Rows that people are shown unless they ask for more.
 const SCREEN: usize = 100;
+/// Members of an answer with their headings.
+type Columns = &'static [(&'static str, &'static str)];
+
 /// Rows of one question.
 const PAGE: usize = 1000;
 
@@ -28,33 +33,49 @@ pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
         id.parse()
             .map_err(|e| Failure::usage("--account is no account of a CA").because(&e))
     });
+    let now = SystemClock::default().wall();
     let filter = Filter {
         name: args.name.as_deref().map(str::to_ascii_lowercase),
         account: account.transpose()?,
         state: args.state.clone(),
-        expires_before: args
-            .expires_within
-            .map(|span| SystemClock::default().wall().plus(span.duration())),
+        expires_from: args.expires_within.map(|_| now),
+        expires_before: args.expires_within.map(|span| now.plus(span.duration())),
         unconfirmed: args.unconfirmed,
         serial: None,
         after: None,
         limit: 0,
     };
-    let (query, member, columns): (fn(Filter) -> Query, _, &[&str]) = match args.what {
+    let (query, member, columns): (fn(Filter) -> Query, _, Columns) = match args.what {
         Listed::Certificates => (
             Query::ListCertificates,
             "certificates",
-            &["serial", "state", "not_after", "names"],
+            &[
+                ("serial", "SERIAL"),
+                ("state", "STATE"),
+                ("not_after", "VALID UNTIL"),
+                ("names", "NAMES"),
+            ],
         ),
         Listed::Orders => (
             Query::ListOrders,
             "orders",
-            &["id", "status", "expires", "account", "identifiers"],
+            &[
+                ("id", "ORDER"),
+                ("status", "STATE"),
+                ("expires", "EXPIRES"),
+                ("account", "ACCOUNT"),
+                ("identifiers", "NAMES"),
+            ],
         ),
         Listed::Accounts => (
             Query::ListAccounts,
             "accounts",
-            &["id", "status", "created_at", "contacts"],
+            &[
+                ("id", "ACCOUNT"),
+                ("status", "STATE"),
+                ("created_at", "MADE"),
+                ("contacts", "CONTACTS"),
+            ],
         ),
     };
     // People read a screen; programs want all, or say what they want.
@@ -66,7 +87,7 @@ pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
         query::ask(&dir, query(filter), &what)
     })?;
     let answer = json!({ member: items, "more": more });
-    ui.result(&answer, || text(&items, member, columns));
+    ui.result(&answer, || text(&items, member, columns, now));
     if more {
         ui.say("there are more: --limit N shows them");
     }
@@ -95,19 +116,15 @@ fn pages(
     }
 }
 
-fn text(items: &[Value], member: &str, columns: &[&str]) -> String {
+fn text(items: &[Value], member: &str, columns: Columns, now: Timestamp) -> String {
     if items.is_empty() {
         return format!("no {member}");
     }
-    let heading: Vec<String> = columns
-        .iter()
-        .map(|c| c.to_uppercase().replace('_', " "))
-        .collect();
-    let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
+    let heading: Vec<&str> = columns.iter().map(|(_, heading)| *heading).collect();
     let row = |item: &Value| {
         columns
             .iter()
-            .map(|column| query::member(item, column))
+            .map(|(member, _)| words::cell(item, member, now))
             .collect()
     };
     table(

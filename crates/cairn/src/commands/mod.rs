@@ -11,7 +11,7 @@ mod serve;
 mod show;
 mod status;
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use cairn_ca::{config::FILE_NAME, setup::SetupFault};
 
@@ -43,8 +43,12 @@ fn directory(place: &Place) -> Result<PathBuf, Failure> {
         Some(dir) => (dir.clone(), true),
         None => (PathBuf::from("."), false),
     };
-    if dir.join(FILE_NAME).is_file() {
-        return Ok(dir);
+    match dir.join(FILE_NAME).metadata() {
+        Ok(found) if found.is_file() => return Ok(dir),
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(Failure::new(format!("cannot look into {}", dir.display())).because(&error));
+        }
+        _ => {}
     }
     let what = match said {
         true => format!(
@@ -68,12 +72,6 @@ fn setup_failure(what: &str, fault: &SetupFault) -> Failure {
         .because(fault)
         .hint(fault.hint())
         .code(code)
-}
-
-/// A serial as people paste it: a certificate's URL, or with openssl's colons and capitals.
-fn serial(text: &str) -> String {
-    let last = text.rsplit('/').next().unwrap_or_default();
-    last.replace(':', "").to_ascii_lowercase()
 }
 
 /// A runtime for commands that ask a server.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use cairn_acme::time::Timestamp;
 use cairn_ca::{
     clock::{Clock, SystemClock},
+    setup,
     store::{self, RestoreError},
 };
 use serde::Serialize;
 
-use super::directory;
+use super::{directory, setup_failure};
 use crate::{
     args::{Place, Restore},
     failure::Failure,
@@ -39,6 +40,8 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&Place {
         dir: Some(args.dir.clone()),
     })?;
+    let what = format!("nothing was restored into {}", dir.display());
+    setup::check_restore(&args.backup, &dir).map_err(|fault| setup_failure(&what, &fault))?;
     let now = SystemClock::default().wall();
     let report =
         store::restore(&args.backup, &dir, now, args.replace, args.epoch).map_err(|fault| {
@@ -50,9 +53,7 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
                 RestoreError::Unreadable(_) => Some("--epoch N names it".to_owned()),
                 _ => None,
             };
-            Failure::new(format!("nothing was restored into {}", dir.display()))
-                .because(&fault)
-                .hint(hint)
+            Failure::new(&what).because(&fault).hint(hint)
         })?;
     let restored = Restored {
         dir,

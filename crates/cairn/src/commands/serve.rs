@@ -12,7 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
 
 use super::{directory, setup_failure};
-use crate::{args::Serve, failure::Failure, hardening, log, passphrase, ui::Ui};
+use crate::{
+    args::Serve,
+    failure::{Code, Failure},
+    hardening, log, passphrase,
+    ui::Ui,
+};
 
 /// Serves until SIGTERM or SIGINT.
 pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
@@ -22,7 +27,7 @@ pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
     let what = format!("the CA in {} does not start", dir.display());
     let loaded =
         setup::load(&dir, &mut passphrase::ask).map_err(|fault| setup_failure(&what, &fault))?;
-    log::start(&loaded.config.log, ui.verbosity());
+    log::start(&loaded.config.log, ui.verbosity(), ui.is_quiet());
     // Fails only if somebody was faster, with the same provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     if let Some(path) = &loaded.root_key {
@@ -46,7 +51,7 @@ async fn serve(loaded: Loaded, what: &str, ui: &Ui) -> Result<(), Failure> {
         format!("{}/directory", loaded.config.url),
         loaded.config.listen.publication.first().copied(),
     );
-    let node = start(loaded).await.map_err(|e| e.hint_for(what))?;
+    let node = start(loaded, what).await?;
     ui.say(&format!("cairn ca: serving {directory}"));
     if let Some(address) = publication {
         ui.reason(&format!(
@@ -61,16 +66,7 @@ async fn serve(loaded: Loaded, what: &str, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Why the node did not start, with what to do.
-struct StartFailure(Box<dyn std::error::Error + Send + Sync>, Option<String>);
-
-impl StartFailure {
-    fn hint_for(self, what: &str) -> Failure {
-        Failure::new(what).because(&*self.0).hint(self.1)
-    }
-}
-
-async fn start(loaded: Loaded) -> Result<Node, StartFailure> {
+async fn start(loaded: Loaded, what: &str) -> Result<Node, Failure> {
     let Loaded {
         dir,
         config,
@@ -81,7 +77,7 @@ async fn start(loaded: Loaded) -> Result<Node, StartFailure> {
         ..
     } = loaded;
     let signer =
-        SoftwareSigner::start(Arc::new(issuing_key)).map_err(|e| StartFailure(e.into(), None))?;
+        SoftwareSigner::start(Arc::new(issuing_key)).map_err(|e| Failure::new(what).because(&e))?;
     let parts = NodeParts {
         location: node::location(&dir),
         dir,
@@ -95,13 +91,15 @@ async fn start(loaded: Loaded) -> Result<Node, StartFailure> {
         faults: None,
     };
     Node::start(parts).await.map_err(|fault| {
-        let hint = match &fault {
+        let failure = Failure::new(what).because(&fault);
+        match &fault {
             node::StartFault::Listen {
                 source, address, ..
-            } => listen_hint(source, address),
-            _ => None,
-        };
-        StartFailure(fault.into(), hint)
+            } => failure.hint(listen_hint(source, address)),
+            // cairn.toml says what this store or key cannot serve.
+            node::StartFault::Config(_) => failure.code(Code::Usage),
+            _ => failure,
+        }
     })
 }
 

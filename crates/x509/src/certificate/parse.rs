@@ -166,6 +166,37 @@ impl Body {
     }
 }
 
+/// The first and the last second of a certificate's signed part.
+#[must_use]
+pub fn validity_of(tbs: &[u8]) -> Option<(i64, i64)> {
+    let mut r = Reader::new(only(tbs, tag::SEQUENCE).ok()?.contents);
+    r.optional(tag::constructed(0)).ok()?;
+    r.expect(tag::INTEGER).ok()?;
+    // Algorithm and issuer.
+    r.expect(tag::SEQUENCE).ok()?;
+    r.expect(tag::SEQUENCE).ok()?;
+    let mut validity = r.enter(tag::SEQUENCE).ok()?;
+    Some((validity.time().ok()?, validity.time().ok()?))
+}
+
+/// The common name in a name's DER, if it has one in UTF-8.
+fn common_name_of(name: &[u8]) -> Option<String> {
+    let mut sets = Reader::new(only(name, tag::SEQUENCE).ok()?.contents);
+    while !sets.is_empty() {
+        let mut attribute = Reader::new(
+            only(sets.expect(tag::SET).ok()?.contents, tag::SEQUENCE)
+                .ok()?
+                .contents,
+        );
+        let id = attribute.expect(tag::OID).ok()?.contents;
+        if id == oid::COMMON_NAME {
+            let text = attribute.expect(tag::UTF8_STRING).ok()?.contents;
+            return std::str::from_utf8(text).ok().map(str::to_owned);
+        }
+    }
+    None
+}
+
 /// A version number.
 pub(crate) fn small(magnitude: &[u8]) -> Result<u8, DerFault> {
     match magnitude {
@@ -233,6 +264,12 @@ impl Certificate {
     #[must_use]
     pub fn subject_der(&self) -> &[u8] {
         &self.body.subject
+    }
+
+    /// The common name of its subject, where it is one string of UTF-8, as this CA writes it.
+    #[must_use]
+    pub fn common_name(&self) -> Option<String> {
+        common_name_of(&self.body.subject)
     }
 
     /// The issuer, as its octets.

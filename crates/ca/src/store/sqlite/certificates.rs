@@ -54,14 +54,15 @@ const PUT_OUTCOME: &str = "INSERT INTO certificate_outcomes (certificate, state,
                            signature = excluded.signature, issued_at = excluded.issued_at WHERE state = 2";
 const LIST: &str = joined!(
     "WHERE c.row < ?1 AND (?2 IS NULL OR c.account_id = ?2) AND (?3 IS NULL OR ifnull(o.state, 0) = ?3) \
-     AND (?4 IS NULL OR c.not_after < ?4) AND (?5 IS NULL OR c.serial = ?5) ORDER BY c.row DESC LIMIT ?6"
+     AND (?4 IS NULL OR c.not_after < ?4) AND (?5 IS NULL OR c.serial = ?5) AND (?7 IS NULL OR c.not_after >= ?7) \
+     ORDER BY c.row DESC LIMIT ?6"
 );
 const LIST_BY_NAME: &str = select!(
     "certificate_names n JOIN certificates c ON c.row = n.certificate \
      JOIN certificate_bodies b ON b.certificate = c.row LEFT JOIN certificate_outcomes o ON o.certificate = c.row \
-     WHERE n.name = ?7 AND n.certificate < ?1 AND (?2 IS NULL OR c.account_id = ?2) \
+     WHERE n.name = ?8 AND n.certificate < ?1 AND (?2 IS NULL OR c.account_id = ?2) \
      AND (?3 IS NULL OR ifnull(o.state, 0) = ?3) AND (?4 IS NULL OR c.not_after < ?4) AND (?5 IS NULL OR c.serial = ?5) \
-     ORDER BY n.certificate DESC LIMIT ?6"
+     AND (?7 IS NULL OR c.not_after >= ?7) ORDER BY n.certificate DESC LIMIT ?6"
 );
 const UNCONFIRMED: &str = select!(
     "certificate_outcomes o INDEXED BY certificates_unconfirmed JOIN certificates c ON c.row = o.certificate \
@@ -251,6 +252,7 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
     };
     let account = filter.account.as_ref().map(|a| *a.as_bytes());
     let expires = millis_opt(filter.expires_before);
+    let expires_from = millis_opt(filter.expires_from);
     let serial = filter.serial.as_ref().map(serial_bytes);
     if let Some(name) = &filter.name {
         let mut statement = conn.prepare_cached(LIST_BY_NAME)?;
@@ -261,12 +263,14 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
             expires,
             serial,
             filter.page(),
+            expires_from,
             name
         ])?);
     }
     let only_unconfirmed = state == Some(CertificateState::Unconfirmed.code())
         && account.is_none()
         && expires.is_none()
+        && expires_from.is_none()
         && serial.is_none();
     if only_unconfirmed {
         return unconfirmed(conn, filter.before(), filter.page());
@@ -278,7 +282,8 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
         state,
         expires,
         serial,
-        filter.page()
+        filter.page(),
+        expires_from
     ])?)
 }
 

@@ -11,7 +11,7 @@ use super::{
     orders,
 };
 use crate::{
-    id::OrderId,
+    id::{AuthorizationId, OrderId},
     model::{Account, Authorization, Certificate, Order},
     store::{Filter, StoreError},
 };
@@ -208,6 +208,18 @@ impl Store {
     /// When the store cannot be read.
     pub async fn order_detail(&self, id: OrderId) -> Result<Option<OrderDetail>, StoreError> {
         self.read_long(move |conn| detail(conn, id)).await
+    }
+
+    /// An authorization, whoever's it is, with its trace.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn authorization_detail(
+        &self,
+        id: AuthorizationId,
+    ) -> Result<Option<Authorization>, StoreError> {
+        self.read_long(move |conn| authorizations::by_id(conn, id))
+            .await
     }
 
     /// Audit rows of a subject.

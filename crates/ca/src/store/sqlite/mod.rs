@@ -22,6 +22,7 @@ mod meta;
 mod migrate;
 mod open;
 mod orders;
+mod peek;
 mod queue;
 mod readers;
 mod renewals;
@@ -51,6 +52,7 @@ pub use self::{
     backup::{BackupError, BackupReport, RestoreError, RestoreReport, restore},
     lists::{OrderDetail, PAGE_MAX, Page, Sizes},
     open::{Location, OpenError, OpenOptions},
+    peek::issuers_of,
     queue::BatchBounds,
     shared::{FaultHook, FaultPoint, InjectedFault, StoreStats},
     sweep::{SweepPolicy, SweepReport},

@@ -63,7 +63,8 @@ const LIST: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM orders WHERE row < ?1 AND (?2 IS NULL OR account_id = ?2) AND (?3 IS NULL OR state = ?3) \
-     AND (?4 IS NULL OR expires < ?4) AND (?5 IS NULL OR instr(identifiers, ?5) > 0) ORDER BY row DESC LIMIT ?6"
+     AND (?4 IS NULL OR expires < ?4) AND (?5 IS NULL OR instr(identifiers, ?5) > 0) AND (?7 IS NULL OR expires >= ?7) \
+     ORDER BY row DESC LIMIT ?6"
 );
 
 /// Every statement of this file.
@@ -306,7 +307,8 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Order
         state,
         millis_opt(filter.expires_before),
         name,
-        filter.page()
+        filter.page(),
+        millis_opt(filter.expires_from)
     ])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
