@@ -144,13 +144,14 @@ mod tests {
         };
         let mixed = [dns("a.test"), ip("192.0.2.1"), ip("192.0.2.2")];
         let wildcard = [dns("*.a.test")];
-        let cases: &[(
-            &str,
-            &ProfileSettings,
+        type Case<'a> = (
+            &'static str,
+            &'a ProfileSettings,
             AccountId,
-            &[Identifier],
+            &'a [Identifier],
             Option<usize>,
-        )] = &[
+        );
+        let cases: &[Case<'_>] = &[
             ("all", &any, theirs, &mixed, None),
             ("a wildcard is a name", &names_only, ours, &wildcard, None),
             (

@@ -619,7 +619,9 @@ async fn conclude(
         let error = match ca.store.transact(conclude.clone()).await {
             Ok(order) => {
                 let took = ca.clock.monotonic().saturating_sub(started);
-                let profile = profile_of(ca, &order).await.map(|profile| profile.name.clone());
+                let profile = profile_of(ca, &order)
+                    .await
+                    .map(|profile| profile.name.clone());
                 ca.metrics.issued();
                 info!(
                     %serial,
