@@ -1,6 +1,7 @@
 //! `cairn ca ari`.
 
 use cairn_ca::operator::Query;
+use serde_json::Value;
 
 use super::{directory, query};
 use crate::{args::AriMove, failure::Failure, ui::Ui};
@@ -14,9 +15,17 @@ pub(crate) fn set_aside(args: &AriMove, ui: &Ui) -> Result<(), Failure> {
     };
     let answer = query::ask(&dir, question, "no renewal window was moved")?;
     ui.result(&answer, || {
-        let line = |what: &str, member: &str| match query::member(&answer, member) {
-            serials if serials.is_empty() => String::new(),
-            serials => format!("{what}{serials}\n"),
+        let line = |what: &str, member: &str| {
+            let serials = answer.get(member).and_then(Value::as_array);
+            let serials: Vec<&str> = serials
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            match serials.is_empty() {
+                true => String::new(),
+                false => format!("{what}{}\n", serials.join(" ")),
+            }
         };
         line("Moved      ", "moved") + &line("As it was  ", "unchanged")
     });
