@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target {
         name: "jws",
         run: jws,
@@ -34,6 +34,10 @@ pub const TARGETS: [Target; 10] = [
     Target {
         name: "identifier",
         run: identifier,
+    },
+    Target {
+        name: "cert_id",
+        run: cert_id,
     },
     Target {
         name: "csr",
@@ -106,6 +110,21 @@ pub fn identifier(data: &[u8]) {
                 "an identifier changed by printing"
             );
         }
+    }
+}
+
+/// A certificate's name in renewalInfo's path and in `replaces`; what parses prints to itself.
+pub fn cert_id(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(id) = text.parse::<cairn_acme::renewal::CertId>() {
+        let again = id.to_string().parse::<cairn_acme::renewal::CertId>();
+        assert_eq!(
+            again.ok(),
+            Some(id),
+            "a certificate's name changed by printing"
+        );
     }
 }
 

@@ -406,6 +406,7 @@ fn accounts_and_directory_say_only_what_is_registered() {
                 "newOrder",
                 "revokeCert",
                 "keyChange",
+                "renewalInfo",
                 "meta",
             ];
             for member in client.directory.as_object().unwrap().keys() {
@@ -431,7 +432,7 @@ fn accounts_and_directory_say_only_what_is_registered() {
             }
             // Nothing in a URL tells a name or a count.
             let order = third.new_order(&["secret-name.test"]).await.expect(201);
-            // Members of RFC 8555 §9.7 alone, in an order at its start and at its end.
+            // Members of RFC 8555 §9.7 alone and the profile, in an order at its start and at its end.
             let web = Responder::start((HOST, 80));
             let ended = third.obtain(&["members.test"], &web).await.order;
             let ended = third.fetch(&ended).await.expect(200).json();
@@ -446,6 +447,7 @@ fn accounts_and_directory_say_only_what_is_registered() {
                     "authorizations",
                     "finalize",
                     "certificate",
+                    "profile",
                 ];
                 assert_members(order, &registered);
                 let url = order["authorizations"][0].as_str().unwrap();

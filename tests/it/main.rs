@@ -23,6 +23,7 @@ mod operation;
 mod operator;
 mod public_shape;
 mod raw;
+mod renewal;
 mod revocation;
 mod up;
 mod validation_faults;

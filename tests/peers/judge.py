@@ -70,6 +70,11 @@ def key_id(thing, kind):
     return value.digest if kind is x509.SubjectKeyIdentifier else value.key_identifier
 
 
+def serves(leaf):
+    uses = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    return x509.oid.ExtendedKeyUsageOID.SERVER_AUTH in uses
+
+
 def write(path, certificates):
     path.write_bytes(b"".join(one.public_bytes(Encoding.PEM) for one in certificates))
 
@@ -107,7 +112,9 @@ def main(scratch):
             find("audit", "serial-twice", "leaf", file, f"also in {other[1].name}")
         write(scratch / "leaf.pem", [leaf])
         write(scratch / "above.pem", above or [leaf])
-        openssl(["verify", "-x509_strict", "-no_check_time", "-purpose", "sslserver",
+        # A profile may be for TLS clients alone.
+        purpose = "sslserver" if serves(leaf) else "sslclient"
+        openssl(["verify", "-x509_strict", "-no_check_time", "-purpose", purpose,
                  "-CAfile", str(scratch / "roots.pem"), "-untrusted", str(scratch / "above.pem"),
                  str(scratch / "leaf.pem")], "leaf", "verify", file)
 

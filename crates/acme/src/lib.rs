@@ -21,13 +21,14 @@ pub mod key;
 pub mod limits;
 pub mod object;
 pub mod problem;
+pub mod renewal;
 pub mod status;
+pub mod text;
 pub mod time;
-
-mod text;
 
 pub use identifier::{DnsName, Identifier};
 pub use jws::{Envelope, SigningKey};
 pub use key::{PublicKey, Thumbprint};
 pub use problem::{Problem, ProblemType};
+pub use renewal::CertId;
 pub use time::Timestamp;

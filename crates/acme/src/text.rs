@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::limits::SHOWN_MAX;
 
 /// Quotes a value that came from outside: control characters, non-ASCII and quotes escaped, the rest cut off.
-pub(crate) fn quoted(value: &str) -> String {
+#[must_use]
+pub fn quoted(value: &str) -> String {
     let mut shown = String::with_capacity(value.len().min(SHOWN_MAX) + 2);
     shown.push('"');
     for (count, c) in value.chars().enumerate() {

@@ -5,6 +5,7 @@ mod base_url;
 mod check;
 mod fault;
 mod parse;
+mod profiles;
 mod reference;
 mod span;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use base_url::{BadBaseUrl, BadPublicationUrl, BaseUrl, PublicationUrl};
 pub use fault::ConfigFault;
+pub use profiles::{DEFAULT as DEFAULT_PROFILE, IdentifierType, ProfileSettings, Profiles};
 pub use reference::{SETTINGS, Setting, markdown, nearest, sample};
 pub use span::{BadSpan, Span};
 
@@ -213,34 +215,6 @@ pub struct Orders {
     pub names_max: usize,
 }
 
-/// `[profile.*]`: one profile so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Profiles {
-    /// What an order gets.
-    pub default: ProfileSettings,
-}
-
-/// `[profile.default]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProfileSettings {
-    /// From notBefore to notAfter.
-    pub life: Span,
-    /// How far notBefore lies before the moment of issuance.
-    pub backdate: Span,
-    /// Whether the first name is also the subject's common name.
-    pub common_name: bool,
-    /// Whether certificates of RSA keys also carry keyEncipherment.
-    pub key_encipherment: bool,
-    /// TLS servers.
-    pub server_auth: bool,
-    /// TLS clients.
-    pub client_auth: bool,
-    /// Certificate policies, as dotted object identifiers.
-    pub policies: Vec<String>,
-}
-
 /// `[crl]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -363,20 +337,6 @@ impl Default for Orders {
             authorization_life: Span::from_days(30),
             pending_authorization_life: Span::from_days(7),
             names_max: 100,
-        }
-    }
-}
-
-impl Default for ProfileSettings {
-    fn default() -> Self {
-        Self {
-            life: Span::from_days(90),
-            backdate: Span::from_secs(60),
-            common_name: false,
-            key_encipherment: false,
-            server_auth: true,
-            client_auth: false,
-            policies: Vec::new(),
         }
     }
 }

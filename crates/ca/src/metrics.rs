@@ -338,7 +338,7 @@ struct Requests {
     cells: Vec<[OnceLock<Counter>; STATUSES.len()]>,
 }
 
-const ROUTES: [&str; 12] = [
+const ROUTES: [&str; 16] = [
     "new-nonce",
     "new-order",
     "challenge",
@@ -349,7 +349,11 @@ const ROUTES: [&str; 12] = [
     "new-account",
     "directory",
     "revoke-cert",
+    "new-authz",
+    "key-change",
+    "orders",
     "account",
+    "renewal-info",
     "none",
 ];
 

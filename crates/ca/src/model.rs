@@ -16,6 +16,7 @@ use cairn_acme::{
     identifier::Identifier,
     key::{PublicKey, Thumbprint},
     problem::Problem,
+    renewal::CertId,
     status::{AccountStatus, AuthorizationStatus, ChallengeStatus},
     time::Timestamp,
 };
@@ -68,10 +69,12 @@ pub struct Order {
     pub identifiers: Vec<Identifier>,
     pub not_before: Option<Timestamp>,
     pub not_after: Option<Timestamp>,
+    /// The profile by name: as asked for, else the default.
     pub profile: Option<String>,
     /// The profile version that was in force at newOrder.
     pub profile_hash: [u8; 32],
-    pub replaces: Option<String>,
+    /// The certificate that this one shall replace (RFC 9773 §5).
+    pub replaces: Option<CertId>,
     /// Equal for orders that ask for the same (directory, identifiers, profile, dates, replaces).
     pub fingerprint: i64,
     pub state: OrderState,
@@ -215,6 +218,24 @@ pub struct Certificate {
     pub created_at: Timestamp,
     pub issued_at: Option<Timestamp>,
     pub revocation: Option<Revocation>,
+}
+
+/// A certificate that its operator wants replaced soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetAside {
+    /// Since when; its renewal window lies before.
+    pub at: Timestamp,
+    /// URL of a page that says why.
+    pub explanation: Option<String>,
+}
+
+/// What a certificate's renewal window is made from (RFC 9773).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalFacts {
+    pub key: CertificateKey,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    pub set_aside: Option<SetAside>,
 }
 
 /// A piece of follow-up work, as data (design.md §2.3).

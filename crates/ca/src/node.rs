@@ -24,7 +24,7 @@ use crate::{
     id::{BootId, IdSeed},
     issuance::{
         CrlPublisher, Issuance, IssuanceParts, Issuer, OwnCertificate, OwnCertificateFault,
-        Profile, signer::Signer,
+        Profiles, signer::Signer,
     },
     limits::Limits,
     metrics::Metrics,
@@ -93,8 +93,8 @@ pub struct Snapshot {
     pub rules: NameRules,
     /// How CAA records name this CA.
     pub caa: CaaPolicy,
-    /// The one profile.
-    pub profile: Profile,
+    /// What may be ordered.
+    pub profiles: Profiles,
     /// Keys that are refused.
     pub blocked: BlockedKeys,
     /// Whether the server repeats a validation that failed transiently; never under `public`.
@@ -228,7 +228,7 @@ impl Snapshot {
     pub fn build(config: Config, blocked: BlockedKeys, issuer: &Issuer) -> Result<Self, String> {
         let urls = Urls::new(&config.url.to_string(), &config.publication(), issuer.id)
             .map_err(|e| e.to_string())?;
-        let profile = Profile::new("default", &config.profile.default);
+        let profiles = Profiles::new(&config.profile);
         let mut rules = Vec::new();
         let mut known_suffixes = Vec::new();
         for rule in &config.names {
@@ -258,7 +258,7 @@ impl Snapshot {
             caa: caa_policy(&config),
             retries: config.preset != Preset::Public,
             urls,
-            profile,
+            profiles,
             blocked,
             config,
         })
@@ -334,12 +334,7 @@ impl Node {
             .await
             .map_err(StartFault::Config)?;
         issuer.url = snapshot.urls.issuer();
-        store
-            .transact(RegisterProfile {
-                hash: snapshot.profile.hash,
-                text: snapshot.profile.text.clone(),
-            })
-            .await?;
+        keep_profiles(&store, &snapshot).await?;
         let nonces = open_nonces(&store, &*clock).await?;
         let dns = &snapshot.config.dns;
         let resolver = Resolver::with(ResolverConfig {
@@ -499,13 +494,7 @@ impl Node {
             ),
             _ => None,
         };
-        let profile = RegisterProfile {
-            hash: snapshot.profile.hash,
-            text: snapshot.profile.text.clone(),
-        };
-        self.ca
-            .store
-            .transact(profile)
+        keep_profiles(&self.ca.store, &snapshot)
             .await
             .map_err(|e| e.to_string())?;
         self.ca.limits.set(snapshot.config.limits.clone());
@@ -548,6 +537,18 @@ impl Node {
         self.ca.store.close().await;
         info!("stopped");
     }
+}
+
+/// Stores the text of each profile before any order can name its hash.
+async fn keep_profiles(store: &Store, snapshot: &Snapshot) -> Result<(), TxError> {
+    for profile in snapshot.profiles.iter() {
+        let register = RegisterProfile {
+            hash: profile.hash,
+            text: profile.text.clone(),
+        };
+        store.transact(register).await?;
+    }
+    Ok(())
 }
 
 /// The sockets of the TCP listeners, each with its bound address: bound, and not yet served.

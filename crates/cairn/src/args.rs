@@ -72,6 +72,9 @@ pub(crate) enum CaCommand {
     Issue(Issue),
     /// Revoke certificates
     Revoke(Revoke),
+    /// Steer when certificates are renewed (ACME renewal information)
+    #[command(subcommand)]
+    Ari(AriCommand),
     /// Print the root certificate
     Root(Place),
     /// Copy the CA's state into one file while it runs
@@ -242,6 +245,27 @@ pub(crate) struct Issue {
     /// What the certificate is like [default: the CA's default profile]
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+}
+
+/// `cairn ca ari …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AriCommand {
+    /// Tell the clients of these certificates to replace them now
+    Move(AriMove),
+}
+
+/// `cairn ca ari move`.
+#[derive(Debug, Args)]
+pub(crate) struct AriMove {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Serial numbers in hex, or certificates' URLs
+    #[arg(required = true, value_name = "SERIAL")]
+    pub(crate) serials: Vec<String>,
+    /// A page that says why; clients show it to their operators
+    #[arg(long, value_name = "URL")]
+    pub(crate) reason: Option<String>,
 }
 
 /// `cairn ca revoke`.

@@ -60,6 +60,7 @@ fn help_is_as_reviewed() {
         &["ca", "show", "--help"],
         &["ca", "issue", "--help"],
         &["ca", "revoke", "--help"],
+        &["ca", "ari", "move", "--help"],
         &["ca", "backup", "--help"],
         &["ca", "restore", "--help"],
     ] {

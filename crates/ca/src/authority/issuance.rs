@@ -57,7 +57,8 @@ pub fn not_ready(status: OrderStatus) -> Problem {
 pub fn judge_csr(csr: &Csr, identifiers: &[Identifier]) -> Result<(), Problem> {
     let bad = |detail: String| Problem::new(ProblemType::BadCsr, detail);
     if csr.wants_must_staple() {
-        return Err(bad("the CSR asks for the TLS feature extension (must-staple), which this profile does not carry".to_owned()));
+        // 7633-1: no profile may have it before the CA runs OCSP.
+        return Err(bad("the CSR asks for the TLS feature extension (must-staple), but this CA runs no OCSP: nothing could be stapled, and clients would refuse the certificate; make the CSR anew without it".to_owned()));
     }
     if !csr.ip_addresses().is_empty() {
         return Err(bad(

@@ -10,6 +10,9 @@ pub mod keys;
 pub mod order_request;
 pub mod orders;
 pub mod policy;
+pub mod profiles;
+pub mod renewal;
+pub mod replacements;
 pub mod revocations;
 pub mod validations;
 

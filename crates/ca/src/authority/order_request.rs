@@ -18,12 +18,24 @@ pub(crate) const NOT_BEFORE_SLACK: Duration = Duration::from_secs(3600);
 pub struct Bounds {
     /// The profile's lifetime.
     pub life: Duration,
+    /// Whether the client chose the profile: then dates outside its life are the profile's fault (PROF-4-2).
+    pub profile_named: bool,
     /// How many identifiers one order may have.
     pub names_max: usize,
     /// The start of the issuer's certificate.
     pub issuer_from: Timestamp,
     /// The end of the issuer's certificate.
     pub issuer_until: Timestamp,
+}
+
+impl Bounds {
+    fn outside_life(&self, detail: String) -> Problem {
+        let kind = match self.profile_named {
+            true => ProblemType::InvalidProfile,
+            false => ProblemType::Malformed,
+        };
+        Problem::new(kind, detail)
+    }
 }
 
 /// A request in canonical form.
@@ -150,7 +162,7 @@ fn dates(
             )));
         }
         if start.since(now) > bounds.life {
-            return Err(Problem::malformed(format!(
+            return Err(bounds.outside_life(format!(
                 "notBefore {start} lies further ahead than a certificate's life"
             )));
         }
@@ -171,7 +183,7 @@ fn dates(
         )));
     }
     if end.since(start) >= bounds.life {
-        return Err(Problem::malformed(format!(
+        return Err(bounds.outside_life(format!(
             "from {start} to {end} is longer than this profile's {} s; ask for less or leave notAfter out",
             bounds.life.as_secs()
         )));
@@ -203,6 +215,7 @@ mod tests {
         // 8555-7.4-2
         let bounds = Bounds {
             life: Duration::from_secs(LIFE.unsigned_abs()),
+            profile_named: false,
             names_max: 1,
             issuer_from: at(-1800),
             issuer_until: at(1000 * LIFE),

@@ -17,11 +17,15 @@ use cairn_acme::{
 };
 use serde::Serialize;
 
-use super::{accounts, audit, authorizations, no_such_object, order_request::NOT_BEFORE_SLACK};
+use super::{
+    accounts, audit, authorizations, no_such_object,
+    order_request::NOT_BEFORE_SLACK,
+    replacements::{self, Predecessor, Replaced},
+};
 use crate::{
     id::{AccountId, DirectoryId, OrderId},
     model::{Account, Authorization, Order, OrderState, Requester},
-    store::{Changes, Decision},
+    store::{Changes, Claim, Decision},
 };
 
 /// The status as seen from outside. A stored open order is pending, ready or, once an authorization or its own time
@@ -71,7 +75,8 @@ pub fn fingerprint(input: &CreateOrder) -> i64 {
         member(identifier.to_string().as_bytes());
     }
     member(input.profile.as_deref().unwrap_or_default().as_bytes());
-    member(input.replaces.as_deref().unwrap_or_default().as_bytes());
+    let replaces = input.replaces.as_ref().map(|r| r.id.to_string());
+    member(replaces.as_deref().unwrap_or_default().as_bytes());
     for time in [input.not_before, input.not_after] {
         member(&time.map_or(0, Timestamp::as_millis).to_be_bytes());
     }
@@ -104,7 +109,7 @@ pub struct CreateOrder {
     pub not_after: Option<Timestamp>,
     pub profile: Option<String>,
     pub profile_hash: [u8; 32],
-    pub replaces: Option<String>,
+    pub replaces: Option<Replaced>,
     /// One for each identifier; those of reused authorizations stay unused.
     pub authorization_seeds: Vec<authorizations::Seed>,
     pub policy: OrderPolicy,
@@ -134,18 +139,20 @@ pub fn same_request(input: &CreateOrder, order: &Order) -> bool {
         && order.profile_hash == input.profile_hash
         && order.not_before == input.not_before
         && order.not_after == input.not_after
-        && order.replaces == input.replaces
+        && order.replaces == input.replaces.as_ref().map(|r| r.id)
         && order.expires.since(input.now) >= order.expires.since(order.created_at) / 4
 }
 
 /// Places an order, or finds the equal one that is open. `candidates` are open orders of the same fingerprint with their
-/// authorizations; `valid` holds, for each identifier, the newest valid authorization if there is one.
+/// authorizations; `valid` holds, for each identifier, the newest valid authorization if there is one; `predecessor` is
+/// what is known of the certificate to be replaced.
 #[must_use]
 pub fn create(
     input: &CreateOrder,
     account: Option<Account>,
     candidates: Vec<(Order, Vec<Authorization>)>,
     valid: Vec<Option<Authorization>>,
+    predecessor: Option<Predecessor>,
 ) -> Decision<OrderPlaced> {
     match account {
         Some(account) if account.status == AccountStatus::Valid => {}
@@ -166,8 +173,18 @@ pub fn create(
     if input.authorization_seeds.len() != input.identifiers.len() {
         return Decision::refuse(Problem::server_internal("an order could not be prepared"));
     }
-    let expires = finishable_until(input.now.plus(input.policy.order_life), input);
     let mut changes = Changes::default();
+    if let (Some(replaced), Some(predecessor)) = (&input.replaces, predecessor) {
+        match replacements::judge(input, predecessor) {
+            Ok(instead_of) => changes.claim_replacements.push(Claim {
+                certificate: replaced.id,
+                order: input.id,
+                instead_of,
+            }),
+            Err(problem) => return Decision::refuse(problem),
+        }
+    }
+    let expires = finishable_until(input.now.plus(input.policy.order_life), input);
     let mut authorizations = Vec::with_capacity(input.identifiers.len());
     let mut order_expires = expires;
     for ((identifier, seed), valid) in input
@@ -218,7 +235,7 @@ pub fn create(
         not_after: input.not_after,
         profile: input.profile.clone(),
         profile_hash: input.profile_hash,
-        replaces: input.replaces.clone(),
+        replaces: input.replaces.as_ref().map(|r| r.id),
         fingerprint: fingerprint(input),
         state: OrderState::Open,
         expires: order_expires,

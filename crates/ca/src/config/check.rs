@@ -5,7 +5,9 @@ use std::{
     path::Path,
 };
 
-use super::{Config, Dnssec, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name};
+use super::{
+    Config, Dnssec, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name, profiles,
+};
 
 /// Names of one order, at most (RFC 8555 names none; a certificate of more is refused by clients' buffers first).
 const NAMES_MAX: usize = 100;
@@ -46,7 +48,7 @@ pub(super) fn check(config: &Config) -> Option<(String, String)> {
         .or_else(|| bounds(config))
         .or_else(|| names(config))
         .or_else(|| caa(config))
-        .or_else(|| profile(config))
+        .or_else(|| profiles::check(&config.profile))
         .map(|(key, reason)| (key, reason.to_owned()))
 }
 
@@ -166,7 +168,7 @@ fn paths(config: &Config) -> Found {
 }
 
 fn lives(config: &Config) -> Found {
-    let (orders, profile, crl) = (&config.orders, &config.profile.default, &config.crl);
+    let (orders, crl) = (&config.orders, &config.crl);
     let minute = Span::from_secs(60);
     let short = [
         ("orders.life", orders.life, minute),
@@ -180,7 +182,6 @@ fn lives(config: &Config) -> Found {
             orders.pending_authorization_life,
             minute,
         ),
-        ("profile.default.life", profile.life, Span::from_secs(300)),
         ("crl.every", crl.every, minute),
         ("dns.timeout", config.dns.timeout, Span::from_millis(10)),
         (
@@ -203,20 +204,6 @@ fn lives(config: &Config) -> Found {
                 crl.every >= crl.life,
                 "crl.every",
                 "must be shorter than crl.life, or lists run out before the next",
-            )
-        })
-        .or_else(|| {
-            found(
-                profile.backdate >= profile.life,
-                "profile.default.backdate",
-                "must be shorter than profile.default.life",
-            )
-        })
-        .or_else(|| {
-            found(
-                profile.backdate > Span::from_days(2),
-                "profile.default.backdate",
-                "more than 2d would vouch for a past nobody checked",
             )
         })
         .or_else(|| {
@@ -337,38 +324,6 @@ fn caa(config: &Config) -> Found {
     })
 }
 
-fn profile(config: &Config) -> Found {
-    let profile = &config.profile.default;
-    let oid = |text: &String| {
-        let arcs: Vec<&str> = text.split('.').collect();
-        let number = |arc: &&str| {
-            !arc.is_empty()
-                && arc.len() <= 9
-                && arc.bytes().all(|b| b.is_ascii_digit())
-                && (*arc == "0" || !arc.starts_with('0'))
-        };
-        let second = arcs.get(1).and_then(|a| a.parse::<u32>().ok());
-        let head = match arcs.first() {
-            Some(&("0" | "1")) => second.is_some_and(|s| s < 40),
-            Some(&"2") => second.is_some(),
-            _ => false,
-        };
-        head && (2..=20).contains(&arcs.len()) && arcs.iter().all(number)
-    };
-    found(
-        !(profile.server_auth || profile.client_auth),
-        "profile.default.server_auth",
-        "a certificate needs a use: server_auth or client_auth",
-    )
-    .or_else(|| {
-        found(
-            !profile.policies.iter().all(oid),
-            "profile.default.policies",
-            "a policy is an object identifier such as \"2.23.140.1.2.1\"",
-        )
-    })
-}
-
 impl Config {
     /// Under which URL certificates name CRLs and issuers: as set, else the CA's host with the port of the listener.
     #[must_use]
@@ -397,11 +352,18 @@ impl Config {
         .map(str::to_owned)
         .into();
         // What this file has and `public` forbids.
-        if self.profile.default.life > Span::from_days(200) {
-            missing.push(format!(
-                "profile.default.life is {}: public certificates live at most 200d",
-                self.profile.default.life
-            ));
+        for (name, profile) in self.profile.iter() {
+            if profile.life > Span::from_days(200) {
+                missing.push(format!(
+                    "profile.{name}.life is {}: public certificates live at most 200d",
+                    profile.life
+                ));
+            }
+            if profile.client_auth {
+                missing.push(format!(
+                    "profile.{name}.client_auth: public certificates are for TLS servers alone"
+                ));
+            }
         }
         if !self.private_zones.is_empty() {
             missing.push("private_zones: a public CA climbs the DNS to its root".to_owned());

@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use super::profiles::DEFAULT;
+
 /// One setting of `cairn.toml`.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -43,7 +45,10 @@ const TABLES: [(&str, &str); 13] = [
     ("dns", "Whom it asks for names"),
     ("accounts", "Accounts"),
     ("orders", "Orders and authorizations"),
-    ("profile.default", "What certificates look like"),
+    (
+        "profile.default",
+        "What certificates look like. Further tables [profile.NAME] with the same settings and defaults make profiles that orders ask for by name",
+    ),
     ("crl", "Revocation lists"),
     (
         "limits",
@@ -112,13 +117,17 @@ pub const SETTINGS: &[Setting] = &[
     s("orders", "pending_authorization_life", "duration", "\"7d\"", "How long an authorization may stay unanswered.", "as long as its order"),
     s("orders", "names_max", "number, 1 to 100", "100", "Names of one order.", "what public CAs take"),
 
-    s("profile.default", "life", "duration", "\"90d\"", "How long a certificate is valid. Not longer than the issuing certificate.", "short enough to be renewed by machines only"),
-    s("profile.default", "backdate", "duration", "\"1m\"", "How far notBefore lies before the moment of issuance.", "clients' clocks are a little behind"),
+    s("profile.default", "description", "text, one line", "", "What the directory says of the profile; may be the URL of a page. Unset: its life and uses in words.", "people choose by it"),
+    s("profile.default", "life", "duration, at least 1m", "\"90d\"", "How long a certificate is valid. Not longer than the issuing certificate.", "short enough to be renewed by machines only"),
+    s("profile.default", "backdate", "duration", "\"1m\"", "How far notBefore lies before the moment of issuance. At most a tenth of `life` is used.", "clients' clocks are a little behind"),
     s("profile.default", "common_name", "true or false", "false", "Whether the first name is also the subject's common name.", "clients read subjectAltName since 2000; true helps programs older than that"),
     s("profile.default", "key_encipherment", "true or false", "false", "Whether certificates of RSA keys allow keyEncipherment.", "only the RSA key exchange of TLS 1.2 and older needs it"),
     s("profile.default", "server_auth", "true or false", "true", "Certificates are for TLS servers.", "what ACME proves: control of a server's name"),
     s("profile.default", "client_auth", "true or false", "false", "Certificates are for TLS clients too.", "a server's name is seldom what a client should be trusted for"),
     s("profile.default", "policies", "list of object identifiers", "[]", "Certificate policies.", "mean something only where somebody wrote a policy"),
+    s("profile.default", "identifiers", "list of \"dns\" and \"ip\"", "[]", "Which types of identifiers may be ordered. Empty: all.", "names and addresses are judged by rules of their own"),
+    s("profile.default", "challenges", "list of \"http-01\", \"dns-01\" and \"tls-alpn-01\"", "[]", "Which challenge types an order is offered, of those that the CA has. Empty: all.", "each shows control of the name"),
+    s("profile.default", "accounts", "list of accounts' ids", "[]", "Which accounts may order it. Empty: all.", "a profile is a form, seldom a privilege"),
 
     s("crl", "life", "duration", "\"7d\"", "How long a revocation list may be used.", "a CA that is down for a long weekend stays trusted"),
     s("crl", "every", "duration", "\"1d\"", "How often a new list is signed, with or without news. Shorter than `life`.", "six tries before a list runs out"),
@@ -145,15 +154,36 @@ pub const SETTINGS: &[Setting] = &[
     s("names", "tls_port", "port", "443", "Where tls-alpn-01, and a redirect to https, connects.", "RFC 8737 §3"),
 ];
 
+/// The path as the table has it: `names[0].dial` is `names.dial`, and the settings of `[profile.NAME]` are those of the
+/// default; with it the profile's name. A name that is nearly "default" is no profile but a slip.
+fn as_documented(path: &str) -> (String, Option<String>) {
+    let path = without_indexes(path);
+    let Some(rest) = path.strip_prefix("profile.") else {
+        return (path, None);
+    };
+    let (name, key) = match rest.split_once('.') {
+        Some((name, key)) => (name, Some(key)),
+        None => (rest, None),
+    };
+    if name == DEFAULT || strsim::damerau_levenshtein(&name.to_lowercase(), DEFAULT) <= 2 {
+        return (path, None);
+    }
+    let documented = match key {
+        Some(key) => format!("profile.{DEFAULT}.{key}"),
+        None => format!("profile.{DEFAULT}"),
+    };
+    (documented, Some(name.to_owned()))
+}
+
 /// The settings with this dotted path; `names[0].dial` is `names.dial`.
 pub(super) fn find(path: &str) -> Option<&'static Setting> {
-    let path = without_indexes(path);
+    let (path, _) = as_documented(path);
     SETTINGS.iter().find(|s| s.path() == path)
 }
 
 /// Whether the path is a setting or a table that holds some.
 pub(super) fn is_known(path: &str) -> bool {
-    let path = without_indexes(path);
+    let (path, _) = as_documented(path);
     let below = format!("{path}.");
     SETTINGS
         .iter()
@@ -163,8 +193,17 @@ pub(super) fn is_known(path: &str) -> bool {
 /// The valid key that was probably meant: near in the same table, else the same or a near one elsewhere.
 #[must_use]
 pub fn nearest(path: &str) -> Option<String> {
-    let path = without_indexes(path);
-    let (table, key) = path.rsplit_once('.').unwrap_or(("", &path));
+    let (path, profile) = as_documented(path);
+    let found = nearest_documented(&path)?;
+    let table = format!("profile.{DEFAULT}.");
+    Some(match (profile, found.strip_prefix(&table)) {
+        (Some(name), Some(key)) => format!("profile.{name}.{key}"),
+        _ => found,
+    })
+}
+
+fn nearest_documented(path: &str) -> Option<String> {
+    let (table, key) = path.rsplit_once('.').unwrap_or(("", path));
     let distance =
         |a: &str, b: &str| strsim::damerau_levenshtein(&a.to_lowercase().replace('-', "_"), b);
     // A third of its letters may be wrong; of the shortest keys, one.
@@ -180,14 +219,14 @@ pub fn nearest(path: &str) -> Option<String> {
     let tables = TABLES
         .iter()
         .filter(|(t, _)| !t.is_empty())
-        .map(|(t, _)| (distance(&path, t), (*t).to_owned()));
+        .map(|(t, _)| (distance(path, t), (*t).to_owned()));
     let whole = || {
         SETTINGS
             .iter()
-            .map(|s| (distance(&path, &s.path()), s.path()))
+            .map(|s| (distance(path, &s.path()), s.path()))
             .chain(tables)
             .min()
-            .filter(|(d, _)| near(d, &path))
+            .filter(|(d, _)| near(d, path))
             .map(|(_, found)| found)
     };
     let elsewhere = || {

@@ -245,6 +245,84 @@ fn a_wrong_file_is_refused_with_line_key_and_nearest_key() {
             "2d",
         ),
         (
+            "[profile.default]\nlife = \"59s\"",
+            4,
+            1,
+            "profile.default.life",
+            "at least 1m",
+        ),
+        (
+            "[profile.short]\nlive = \"1h\"",
+            4,
+            1,
+            "profile.short.live",
+            "did you mean profile.short.life?",
+        ),
+        (
+            "[profile.a]\n[profile.b]\nclient-auth = true",
+            5,
+            1,
+            "profile.b.client-auth",
+            "did you mean profile.b.client_auth?",
+        ),
+        (
+            "[profile.short]\nlife = 60",
+            4,
+            8,
+            "profile.short.life",
+            "a duration with its unit",
+        ),
+        (
+            "[profile.a]\n[profile.b]\nserver_auth = false",
+            5,
+            1,
+            "profile.b.server_auth",
+            "a use",
+        ),
+        (
+            "[profile.Short]\nlife = \"1h\"",
+            3,
+            10,
+            "profile.Short",
+            "lower-case",
+        ),
+        (
+            "[profile.defaults]\nlife = \"1h\"",
+            3,
+            10,
+            "profile.defaults",
+            "profile.default",
+        ),
+        (
+            "[profile.x]\nidentifiers = [\"email\"]",
+            4,
+            16,
+            "profile.x.identifiers",
+            "list of \"dns\" and \"ip\"",
+        ),
+        (
+            "[profile.x]\nchallenges = [\"http-01\", \"http-01\"]",
+            4,
+            1,
+            "profile.x.challenges",
+            "each type once",
+        ),
+        (
+            "[profile.x]\naccounts = [\"alice\"]",
+            4,
+            1,
+            "profile.x.accounts",
+            "last part of its URL",
+        ),
+        (
+            "[profile.x]\ndescription = \"a\\nb\"",
+            4,
+            1,
+            "profile.x.description",
+            "one line",
+        ),
+        ("profile = 1", 3, 11, "profile", "[profile.NAME]"),
+        (
             "[accounts]\nterms = \"javascript:x\"",
             4,
             1,
@@ -346,6 +424,29 @@ fn the_sample_parses_and_equals_the_defaults() {
 }
 
 #[test]
+fn profiles_have_documented_defaults_and_survive_writing() {
+    let text = head(
+        "[profile.default]\nlife = \"30d\"\n[profile.short]\nlife = \"1m\"\nidentifiers = [\"ip\"]\n[profile.client]\nclient_auth = true\n",
+    );
+    let config = Config::parse(&text, Path::new("cairn.toml")).unwrap();
+    let names: Vec<&str> = config.profile.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["default", "client", "short"]);
+    // Not what [profile.default] says.
+    assert_eq!(
+        config.profile.others["client"],
+        ProfileSettings {
+            client_auth: true,
+            ..ProfileSettings::default()
+        }
+    );
+    let written = toml::to_string(&config).unwrap();
+    assert_eq!(
+        Config::parse(&written, Path::new("cairn.toml")).unwrap(),
+        config
+    );
+}
+
+#[test]
 fn a_name_rule_of_the_sample_is_read_back() {
     let rule = vec![
         ("suffix", "\"LocalHost\"".to_owned()),
@@ -371,6 +472,13 @@ fn keys_of_the_structs() -> Vec<String> {
     };
     config.keys.blocked_keys = Some("a".into());
     config.accounts.terms = Some("https://t".into());
+    config.profile.default = ProfileSettings {
+        description: Some("a".into()),
+        identifiers: vec![IdentifierType::Dns],
+        challenges: vec![cairn_acme::challenge::ChallengeType::Http01],
+        accounts: vec!["a".into()],
+        ..ProfileSettings::default()
+    };
     config.publication_url = Some("http://ca.example.org".parse().unwrap());
     config.names = vec![NameRule {
         suffix: "a".into(),
@@ -472,7 +580,7 @@ fn the_publication_url_follows_from_the_listener_until_it_is_written_down() {
 #[test]
 fn preset_public_parses_and_names_all_that_is_missing() {
     let text = head(
-        "preset = \"public\"\nprivate_zones = [\"internal\"]\n[profile.default]\nlife = \"300d\"\n[[names]]\nsuffix = \"internal\"\ndial = [\"10.0.0.0/8\"]\nhttp_port = 8080\n",
+        "preset = \"public\"\nprivate_zones = [\"internal\"]\n[profile.default]\nlife = \"300d\"\n[profile.client]\nclient_auth = true\n[[names]]\nsuffix = \"internal\"\ndial = [\"10.0.0.0/8\"]\nhttp_port = 8080\n",
     );
     let config = Config::parse(&text, Path::new("cairn.toml")).unwrap();
     let missing = config.missing_for_preset().join("\n");
@@ -485,6 +593,7 @@ fn preset_public_parses_and_names_all_that_is_missing() {
         "private_zones",
         "http_port",
         "dial",
+        "profile.client.client_auth",
     ] {
         assert!(missing.contains(word), "{word} not in:\n{missing}");
     }

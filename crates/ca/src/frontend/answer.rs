@@ -12,6 +12,8 @@ use serde::Serialize;
 #[derive(Debug)]
 pub(crate) struct Answer {
     response: Response<Full<Bytes>>,
+    /// How long anybody may keep it; most answers nobody may.
+    fresh: Option<Duration>,
 }
 
 /// The header that carries a fresh nonce (RFC 8555 §6.5.1).
@@ -36,14 +38,20 @@ impl Answer {
         let mut response = Response::new(Full::new(body.into()));
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONTENT_TYPE, media);
-        Self { response }
+        Self {
+            response,
+            fresh: None,
+        }
     }
 
     /// No body.
     pub(crate) fn empty(status: StatusCode) -> Self {
         let mut response = Response::new(Full::default());
         *response.status_mut() = status;
-        Self { response }
+        Self {
+            response,
+            fresh: None,
+        }
     }
 
     /// A problem document (RFC 8555 §6.7) with the headers that it asks for.
@@ -97,13 +105,19 @@ impl Answer {
         self
     }
 
+    /// Lets caches keep it for so long.
+    pub(crate) fn cacheable(mut self, fresh: Duration) -> Self {
+        self.fresh = Some(fresh);
+        self
+    }
+
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         self.response.status()
     }
 
     /// The whole response: with a fresh nonce if there is one, a link to the directory unless it is the directory, and
-    /// nothing of it for caches (T-CA-26).
+    /// nothing of it for caches, unless it says so (T-CA-26).
     pub(crate) fn finish(
         mut self,
         nonce: Option<&str>,
@@ -115,9 +129,12 @@ impl Answer {
         if let Some(directory) = directory {
             self = self.link(directory, "index");
         }
+        let kept = self.fresh.and_then(|fresh| {
+            HeaderValue::try_from(format!("public, max-age={}", fresh.as_secs())).ok()
+        });
         self.response
             .headers_mut()
-            .insert(header::CACHE_CONTROL, NO_STORE);
+            .insert(header::CACHE_CONTROL, kept.unwrap_or(NO_STORE));
         self.response
     }
 

@@ -20,10 +20,15 @@ fn directory(snapshot: &Snapshot) -> Directory {
         new_authz: Some(urls.new_authz()),
         revoke_cert: Some(urls.revoke_cert()),
         key_change: Some(urls.key_change()),
-        renewal_info: None,
+        renewal_info: Some(urls.renewal_info()),
         meta: Some(Meta {
             terms_of_service: snapshot.config.accounts.terms.clone(),
             caa_identities: snapshot.caa.identities.clone(),
+            profiles: snapshot
+                .profiles
+                .iter()
+                .map(|profile| (profile.name.clone(), profile.description()))
+                .collect(),
             ..Meta::default()
         }),
     }

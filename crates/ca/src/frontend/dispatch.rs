@@ -16,7 +16,7 @@ use super::{
     authorization, certificate, challenge, connection,
     context::Context,
     cors, directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order,
-    order, orders, revoke_cert,
+    order, orders, renewal_info, revoke_cert,
 };
 use crate::node::Ca;
 
@@ -39,10 +39,15 @@ pub(crate) async fn answer(
     let from_browser = cors::is_asked(&request);
     let with_nonce = is_post || route == Some(Route::NewNonce);
     let outcome = match route {
-        Some(route) if is_post => post(&ca, route, address, request, bounds).await,
         Some(route) if method == Method::OPTIONS => {
             connection::refuse(request.into_body(), bounds.body).await;
             Ok(cors::options(route))
+        }
+        Some(Route::RenewalInfo) if is_get(request.method()) => {
+            renewal_info::show(&ca, &snapshot, path).await
+        }
+        Some(route) if is_post && route != Route::RenewalInfo => {
+            post(&ca, route, address, request, bounds).await
         }
         Some(Route::Directory) if is_get(request.method()) => Ok(directory::show(&snapshot)),
         Some(Route::NewNonce) if is_get(request.method()) => Ok(new_nonce::show(request.method())),
@@ -123,6 +128,8 @@ async fn post(
         // Unreachable by the lines above; newAccount has no account to be asked by.
         Route::NewAccount => Err(Problem::malformed("newAccount is signed with a jwk")),
         Route::RevokeCert => Err(Problem::malformed("revokeCert has its own envelope")),
+        // Unreachable too: it is not signed for.
+        Route::RenewalInfo => Err(not_allowed(route, &Method::POST)),
         Route::Directory => verified.fetch().map(|_| directory::show(&context.snapshot)),
         Route::NewNonce => verified.fetch().map(|_| new_nonce::show(&Method::GET)),
         Route::NewOrder => new_order::create(&context, verified).await,
@@ -163,7 +170,9 @@ fn note(ca: &Ca, problem: &Problem, route: Option<Route>, address: IpAddr) {
     );
     // A spent nonce is the protocol's daily bread, and shedding must stay cheap: both are counted above. `detail` may
     // repeat what a stranger sent: the log's formatter keeps one event one line (T-CA-119).
-    if problem.kind == ProblemType::BadNonce || status == 503 {
+    let common = problem.kind == ProblemType::BadNonce || status == 503;
+    // Nor is a stranger's guess at a certificate's name worth a line each.
+    if common || route == Route::RenewalInfo.name() {
         tracing::debug!(target: "cairn", problem = kind, status, route, %address, detail = %problem.detail, "refused");
     } else {
         tracing::info!(target: "cairn", problem = kind, status, route, %address, detail = %problem.detail, "refused");

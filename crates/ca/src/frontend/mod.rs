@@ -28,6 +28,7 @@ mod new_order;
 mod order;
 mod orders;
 mod problem;
+mod renewal_info;
 mod revoke_cert;
 pub mod tls;
 pub mod urls;

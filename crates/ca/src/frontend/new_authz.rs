@@ -34,7 +34,8 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         replaces: None,
     };
     // What may be authorized is what may be ordered.
-    let judged = order_request::parse(&wanted, context.now, &new_order::bounds(context))
+    let bounds = new_order::bounds(context, snapshot.profiles.default(), false);
+    let judged = order_request::parse(&wanted, context.now, &bounds)
         .and_then(|parsed| snapshot.names.judge(&parsed.identifiers).map(|()| parsed));
     let identifier = match judged {
         Ok(parsed) => parsed.identifiers.into_iter().next(),

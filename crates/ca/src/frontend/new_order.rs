@@ -4,6 +4,7 @@ use cairn_acme::{
     challenge::{ChallengeType, Token},
     object::NewOrder,
     problem::Problem,
+    renewal::CertId,
     time::Timestamp,
 };
 use http::StatusCode;
@@ -15,10 +16,15 @@ use super::{
     order, problem,
 };
 use crate::{
-    authority::order_request::{self, Bounds},
-    id::{AuthorizationId, DirectoryId, OrderId},
+    authority::{
+        order_request::{self, Bounds, ParsedOrder},
+        profiles, replacements,
+    },
+    id::{AccountId, AuthorizationId, DirectoryId, OrderId},
+    issuance::Profile,
+    node::Snapshot,
     refusals,
-    store::{CreateOrder, FindOrder, OrderPolicy, Seed},
+    store::{CreateOrder, FindOrder, OrderPolicy, Replaced, Seed},
 };
 
 /// The challenge types that a new authorization offers.
@@ -31,13 +37,14 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
-    let judged =
-        order_request::parse(request.payload(), context.now, &bounds(context)).and_then(|parsed| {
-            snapshot.names.judge(&parsed.identifiers)?;
-            Ok(parsed)
-        });
-    let parsed = match judged {
-        Ok(parsed) => parsed,
+    let judged = judge(context, request.payload(), account.id);
+    let Wanted {
+        profile,
+        parsed,
+        challenges,
+        replaces,
+    } = match judged {
+        Ok(wanted) => wanted,
         Err(problem) => {
             refusals::note(&context.ca, "order-refused", account.id, None, &problem).await;
             return Err(problem);
@@ -66,15 +73,14 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         identifiers: parsed.identifiers,
         not_before: parsed.not_before,
         not_after: parsed.not_after,
-        // Both come with the next issue; the columns are there.
-        profile: None,
-        profile_hash: snapshot.profile.hash,
-        replaces: None,
+        profile: Some(profile.name.clone()),
+        profile_hash: profile.hash,
+        replaces,
         authorization_seeds,
         policy: OrderPolicy {
             order_life: settings.life.into(),
             pending_authorization_life: settings.pending_authorization_life.into(),
-            challenges: OFFERED.to_vec(),
+            challenges,
         },
         requester: context.requester(),
         now: context.now,
@@ -103,16 +109,70 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     ))
 }
 
-/// What an order may be.
-pub(crate) fn bounds(context: &Context) -> Bounds {
-    let snapshot = &context.snapshot;
+/// What an order may be under a profile.
+pub(crate) fn bounds(context: &Context, profile: &Profile, profile_named: bool) -> Bounds {
     let issuer = &context.ca.issuance.issuer().certificate;
     Bounds {
-        life: snapshot.profile.life(),
-        names_max: snapshot.config.orders.names_max,
+        life: profile.life(),
+        profile_named,
+        names_max: context.snapshot.config.orders.names_max,
         issuer_from: Timestamp::from_seconds(issuer.not_before()),
         issuer_until: Timestamp::from_seconds(issuer.not_after()),
     }
+}
+
+/// What an order asks for, as far as it can be told without the store.
+struct Wanted<'a> {
+    profile: &'a Profile,
+    parsed: ParsedOrder,
+    challenges: Vec<ChallengeType>,
+    replaces: Option<Replaced>,
+}
+
+fn judge<'a>(
+    context: &'a Context,
+    request: &NewOrder,
+    account: AccountId,
+) -> Result<Wanted<'a>, Problem> {
+    let snapshot = &context.snapshot;
+    let profile = profile(snapshot, request.profile.as_deref())?;
+    let bounds = bounds(context, profile, request.profile.is_some());
+    let parsed = order_request::parse(request, context.now, &bounds)?;
+    snapshot.names.judge(&parsed.identifiers)?;
+    let (name, settings) = (&profile.name, &profile.settings);
+    profiles::judge(name, settings, account, &parsed.identifiers)?;
+    let replaces = request.replaces.as_deref();
+    Ok(Wanted {
+        profile,
+        parsed,
+        challenges: profiles::challenges(name, settings, &OFFERED)?,
+        replaces: replaces.map(|text| replaced(context, text)).transpose()?,
+    })
+}
+
+/// The profile that the order asks for, else the default.
+fn profile<'a>(snapshot: &'a Snapshot, name: Option<&str>) -> Result<&'a Profile, Problem> {
+    let profiles = &snapshot.profiles;
+    match name {
+        None => Ok(profiles.default()),
+        Some(name) => profiles
+            .named(name)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| profiles::not_offered(name, profiles.iter().map(|p| p.name.as_str()))),
+    }
+}
+
+/// The certificate that `replaces` names, if its form and its issuer are this CA's; whose it is the transaction asks.
+fn replaced(context: &Context, text: &str) -> Result<Replaced, Problem> {
+    let id: CertId = text
+        .parse()
+        .map_err(|fault| Problem::malformed(format!("replaces names no certificate: {fault}")))?;
+    let key = context
+        .ca
+        .issuance
+        .certificate_named(&id)
+        .ok_or_else(replacements::no_such_certificate)?;
+    Ok(Replaced { id, key })
 }
 
 /// Identifiers of an order in one field of a log line.

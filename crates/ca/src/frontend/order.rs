@@ -114,8 +114,8 @@ pub(crate) fn show<A: Borrow<Authorization>>(
         identifiers: order.identifiers.clone(),
         not_before: order.not_before,
         not_after: order.not_after,
-        profile: None,
-        replaces: None,
+        profile: order.profile.clone(),
+        replaces: order.replaces.as_ref().map(ToString::to_string),
         error: order.error.clone(),
         authorizations: order
             .authorizations

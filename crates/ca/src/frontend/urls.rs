@@ -95,6 +95,12 @@ impl Urls {
         self.of(Route::RevokeCert)
     }
 
+    /// Where renewal windows are told, without the certificate's name (RFC 9773 §3).
+    #[must_use]
+    pub fn renewal_info(&self) -> String {
+        self.of(Route::RenewalInfo)
+    }
+
     /// An account, its kid.
     #[must_use]
     pub fn account(&self, id: AccountId) -> String {
@@ -250,6 +256,8 @@ pub enum Route {
     Challenge(AuthorizationId, ChallengeType),
     /// §7.4.2.
     Certificate(Serial),
+    /// RFC 9773 §4.1: with whatever follows, which its handler judges, so that a wrong name is told from a wrong path.
+    RenewalInfo,
 }
 
 impl Route {
@@ -264,6 +272,7 @@ impl Route {
             "/acme/new-authz" => return Some(Self::NewAuthz),
             "/acme/key-change" => return Some(Self::KeyChange),
             "/acme/revoke-cert" => return Some(Self::RevokeCert),
+            RENEWAL_INFO => return Some(Self::RenewalInfo),
             _ => {}
         }
         let (kind, rest) = path.strip_prefix("/acme/")?.split_once('/')?;
@@ -276,6 +285,7 @@ impl Route {
             ("challenge", Some((id, kind))) => {
                 Some(Self::Challenge(id.parse().ok()?, kind.parse().ok()?))
             }
+            ("renewal-info", None) => Some(Self::RenewalInfo),
             ("certificate", None) => rest
                 .parse()
                 .ok()
@@ -303,6 +313,7 @@ impl Route {
             Self::Authorization(_) => "authorization",
             Self::Challenge(..) => "challenge",
             Self::Certificate(_) => "certificate",
+            Self::RenewalInfo => "renewal-info",
         }
     }
 
@@ -311,6 +322,7 @@ impl Route {
     pub const fn methods(self) -> &'static str {
         match self {
             Self::Directory | Self::NewNonce => "GET, HEAD, POST",
+            Self::RenewalInfo => "GET, HEAD",
             _ => "POST",
         }
     }
@@ -335,6 +347,7 @@ impl fmt::Display for Route {
             Self::Authorization(id) => write!(f, "/acme/authorization/{id}"),
             Self::Challenge(id, kind) => write!(f, "/acme/challenge/{id}/{}", kind),
             Self::Certificate(serial) => write!(f, "/acme/certificate/{serial}"),
+            Self::RenewalInfo => f.write_str(RENEWAL_INFO),
         }
     }
 }
@@ -350,6 +363,9 @@ fn orders(id: &str, rest: &str) -> Option<Route> {
 }
 
 const ACCOUNT: &str = "/acme/account/";
+
+/// What the directory names; a client appends `/` and the certificate's name.
+pub(super) const RENEWAL_INFO: &str = "/acme/renewal-info";
 
 #[cfg(test)]
 mod tests {
@@ -379,6 +395,7 @@ mod tests {
             Route::NewAuthz,
             Route::KeyChange,
             Route::RevokeCert,
+            Route::RenewalInfo,
             Route::Account(AccountId::from_bytes([1; 16])),
             Route::Orders(AccountId::from_bytes([1; 16]), None),
             Route::Orders(AccountId::from_bytes([1; 16]), Some(order)),

@@ -8,13 +8,13 @@ use cairn_acme::{
     jws::Envelope,
     object::Finalize,
     problem::{Problem, ProblemType},
+    renewal::CertId,
     time::Timestamp,
 };
 use cairn_x509::{
     certificate::{LeafTemplate, Serial},
     csr::Csr,
     lint::{LeafExpectation, lint_leaf},
-    weak::BlockedKeys,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -28,14 +28,14 @@ use super::{
     under_way::UnderWay,
 };
 use crate::{
-    authority::{issuance as rules, keys, orders},
+    authority::{issuance as rules, keys, orders, profiles},
     clock::{self, Readings},
-    config::Span,
+    config::{DEFAULT_PROFILE, Span},
     model::{
         Account, Authorization, CaaCheck, Certificate, CertificateKey, CertificateState, Evidence,
         Order, Work,
     },
-    node::Ca,
+    node::{Ca, Snapshot},
     operator::OperatorGrant,
     refusals,
     store::{
@@ -104,6 +104,20 @@ impl Issuance {
     #[must_use]
     pub fn issuer(&self) -> &Arc<Issuer> {
         &self.parts.issuer
+    }
+
+    /// The store's key of a certificate that a client names (RFC 9773 §4.1), if the issuer and the serial's form are ours.
+    #[must_use]
+    pub fn certificate_named(&self, id: &CertId) -> Option<CertificateKey> {
+        let issuer = self.issuer();
+        if id.key_id() != issuer.certificate.key_id() {
+            return None;
+        }
+        let serial = Serial::from_bytes(id.serial().try_into().ok()?)?;
+        Some(CertificateKey {
+            issuer: issuer.id,
+            serial,
+        })
     }
 
     /// Returns when no issuance is under way.
@@ -197,7 +211,7 @@ impl Issuance {
         grant: Option<OperatorGrant>,
     ) -> Result<(), TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
-        let judged = judge(csr_der, account, order, &ca.snapshot.load().blocked);
+        let judged = judge(csr_der, account, order, &ca.snapshot.load());
         let csr = match judged {
             Ok(csr) => csr,
             Err(problem) => {
@@ -415,17 +429,22 @@ impl Issuance {
     }
 }
 
-/// What a CSR must be for this order and account.
+/// What a CSR must be for this order and account, whose profile must still be offered (PROF-4-4).
 fn judge(
     csr_der: &[u8],
     account: &Account,
     order: &Order,
-    blocked: &BlockedKeys,
+    snapshot: &Snapshot,
 ) -> Result<Csr, Problem> {
+    if let Some(name) = order.profile.as_deref()
+        && snapshot.profiles.named(name).is_none()
+    {
+        return Err(profiles::withdrawn(name));
+    }
     let csr = Csr::parse(csr_der)
         .map_err(|e| Problem::new(ProblemType::BadCsr, format!("the CSR cannot be used: {e}")))?;
     rules::judge_csr(&csr, &order.identifiers)?;
-    keys::judge_certificate_key(csr.public_key().spki_der(), blocked)?;
+    keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked)?;
     if csr.public_key().spki_sha256() == account.spki_sha256 {
         return Err(Problem::new(
             ProblemType::BadCsr,
@@ -465,15 +484,20 @@ fn evidence(
     .to_string()
 }
 
-async fn profile_of(ca: &Ca, order: &Order) -> Result<Profile, TxError> {
-    let snapshot = ca.snapshot.load();
-    if snapshot.profile.hash == order.profile_hash {
-        return Ok(snapshot.profile.clone());
+/// The version that the order was placed under, whatever the configuration says of that name since (T-CA-99).
+async fn profile_of(ca: &Ca, order: &Order) -> Result<Arc<Profile>, TxError> {
+    let snapshot = ca.snapshot.load_full();
+    let in_force = order.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+    if let Some(profile) = snapshot.profiles.named(in_force)
+        && profile.hash == order.profile_hash
+    {
+        return Ok(Arc::clone(profile));
     }
     let text = ca.store.profile_text(&order.profile_hash).await?;
     let stored = text
         .as_deref()
-        .and_then(|text| Profile::from_text(text, &order.profile_hash));
+        .and_then(|text| Profile::from_text(text, &order.profile_hash))
+        .map(Arc::new);
     stored.ok_or_else(|| {
         TxError::Refused(Box::new(Problem::server_internal(
             "the order's profile can no longer be issued; place a new order",
@@ -652,7 +676,9 @@ async fn conclude(
         let error = match ca.store.transact(conclude.clone()).await {
             Ok(order) => {
                 let took = ca.clock.monotonic().saturating_sub(started);
-                let profile = profile_of(ca, &order).await.map(|profile| profile.name);
+                let profile = profile_of(ca, &order)
+                    .await
+                    .map(|profile| profile.name.clone());
                 ca.metrics.issued();
                 info!(
                     %serial,

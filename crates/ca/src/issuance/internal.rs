@@ -12,7 +12,9 @@ use cairn_acme::{
 };
 use cairn_x509::key::PublicKeyKind;
 
+use super::Profile;
 use crate::{
+    config::DEFAULT_PROFILE,
     id::{AccountId, AuthorizationId, DirectoryId, IdSeed, OrderId},
     model::{Account, Certificate, Order, OrderState},
     node::Ca,
@@ -46,12 +48,15 @@ impl From<StoreError> for InternalFault {
     }
 }
 
-/// What to order for these names: sorted, without duplicates.
+/// What to order for these names, sorted and without duplicates, under a profile.
 ///
 /// # Errors
 /// If the machine gives no random bytes or the issuing key has no JWK form.
-pub fn prepare(ca: &Ca, names: Vec<Identifier>) -> Result<InternalOrder, InternalFault> {
-    let snapshot = ca.snapshot.load();
+pub fn prepare(
+    ca: &Ca,
+    names: Vec<Identifier>,
+    profile: &Profile,
+) -> Result<InternalOrder, InternalFault> {
     let now = ca.clock.wall();
     let names = names
         .into_iter()
@@ -71,8 +76,8 @@ pub fn prepare(ca: &Ca, names: Vec<Identifier>) -> Result<InternalOrder, Interna
         account: own_account(ca)?,
         order: OrderId::new(now, random()?),
         names,
-        profile: None,
-        profile_hash: snapshot.profile.hash,
+        profile: Some(profile.name.clone()).filter(|name| name != DEFAULT_PROFILE),
+        profile_hash: profile.hash,
         life: LIFE,
         now,
     })

@@ -17,4 +17,4 @@ pub use crl::{CrlFault, CrlPublisher, Published};
 pub use flow::{Issuance, IssuanceParts};
 pub use issuer::Issuer;
 pub use own_certificate::{OwnCertificate, OwnCertificateFault};
-pub use profile::Profile;
+pub use profile::{Profile, Profiles};

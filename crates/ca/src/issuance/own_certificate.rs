@@ -31,6 +31,9 @@ use crate::{
     store::{CreateOwnOrder, TxError},
 };
 
+/// The least time between two looks at the certificate's age.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
 /// The longest pause after a failed renewal. Each try places an order, and may issue a certificate.
 const PAUSE_MAX: Duration = Duration::from_secs(3600);
 
@@ -125,7 +128,7 @@ impl OwnCertificate {
         let files = Files::under(&dir);
         let mut failures = 0;
         loop {
-            tokio::time::sleep(pause(ca.timing.own_certificate, failures)).await;
+            tokio::time::sleep(pause(usual(&ca, &files), failures)).await;
             if let Some((chain, _)) = files.load()
                 && is_good(&ca, &chain).await
             {
@@ -137,7 +140,7 @@ impl OwnCertificate {
                 Err(error) => {
                     failures += 1;
                     error!(
-                        error = %Causes(&error), again_in = ?pause(ca.timing.own_certificate, failures),
+                        error = %Causes(&error), again_in = ?pause(usual(&ca, &files), failures),
                         "the CA's own certificate was not renewed; it tries again"
                     );
                 }
@@ -162,6 +165,11 @@ impl OwnCertificate {
     }
 }
 
+fn leaf(chain_pem: &[u8]) -> Option<Certificate> {
+    let der = CertificateDer::from_pem_slice(chain_pem).ok()?;
+    Certificate::parse(&der).ok()
+}
+
 fn certified(chain_pem: &[u8], key_pem: &[u8]) -> Result<CertifiedKey, OwnCertificateFault> {
     let unusable = |e: &dyn std::fmt::Display| OwnCertificateFault::Unusable(e.to_string());
     let chain = CertificateDer::pem_slice_iter(chain_pem)
@@ -170,6 +178,16 @@ fn certified(chain_pem: &[u8], key_pem: &[u8]) -> Result<CertifiedKey, OwnCertif
     let key = PrivateKeyDer::from_pem_slice(key_pem).map_err(|e| unusable(&e))?;
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     CertifiedKey::from_der(chain, key, &provider).map_err(|e| unusable(&e))
+}
+
+/// As often as the timing says, or a tenth of the certificate's life, so that one of a minute is renewed in time.
+fn usual(ca: &Ca, files: &Files) -> Duration {
+    let life = files.load().and_then(|(chain, _)| {
+        let leaf = leaf(&chain)?;
+        u64::try_from(leaf.not_after() - leaf.not_before()).ok()
+    });
+    let tenth = life.map_or(PAUSE_MAX, |life| Duration::from_secs(life) / 10);
+    ca.timing.own_certificate.min(tenth.max(SHORTEST_PAUSE))
 }
 
 /// How long to wait before the next look, after so many failures in a row: twice as long for each.
@@ -198,8 +216,7 @@ async fn is_good(ca: &Ca, chain_pem: &[u8]) -> bool {
 
 /// The chain's leaf and when a third of its life is left, if it is this issuer's and for this host.
 fn due_at(ca: &Ca, chain_pem: &[u8]) -> Option<(Certificate, Timestamp)> {
-    let der = CertificateDer::from_pem_slice(chain_pem).ok()?;
-    let leaf = Certificate::parse(&der).ok()?;
+    let leaf = leaf(chain_pem)?;
     let issuer = &ca.issuance.issuer().certificate;
     let host = ca.snapshot.load().urls.host().to_owned();
     let fits = leaf.issuer_der() == issuer.subject_der() && leaf.dns_names().contains(&host);
@@ -210,7 +227,8 @@ fn due_at(ca: &Ca, chain_pem: &[u8]) -> Option<(Certificate, Timestamp)> {
 
 /// Issues for the CA's own host, by an order that is ready by the configuration.
 async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, OwnCertificateFault> {
-    let order = internal::prepare(ca, vec![host])?;
+    let profile = Arc::clone(ca.snapshot.load().profiles.default());
+    let order = internal::prepare(ca, vec![host], &profile)?;
     let order = ca.store.transact(CreateOwnOrder(order)).await?;
     let certificate = internal::complete(ca, &order, csr, None).await?;
     ca.issuance

@@ -1,12 +1,12 @@
 //! A profile: what a certificate carries beside key and names. Its text is kept in the store under its hash for good;
 //! orders and issuances name the hash (T-CA-99).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
 use cairn_acme::time::Timestamp;
 
-use crate::config::ProfileSettings;
+use crate::config::{self, DEFAULT_PROFILE, ProfileSettings};
 
 /// A profile version.
 #[derive(Debug, Clone)]
@@ -19,6 +19,44 @@ pub struct Profile {
     pub text: String,
     /// SHA-256 of the text.
     pub hash: [u8; 32],
+}
+
+/// The profiles of one configuration, each frozen.
+#[derive(Debug, Clone)]
+pub struct Profiles {
+    default: Arc<Profile>,
+    by_name: BTreeMap<String, Arc<Profile>>,
+}
+
+impl Profiles {
+    /// Freezes all of them.
+    #[must_use]
+    pub fn new(settings: &config::Profiles) -> Self {
+        let freeze = |(name, settings): (&str, &ProfileSettings)| {
+            (name.to_owned(), Arc::new(Profile::new(name, settings)))
+        };
+        Self {
+            default: Arc::new(Profile::new(DEFAULT_PROFILE, &settings.default)),
+            by_name: settings.iter().map(freeze).collect(),
+        }
+    }
+
+    /// What an order gets that names none.
+    #[must_use]
+    pub fn default(&self) -> &Arc<Profile> {
+        &self.default
+    }
+
+    /// The profile of that name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Arc<Profile>> {
+        self.by_name.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
+        self.by_name.values()
+    }
 }
 
 /// The validity that an order gets under a profile.
@@ -65,6 +103,25 @@ impl Profile {
         })
     }
 
+    /// What the directory says of it (PROF-3-1).
+    #[must_use]
+    pub fn description(&self) -> String {
+        if let Some(description) = &self.settings.description {
+            return description.clone();
+        }
+        let uses = match (self.settings.server_auth, self.settings.client_auth) {
+            (true, true) => "TLS servers and clients",
+            (false, true) => "TLS clients",
+            _ => "TLS servers",
+        };
+        format!("valid {}, for {uses}", self.settings.life)
+    }
+
+    /// How far notBefore lies in the past: as set, but at most a tenth of the life.
+    fn backdate(&self) -> Duration {
+        Duration::from(self.settings.backdate).min(self.life() / 10)
+    }
+
     /// The lifetime that no certificate of this profile exceeds.
     #[must_use]
     pub fn life(&self) -> Duration {
@@ -82,7 +139,7 @@ impl Profile {
         issuer: (i64, i64),
     ) -> Option<Validity> {
         let life = i64::try_from(self.life().as_secs()).ok()?;
-        let backdate = i64::try_from(Duration::from(self.settings.backdate).as_secs()).ok()?;
+        let backdate = i64::try_from(self.backdate().as_secs()).ok()?;
         let backdated = (now.as_seconds() - backdate).max(issuer.0);
         let not_before = match asked {
             (Some(start), _) => start.as_seconds(),
@@ -114,6 +171,57 @@ fn hash_of(text: &str) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Span;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    /// From when until when the issuer lives.
+    const ISSUER: (i64, i64) = (1_700_000_000, 1_800_000_000 + 5 * 365 * 86_400);
+
+    fn profile(life: Span, backdate: Span) -> Profile {
+        let settings = ProfileSettings {
+            life,
+            backdate,
+            ..ProfileSettings::default()
+        };
+        Profile::new("p", &settings)
+    }
+
+    #[test]
+    fn a_life_is_counted_with_both_ends_and_backdated_by_a_tenth_at_most() {
+        // T-CA-95
+        let minute = Span::from_secs(60);
+        let cases = [
+            (minute, minute, 6, 60),
+            (Span::from_secs(600), minute, 60, 600),
+            (Span::from_secs(3600), Span::from_secs(3600), 360, 3600),
+            (
+                Span::from_days(90),
+                Span::from_days(2),
+                2 * 86_400,
+                90 * 86_400,
+            ),
+            (Span::from_days(90), Span::from_secs(0), 0, 90 * 86_400),
+            (Span::from_days(1096), minute, 60, 1096 * 86_400),
+        ];
+        let mut wrong = Vec::new();
+        for (life, backdate, back, seconds) in cases {
+            let got = profile(life, backdate)
+                .validity(NOW, (None, None), ISSUER)
+                .unwrap();
+            let told = (
+                NOW.as_seconds() - got.not_before,
+                got.not_after - got.not_before + 1,
+            );
+            if told != (back, seconds) {
+                wrong.push(format!("{life}, {backdate}: {told:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        // Longer than the issuer is capped.
+        let years = profile(Span::from_days(20 * 365), minute);
+        let capped = years.validity(NOW, (None, None), ISSUER).unwrap();
+        assert_eq!(capped.not_after, ISSUER.1);
+    }
 
     #[test]
     fn every_order_that_is_taken_has_a_validity_from_its_first_second_to_its_last() {

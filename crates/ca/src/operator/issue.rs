@@ -37,19 +37,20 @@ pub(super) async fn issue(ca: &Arc<Ca>, query: &IssueQuery) -> Result<Value, Que
     let csr = Csr::parse(&der)
         .map_err(|fault| refused(Problem::bad_csr(format!("the CSR cannot be used: {fault}"))))?;
     let snapshot = ca.snapshot.load_full();
-    if let Some(wanted) = query
-        .profile
-        .as_deref()
-        .filter(|p| *p != snapshot.profile.name)
-    {
-        return Err(QueryFault::Refused(format!(
-            "there is no profile {wanted:?}; there is {:?}",
-            snapshot.profile.name
-        )));
-    }
+    let profiles = &snapshot.profiles;
+    let profile = match query.profile.as_deref() {
+        None => profiles.default(),
+        Some(wanted) => profiles.named(wanted).ok_or_else(|| {
+            let names: Vec<&str> = profiles.iter().map(|p| p.name.as_str()).collect();
+            QueryFault::Refused(format!(
+                "there is no profile {wanted:?}; there are {}",
+                names.join(", ")
+            ))
+        })?,
+    };
     let names = names_of(&csr, snapshot.config.orders.names_max).map_err(refused)?;
     snapshot.names.judge(&names).map_err(refused)?;
-    let order = internal::prepare(ca, names.clone())?;
+    let order = internal::prepare(ca, names.clone(), profile)?;
     let grant = OperatorGrant::new(order.order, names, csr.public_key().spki_sha256());
     let create = CreateGrantedOrder {
         order,

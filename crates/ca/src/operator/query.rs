@@ -24,8 +24,8 @@ use crate::{
     model::{Account, Authorization, Order},
     node,
     store::{
-        AuditSubject, BackupError, Filter, Observer, OpenError, OpenOptions, Page, Store,
-        StoreError,
+        AuditSubject, BackupError, Filter, Observer, OpenError, OpenOptions, Page,
+        SetCertificatesAside, Store, StoreError, TxError,
     },
 };
 
@@ -43,6 +43,13 @@ pub enum Query {
     ListAccounts(#[serde(with = "super::filter")] Filter),
     /// One object with all that belongs to it: its id, its serial or its URL.
     Show(String),
+    /// Moves the renewal windows of these certificates into the past.
+    SetAside {
+        /// Serials.
+        serials: Vec<String>,
+        /// URL of a page that says why.
+        explanation: Option<String>,
+    },
     /// A copy of the store in a new file, made while the server goes on.
     Backup(PathBuf),
     /// Revocations.
@@ -59,6 +66,9 @@ pub enum QueryFault {
     /// Nothing has that name.
     #[error("no certificate, order, authorization or account is called {0:?}")]
     NotFound(String),
+    /// The rules say no.
+    #[error("{0}")]
+    Refused(String),
     /// The filter is none of that list.
     #[error(transparent)]
     Unfit(#[from] UnfitFilter),
@@ -71,9 +81,6 @@ pub enum QueryFault {
     /// The backup.
     #[error(transparent)]
     Backup(#[from] BackupError),
-    /// The rules say no.
-    #[error("{0}")]
-    Refused(String),
     /// The issuance.
     #[error(transparent)]
     Issuance(#[from] InternalFault),
@@ -112,6 +119,10 @@ pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value
         Query::Show(name) => object(store, &name, now)
             .await?
             .ok_or(QueryFault::NotFound(name))?,
+        Query::SetAside {
+            serials,
+            explanation,
+        } => set_aside(store, &serials, explanation, now).await?,
         Query::Backup(path) => {
             let report = store.backup(&path).await?;
             json!({ "path": report.path, "bytes": report.bytes, "changed": true })
@@ -243,7 +254,12 @@ async fn called(store: &Store, name: &str, now: Timestamp) -> Result<Option<Valu
         && let Some(certificate) = store.certificate(serial).await?
     {
         let first_crl = store.first_crl(certificate.key).await?;
-        return Ok(Some(show::certificate_detail(&certificate, first_crl)));
+        let facts = store.renewal_facts(serial).await?;
+        return Ok(Some(show::certificate_detail(
+            &certificate,
+            first_crl,
+            facts.as_deref(),
+        )));
     }
     if let Ok(id) = name.parse::<OrderId>()
         && let Some(detail) = store.order_detail(id).await?
@@ -262,6 +278,54 @@ async fn called(store: &Store, name: &str, now: Timestamp) -> Result<Option<Valu
         return Ok(Some(show::account_detail(&account, &audit)));
     }
     Ok(None)
+}
+
+async fn set_aside(
+    store: &Store,
+    serials: &[String],
+    explanation: Option<String>,
+    now: Timestamp,
+) -> Result<Value, QueryFault> {
+    if let Some(url) = explanation.as_deref().filter(|url| !is_page(url)) {
+        return Err(QueryFault::Refused(format!("{url:?} is no URL of a page")));
+    }
+    let mut certificates = Vec::with_capacity(serials.len());
+    for text in serials {
+        let last = text.rsplit('/').next().unwrap_or_default();
+        let found = match plain_serial(last).parse::<Serial>() {
+            Ok(serial) => store.certificate(serial).await?,
+            Err(_) => None,
+        };
+        let found = found.ok_or_else(|| QueryFault::NotFound(text.clone()))?;
+        certificates.push(found.key);
+    }
+    let moved = store
+        .transact(SetCertificatesAside {
+            certificates,
+            explanation,
+            now,
+        })
+        .await
+        .map_err(|error| match error {
+            TxError::Refused(problem) => QueryFault::Refused(problem.detail),
+            TxError::Store(error) => QueryFault::Store(error),
+            TxError::Collision => QueryFault::Refused(error.to_string()),
+        })?;
+    let texts =
+        |serials: &[Serial]| -> Vec<String> { serials.iter().map(ToString::to_string).collect() };
+    Ok(json!({
+        "moved": texts(&moved.moved),
+        "unchanged": texts(&moved.unchanged),
+        "changed": !moved.moved.is_empty(),
+    }))
+}
+
+/// It goes into JSON for strangers' browsers.
+fn is_page(url: &str) -> bool {
+    const LONGEST: usize = 1024;
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && url.len() <= LONGEST
+        && url.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// A serial as it is written here; openssl's `serial=01AB…` and `01:ab:…` are the same.
@@ -311,6 +375,10 @@ mod tests {
             Query::Status,
             Query::ListOrders(filter),
             Query::Show("x".to_owned()),
+            Query::SetAside {
+                serials: vec!["01".to_owned()],
+                explanation: Some("https://ca.test/why".to_owned()),
+            },
             Query::Backup("/b".into()),
             Query::Revoke(RevokeQuery {
                 serials: vec!["01".to_owned()],

@@ -5,7 +5,11 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 
 use crate::{
-    model::{Account, Authorization, Certificate, CertificateState, Order, OrderState, StoredCrl},
+    authority::renewal,
+    model::{
+        Account, Authorization, Certificate, CertificateState, Order, OrderState, RenewalFacts,
+        StoredCrl,
+    },
     store::{AuditRecord, OrderDetail},
 };
 
@@ -28,7 +32,20 @@ pub(super) fn certificate(certificate: &Certificate) -> Value {
     })
 }
 
-pub(super) fn certificate_detail(shown: &Certificate, first_crl: Option<u64>) -> Value {
+pub(super) fn certificate_detail(
+    shown: &Certificate,
+    first_crl: Option<u64>,
+    facts: Option<&RenewalFacts>,
+) -> Value {
+    let renewal = facts.map(|facts| {
+        let window = renewal::window(facts, renewal::PLAN);
+        json!({
+            "start": window.start,
+            "end": window.end,
+            "set_aside": facts.set_aside.as_ref().map(|a| a.at),
+            "explanation": facts.set_aside.as_ref().and_then(|a| a.explanation.as_deref()),
+        })
+    });
     let mut value = certificate(shown);
     extend(
         &mut value,
@@ -37,6 +54,7 @@ pub(super) fn certificate_detail(shown: &Certificate, first_crl: Option<u64>) ->
             "crl_shard": shown.crl_shard,
             "spki_sha256": HEXLOWER.encode(&shown.spki_sha256),
             "profile": HEXLOWER.encode(&shown.profile_hash),
+            "renewal": renewal,
             "lint": shown.lint,
             "evidence": parsed(&shown.evidence),
             "created_at": shown.created_at,
@@ -75,6 +93,8 @@ pub(super) fn order_detail(detail: &OrderDetail, now: Timestamp) -> Value {
             "not_before": detail.order.not_before,
             "not_after": detail.order.not_after,
             "profile": HEXLOWER.encode(&detail.order.profile_hash),
+            "profile_name": detail.order.profile,
+            "replaces": detail.order.replaces,
             "serials_given": detail.order.attempts,
             "authorizations": detail.authorizations.iter().map(authorization).collect::<Vec<_>>(),
             "certificate": detail.certificate.as_ref().map(certificate),

@@ -284,6 +284,10 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
             .any(|s| s.table != "names" && s.path() == *key)
         {
             return Err(SetupFault::Request(match config::nearest(key) {
+                // Known in a file, where its table can be written.
+                Some(near) if near == *key => format!(
+                    "--set {key}: only profile.default is written here; add the table to cairn.toml"
+                ),
                 Some(near) => format!("--set {key}: no such setting; did you mean {near}?"),
                 None => format!("--set {key}: no such setting"),
             }));

@@ -124,6 +124,37 @@ const CRL_STEPS: &[Step] = &[
     ),
 ];
 
+/// What may happen around the replacement of a certificate that is there.
+const REPLACEMENT_STEPS: &[Step] = &[
+    step!(
+        "create_order replacing",
+        create_order_replacing(30, &["a.test"], 1)
+    ),
+    step!(
+        "create_order replacing too",
+        create_order_replacing(40, &["a.test", "b.test"], 1)
+    ),
+    step!(
+        "create_order replacing what is not there",
+        create_order_replacing(50, &["a.test"], 9)
+    ),
+    step!(
+        "conclude_validation invalid",
+        conclude_validation(41, None, false)
+    ),
+    step!("deactivate_authorization", deactivate_authorization(10)),
+    step!("deactivate_account", deactivate_account()),
+    step!("set_certificates_aside", set_aside(1)),
+];
+
+/// How far the replacement is before the pair comes.
+const REPLACEMENT_STAGES: &[(&str, &[usize])] = &[
+    ("not replaced", &[]),
+    ("claimed", &[1]),
+    ("claim given up", &[1, 3]),
+    ("set aside", &[6]),
+];
+
 /// How far the aggregate is before the pair comes: the steps that bring it there.
 const STAGES: &[(&str, &[usize])] = &[
     ("nothing", &[]),
@@ -151,7 +182,7 @@ async fn state(store: &Store) -> String {
                 .unwrap()
         );
     }
-    for n in [10, 20, 30] {
+    for n in [10, 20, 30, 40, 50] {
         text += &format!(
             "{:?}\n",
             store.order(account_id(1), order_id(n)).await.unwrap()
@@ -275,6 +306,15 @@ pub(super) async fn pairs_are_as_if_one_came_after_the_other(factory: &impl Fact
         pairs += all_pairs(factory, stage, &setup, STEPS, &mut failures).await;
     }
     pairs += all_pairs(factory, "crl", &[], CRL_STEPS, &mut failures).await;
+    for (stage, setup) in REPLACEMENT_STAGES {
+        let issued = STAGES.last().map_or(&[][..], |(_, steps)| steps);
+        let setup: Vec<Step> = issued
+            .iter()
+            .map(|n| STEPS[*n])
+            .chain(setup.iter().map(|n| REPLACEMENT_STEPS[*n]))
+            .collect();
+        pairs += all_pairs(factory, stage, &setup, REPLACEMENT_STEPS, &mut failures).await;
+    }
     assert!(
         failures.is_empty(),
         "{} of {pairs} pairs:\n{}",
@@ -368,6 +408,89 @@ pub(super) async fn a_repeat_after_an_unknown_commit_finds_its_own_rows(factory:
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// Of two orders that would replace one certificate the first does; when it becomes invalid, however it does, the
+/// next one may (9773-5-2).
+pub(super) async fn a_certificate_is_replaced_by_one_order_at_a_time(factory: &impl Factory) {
+    let store = factory.fresh(Arc::new(Watcher::default()), None);
+    ready_orders(&store, &[("a.test", 10)]).await;
+    store.transact(begin_issuance(10, 1)).await.unwrap();
+    store.transact(conclude_issuance(10, 1)).await.unwrap();
+    let asked = |n: u8, names: &'static [&'static str]| {
+        let store = store.clone();
+        async move { heard(store.transact(create_order_replacing(n, names, 1)).await) }
+    };
+    let taken = |said: &str| said.starts_with("refused") && said.contains("alreadyReplaced");
+    // 40 and 41 are the authorizations of its two names.
+    let first = asked(40, &["a.test", "b.test"]).await;
+    assert!(first.contains("OrderPlaced"), "{first}");
+    let again = asked(60, &["a.test", "b.test"]).await;
+    assert!(
+        again.contains("created: false"),
+        "the equal request finds it: {again}"
+    );
+    let second = asked(30, &["a.test"]).await;
+    assert!(taken(&second), "{second}");
+    // A failed validation ends the first order in the same transaction.
+    store
+        .transact(conclude_validation(41, None, false))
+        .await
+        .unwrap();
+    let third = asked(30, &["a.test"]).await;
+    assert!(third.contains("created: true"), "{third}");
+    // An order that has expired gives way before the sweep has said so, and the sweep then takes nothing from its heir.
+    let mut late = create_order_replacing(70, &["a.test", "c.test"], 1);
+    late.now = NOW.plus(std::time::Duration::from_secs(8 * 86_400));
+    let later = late.now;
+    store.transact(late).await.unwrap();
+    let policy = super::SweepPolicy {
+        orders_after: std::time::Duration::from_secs(86_400 * 30),
+        audit_after: std::time::Duration::from_secs(86_400 * 30),
+    };
+    store.sweep(later, &policy, 100).await.unwrap();
+    let mut last = create_order_replacing(80, &["a.test", "d.test"], 1);
+    last.now = later;
+    let last = heard(store.transact(last).await);
+    assert!(taken(&last), "{last}");
+}
+
+/// What is told of a renewal is what was committed last, and an absent certificate is not looked for twice.
+pub(super) async fn renewal_facts_follow_every_commit(factory: &impl Factory) {
+    let store = factory.fresh(Arc::new(Watcher::default()), None);
+    ready_orders(&store, &[("a.test", 10)]).await;
+    let serial = key_of_certificate(1).serial;
+    assert_eq!(store.remembered_renewal_facts(serial), None);
+    assert_eq!(store.renewal_facts(serial).await.unwrap(), None);
+    assert_eq!(store.remembered_renewal_facts(serial), Some(None));
+    // Neither the permission nor the doubt is an issued certificate.
+    store.transact(begin_issuance(10, 1)).await.unwrap();
+    assert_eq!(store.renewal_facts(serial).await.unwrap(), None);
+    store.transact(conclude_issuance(10, 1)).await.unwrap();
+    assert_eq!(store.remembered_renewal_facts(serial), None, "forgotten");
+    let facts = store.renewal_facts(serial).await.unwrap().unwrap();
+    assert_eq!(
+        (facts.key, &facts.set_aside),
+        (key_of_certificate(1), &None)
+    );
+    assert!(store.remembered_renewal_facts(serial).is_some());
+    store.transact(set_aside(1)).await.unwrap();
+    let facts = store.renewal_facts(serial).await.unwrap().unwrap();
+    let aside = facts.set_aside.clone().unwrap();
+    assert_eq!(aside.at, NOW);
+    // Once more says so and changes nothing.
+    let again = store.transact(set_aside(1)).await.unwrap();
+    assert_eq!((again.moved, again.unchanged), (vec![], vec![serial]));
+    // One unknown serial among them, and nothing is moved.
+    let mut two = set_aside(1);
+    two.explanation = Some("https://ca.test/other".to_owned());
+    two.certificates.push(key_of_certificate(2));
+    assert!(matches!(
+        store.transact(two).await,
+        Err(TxError::Refused(_))
+    ));
+    let same = store.renewal_facts(serial).await.unwrap().unwrap();
+    assert_eq!(same.set_aside, Some(aside));
 }
 
 /// A serial is given once: the second draw is told to draw again, and nothing of it is written.

@@ -13,14 +13,18 @@
 
 #[cfg(test)]
 mod conformance;
+mod set_aside;
 pub mod sqlite;
 mod transactions;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use cairn_acme::{identifier::Identifier, key::Thumbprint, problem::Problem, time::Timestamp};
+use cairn_acme::{
+    identifier::Identifier, key::Thumbprint, problem::Problem, renewal::CertId, time::Timestamp,
+};
 use cairn_x509::certificate::Serial;
 
+pub use set_aside::{AsideMoved, SetCertificatesAside};
 pub use sqlite::{
     AuditRecord, AuditSubject, BackupError, BackupReport, BatchBounds, FaultHook, FaultPoint,
     InjectedFault, Location, OpenError, OpenOptions, OrderDetail, PAGE_MAX, Page,
@@ -33,7 +37,7 @@ use crate::{
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
     model::{
         Account, AuditEvent, Authorization, Certificate, CertificateKey, IssuerRecord, Order,
-        StoredCrl, Work, WorkSubject,
+        SetAside, StoredCrl, Work, WorkSubject,
     },
 };
 
@@ -120,6 +124,16 @@ pub trait Rows: Sync {
         now: Timestamp,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Work>, RowFault>> + Send;
+    /// Whether and since when the certificate is set aside.
+    fn set_aside(
+        &self,
+        key: CertificateKey,
+    ) -> impl Future<Output = Result<Option<SetAside>, RowFault>> + Send;
+    /// The order that claims to replace the certificate.
+    fn replacement(
+        &self,
+        certificate: &CertId,
+    ) -> impl Future<Output = Result<Option<OrderId>, RowFault>> + Send;
     /// The reason for which issuance is stopped, if it is, for all or for this profile or issuer.
     fn issuance_stop(
         &self,
@@ -171,6 +185,10 @@ pub struct Changes {
     pub revoke_certificates: Vec<Certificate>,
     /// Keys that were shown to be in others' hands: SHA-256 of the SubjectPublicKeyInfo, which certificate showed it, when.
     pub block_keys: Vec<([u8; 32], CertificateKey, Timestamp)>,
+    /// Insert, or replace the claim of the order that is named as void.
+    pub claim_replacements: Vec<Claim>,
+    /// Insert, or replace the explanation.
+    pub set_aside: Vec<(CertificateKey, SetAside)>,
     /// Insert or replace the one row of the subject.
     pub put_work: Vec<Work>,
     pub delete_work: Vec<WorkSubject>,
@@ -181,6 +199,15 @@ pub struct Changes {
     pub reserve_crl_numbers: Vec<(IssuerId, u32, u64)>,
     pub put_crls: Vec<StoredCrl>,
     pub audit: Vec<AuditEvent>,
+}
+
+/// An order's claim to replace a certificate (RFC 9773 §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    pub certificate: CertId,
+    pub order: OrderId,
+    /// Whose claim was found void, if there was one.
+    pub instead_of: Option<OrderId>,
 }
 
 /// A decision: what to write (audit rows of a refusal too), and the answer.

@@ -28,6 +28,7 @@ pub use crate::authority::{
     authorizations::{CreateAuthorization, DeactivateAuthorization, Seed},
     issuance::{BeginIssuance, ConcludeIssuance, FailIssuance},
     orders::{CreateOrder, OrderPlaced, OrderPolicy},
+    replacements::{ClaimHolder, Predecessor, Replaced},
     validations::{
         BeginValidation, ConcludeValidation, NoteValidationAttempt, Target, ValidationBegun,
     },
@@ -131,8 +132,44 @@ impl Transaction for CreateOrder {
                 .await?,
             );
         }
-        Ok(orders::create(self, account, candidates, valid))
+        let predecessor = match &self.replaces {
+            Some(replaced) => Some(predecessor_of(rows, self.account, replaced).await?),
+            None => None,
+        };
+        Ok(orders::create(
+            self,
+            account,
+            candidates,
+            valid,
+            predecessor,
+        ))
     }
+}
+
+/// The certificate to be replaced, and the order that claims it already.
+async fn predecessor_of<R: Rows>(
+    rows: &R,
+    account: AccountId,
+    replaced: &Replaced,
+) -> Result<Predecessor, RowFault> {
+    let claimant = rows.replacement(&replaced.id).await?;
+    // Only the certificate's own account can have claimed it.
+    let order = match claimant {
+        Some(id) => rows.order(account, id).await?,
+        None => None,
+    };
+    let authorizations = match &order {
+        Some(order) => authorizations_of(rows, order).await?,
+        None => Vec::new(),
+    };
+    Ok(Predecessor {
+        certificate: rows.certificate(replaced.key).await?,
+        claimant: claimant.map(|id| ClaimHolder {
+            id,
+            order,
+            authorizations,
+        }),
+    })
 }
 
 /// Finds the equal order that is open, and makes none: for an account at its bound.
@@ -449,6 +486,8 @@ impl Changes {
         self.update_certificates.extend(other.update_certificates);
         self.revoke_certificates.extend(other.revoke_certificates);
         self.block_keys.extend(other.block_keys);
+        self.claim_replacements.extend(other.claim_replacements);
+        self.set_aside.extend(other.set_aside);
         self.put_work.extend(other.put_work);
         self.delete_work.extend(other.delete_work);
         self.insert_issuers.extend(other.insert_issuers);

@@ -521,7 +521,7 @@ async fn an_order_keeps_the_profile_that_it_was_placed_under() {
             .unwrap()
             .unwrap();
         assert_eq!(
-            row.profile_hash == snapshot.profile.hash,
+            row.profile_hash == snapshot.profiles.default().hash,
             days == 90,
             "{name}"
         );

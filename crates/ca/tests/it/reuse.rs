@@ -248,7 +248,7 @@ async fn a_wildcard_and_another_method_are_not_proven_by_http_01() {
         not_before: None,
         not_after: None,
         profile: None,
-        profile_hash: world.ca().snapshot.load().profile.hash,
+        profile_hash: world.ca().snapshot.load().profiles.default().hash,
         replaces: None,
         authorization_seeds: vec![Seed {
             id: AuthorizationId::new(now, [n; 10]),

@@ -43,6 +43,39 @@ pub(crate) async fn finish(
     client.poll(url, &["processing"]).await
 }
 
+/// An order as `wanted` asks for it, on its whole way: the object at its end and the chain, kept for the judges.
+pub(crate) async fn obtain(
+    world: &World,
+    client: &Client,
+    wanted: &Value,
+    csr: &[u8],
+) -> (Value, String) {
+    let placed = client
+        .post(&client.url("newOrder"), wanted)
+        .await
+        .expect(201);
+    let url = placed.location();
+    for authorization in list(&placed.json()["authorizations"]) {
+        if let Some(answer) = client.answer(&authorization, &world.web).await {
+            answer.expect(200);
+        }
+    }
+    let order = client.poll(&url, &["pending"]).await;
+    client.finalize(&order, csr).await.expect(200);
+    let order = client.poll(&url, &["processing"]).await;
+    assert_eq!(order["status"], "valid", "{order}");
+    let certificate = order["certificate"].as_str().unwrap();
+    let chain = client.fetch(certificate).await.expect(200).text();
+    cairn_testkit::issued::keep_chain(&chain);
+    (order, chain)
+}
+
+/// newOrder's payload for these names.
+pub(crate) fn wanted(names: &[&str]) -> Value {
+    let dns = |name: &&str| serde_json::json!({ "type": "dns", "value": name });
+    serde_json::json!({ "identifiers": names.iter().map(dns).collect::<Vec<_>>() })
+}
+
 /// A JSON list of strings.
 pub(crate) fn list(value: &Value) -> Vec<String> {
     let text = |v: &Value| v.as_str().unwrap().to_owned();

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod ari;
 mod backup;
 mod init;
 mod issue;
@@ -17,7 +18,7 @@ use std::{io::ErrorKind, path::PathBuf};
 use cairn_ca::{config::FILE_NAME, setup::SetupFault};
 
 use crate::{
-    args::{CaCommand, Command, Place},
+    args::{AriCommand, CaCommand, Command, Place},
     failure::{Code, Failure},
     ui::Ui,
 };
@@ -33,6 +34,7 @@ pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
         CaCommand::Show(args) => show::run(&args, ui),
         CaCommand::Issue(args) => issue::run(&args, ui),
         CaCommand::Revoke(args) => revoke::run(&args, ui),
+        CaCommand::Ari(AriCommand::Move(args)) => ari::set_aside(&args, ui),
         CaCommand::Root(place) => root::run(&place, ui),
         CaCommand::Backup(args) => backup::run(&args, ui),
         CaCommand::Restore(args) => restore::run(&args, ui),

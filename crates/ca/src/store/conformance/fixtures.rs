@@ -16,6 +16,7 @@ use cairn_acme::{
     identifier::Identifier,
     key::PublicKey,
     problem::Problem,
+    renewal::CertId,
     status::{AccountStatus, AuthorizationStatus},
     time::Timestamp,
 };
@@ -30,9 +31,9 @@ use crate::{
     store::{
         BeginIssuance, BeginValidation, Changes, Claimant, ConcludeIssuance, ConcludeValidation,
         CreateAccount, CreateOrder, CreateOwnOrder, DeactivateAuthorization, Decision,
-        FailIssuance, InternalName, InternalOrder, Observer, OrderPolicy, PutCrl, ReserveCrlNumber,
-        Revoke, RowFault, Rows, Seed, Store, SweepPolicy, TakeOver, Target, Transaction, TxError,
-        UpdateAccount,
+        FailIssuance, InternalName, InternalOrder, Observer, OrderPolicy, PutCrl, Replaced,
+        ReserveCrlNumber, Revoke, RowFault, Rows, Seed, SetCertificatesAside, Store, SweepPolicy,
+        TakeOver, Target, Transaction, TxError, UpdateAccount,
     },
 };
 
@@ -113,6 +114,34 @@ pub(in crate::store) fn create_order(n: u8, names: &[&str]) -> CreateOrder {
             challenges: vec![ChallengeType::Http01],
         },
         requester: REQUESTER,
+        now: NOW,
+    }
+}
+
+/// The same, to replace the certificate of that number.
+pub(in crate::store) fn create_order_replacing(
+    n: u8,
+    names: &[&str],
+    certificate: u8,
+) -> CreateOrder {
+    let key = key_of_certificate(certificate);
+    CreateOrder {
+        replaces: Some(Replaced {
+            id: cert_id(certificate),
+            key,
+        }),
+        ..create_order(n, names)
+    }
+}
+
+pub(in crate::store) fn cert_id(certificate: u8) -> CertId {
+    CertId::new(&[5; 20], key_of_certificate(certificate).serial.as_bytes()).unwrap()
+}
+
+pub(in crate::store) fn set_aside(certificate: u8) -> SetCertificatesAside {
+    SetCertificatesAside {
+        certificates: vec![key_of_certificate(certificate)],
+        explanation: Some("https://ca.test/why".to_owned()),
         now: NOW,
     }
 }

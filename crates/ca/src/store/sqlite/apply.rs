@@ -11,13 +11,15 @@ use super::{
     cache::Cache,
     certificates,
     code::Fault,
-    crls, orders,
+    crls, orders, renewals,
     revocations::{self, Revoked},
     work,
 };
 use crate::{
     id::{AuthorizationId, OrderId},
-    model::{Account, AuditEvent, Authorization, Certificate, Order, Work},
+    model::{
+        Account, AuditEvent, Authorization, Certificate, CertificateKey, Order, OrderState, Work,
+    },
     store::{Changes, Observer},
 };
 
@@ -75,6 +77,7 @@ pub(super) struct Effects {
     pub(super) orders: Vec<Arc<Order>>,
     pub(super) authorizations: Vec<Arc<Authorization>>,
     pub(super) certificates: Vec<Arc<Certificate>>,
+    pub(super) set_aside: Vec<CertificateKey>,
     pub(super) work: Vec<Work>,
     pub(super) deleted_orders: Vec<OrderId>,
     pub(super) deleted_authorizations: Vec<AuthorizationId>,
@@ -89,6 +92,7 @@ impl Effects {
         self.orders.extend(later.orders);
         self.authorizations.extend(later.authorizations);
         self.certificates.extend(later.certificates);
+        self.set_aside.extend(later.set_aside);
         self.work.extend(later.work);
         self.deleted_orders.extend(later.deleted_orders);
         self.deleted_authorizations
@@ -114,6 +118,10 @@ impl Effects {
             cache
                 .certificates
                 .committed(serial, Arc::clone(certificate));
+            cache.renewal_changed(&certificate.key);
+        }
+        for key in &self.set_aside {
+            cache.renewal_changed(key);
         }
         for id in &self.deleted_orders {
             cache.orders.deleted(id);
@@ -153,6 +161,13 @@ pub(super) fn apply(conn: &Connection, keys: &Keys, changes: Changes) -> Result<
     }
     for order in &changes.update_orders {
         orders::update(conn, order)?;
+        // Here for all the rules that end an order: an invalid one replaces nothing (9773-5-2).
+        if let (OrderState::Invalid, Some(certificate)) = (order.state, &order.replaces) {
+            renewals::release(conn, certificate, order.id)?;
+        }
+    }
+    for claim in &changes.claim_replacements {
+        renewals::claim(conn, claim)?;
     }
     for certificate in &changes.insert_certificates {
         certificates::insert(conn, next(&keys.certificates), certificate)?;
@@ -167,6 +182,9 @@ pub(super) fn apply(conn: &Connection, keys: &Keys, changes: Changes) -> Result<
     }
     for (spki_sha256, shown_by, at) in &changes.block_keys {
         revocations::block(conn, spki_sha256, shown_by, *at)?;
+    }
+    for (key, aside) in &changes.set_aside {
+        renewals::put_aside(conn, key, aside)?;
     }
     for subject in &changes.delete_work {
         work::delete(conn, subject)?;
@@ -195,6 +213,7 @@ pub(super) fn apply(conn: &Connection, keys: &Keys, changes: Changes) -> Result<
             [changes.insert_certificates, changes.update_certificates].concat(),
             changes.revoke_certificates,
         ),
+        set_aside: changes.set_aside.into_iter().map(|(key, _)| key).collect(),
         work: changes.put_work,
         latest,
         ..Effects::default()

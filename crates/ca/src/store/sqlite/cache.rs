@@ -1,6 +1,7 @@
 //! What was read and written last, by id. The writer refreshes it after each COMMIT, so a hit is the committed state; a
 //! reader's row may enter only if no commit touched its shard since before the row was read. Bounded: each shard keeps
-//! two generations and forgets the older one when the younger is full. Absence is never cached.
+//! two generations and forgets the older one when the younger is full. Absence is cached for renewals alone, which
+//! anybody may ask for, and in a table of its own, so that strangers' guesses drive nothing out.
 
 use std::{
     collections::HashMap,
@@ -12,7 +13,7 @@ use cairn_x509::certificate::Serial;
 
 use crate::{
     id::{AccountId, AuthorizationId, OrderId},
-    model::{Account, Authorization, Certificate, Order},
+    model::{Account, Authorization, Certificate, CertificateKey, Order, RenewalFacts},
 };
 
 const SHARDS: usize = 16;
@@ -22,6 +23,12 @@ const ENTRIES: usize = 4096;
 
 /// Certificates are larger (signed request and DER) and are fetched soon or seldom.
 const CERTIFICATES: usize = 1024;
+
+/// Certificates whose renewal was asked for: about 200 octets apiece, and each client asks again for months.
+const RENEWALS: usize = 65_536;
+
+/// Serials that were asked for and never issued: mistakes come again, guesses do not.
+const NEVER_ISSUED: usize = 8192;
 
 /// One table's entries.
 #[derive(Debug)]
@@ -139,6 +146,8 @@ pub(super) struct Cache {
     pub(super) authorizations: Table<AuthorizationId, Authorization>,
     /// By serial alone, as clients ask; the issuer is compared by whoever knows it.
     pub(super) certificates: Table<Serial, Certificate>,
+    pub(super) renewals: Table<Serial, RenewalFacts>,
+    pub(super) never_issued: Table<Serial, ()>,
 }
 
 impl Cache {
@@ -148,7 +157,15 @@ impl Cache {
             orders: Table::new(ENTRIES),
             authorizations: Table::new(ENTRIES),
             certificates: Table::new(CERTIFICATES),
+            renewals: Table::new(RENEWALS),
+            never_issued: Table::new(NEVER_ISSUED),
         }
+    }
+
+    /// Forgets what was told of a certificate's renewal, after a commit that may have changed it.
+    pub(super) fn renewal_changed(&self, key: &CertificateKey) {
+        self.renewals.deleted(&key.serial);
+        self.never_issued.deleted(&key.serial);
     }
 
     /// Forgets all: after a fault it is not known what was committed.
@@ -157,6 +174,8 @@ impl Cache {
         self.orders.clear();
         self.authorizations.clear();
         self.certificates.clear();
+        self.renewals.clear();
+        self.never_issued.clear();
     }
 }
 

@@ -39,6 +39,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0002_revocations.sql"),
         oldest_server: 2,
     },
+    Migration {
+        number: 3,
+        name: "renewal",
+        sql: include_str!("migrations/0003_renewal.sql"),
+        oldest_server: 2,
+    },
 ];
 
 /// The oldest schema from which this version can upgrade.
@@ -187,10 +193,15 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
+    /// The first schema alone: what follows is each test's own.
+    fn first() -> &'static [Migration] {
+        MIGRATIONS.get(..1).unwrap()
+    }
+
     fn migrations(second: Migration) -> Vec<Migration> {
-        let mut all = MIGRATIONS.to_vec();
+        let mut all = first().to_vec();
         all.push(Migration {
-            number: all.len() as i32 + 1,
+            number: 2,
             ..second
         });
         all
@@ -217,7 +228,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cairn.db");
         let conn = Connection::open(&path).unwrap();
-        upgrade(&conn, Some(&path), MIGRATIONS, NOW).unwrap();
+        upgrade(&conn, Some(&path), first(), NOW).unwrap();
         assert!(
             !backup_path(&path, 1, NOW).exists(),
             "a new store needs no copy"
@@ -253,13 +264,13 @@ mod tests {
         // T-CA-123
         let conn = Connection::open_in_memory().unwrap();
         upgrade(&conn, None, &migrations(SECOND), NOW).unwrap();
-        upgrade(&conn, None, MIGRATIONS, NOW).unwrap();
+        upgrade(&conn, None, first(), NOW).unwrap();
         conn.execute(
             "UPDATE schema_migrations SET oldest_server = 2 WHERE number = 2",
             [],
         )
         .unwrap();
-        let refused = upgrade(&conn, None, MIGRATIONS, NOW).unwrap_err();
+        let refused = upgrade(&conn, None, first(), NOW).unwrap_err();
         assert!(
             matches!(
                 refused,
@@ -278,13 +289,13 @@ mod tests {
         conn.execute_batch("CREATE TABLE theirs (x INTEGER)")
             .unwrap();
         assert!(matches!(
-            upgrade(&conn, None, MIGRATIONS, NOW),
+            upgrade(&conn, None, first(), NOW),
             Err(OpenError::Foreign(_))
         ));
         let conn = Connection::open_in_memory().unwrap();
         conn.pragma_update(None, "application_id", 7).unwrap();
         assert!(matches!(
-            upgrade(&conn, None, MIGRATIONS, NOW),
+            upgrade(&conn, None, first(), NOW),
             Err(OpenError::Foreign(_))
         ));
     }

@@ -26,6 +26,7 @@ mod peek;
 mod queue;
 mod readers;
 mod reconcile;
+mod renewals;
 mod revocations;
 mod rows;
 mod shared;
@@ -69,7 +70,7 @@ use self::{
 };
 use crate::{
     id::{AccountId, AuthorizationId, DirectoryId, IssuerId, OrderId},
-    model::{Account, Authorization, Certificate, IssuerRecord, Order, StoredCrl},
+    model::{Account, Authorization, Certificate, IssuerRecord, Order, RenewalFacts, StoredCrl},
     store::{StoreError, Transaction, TxError},
 };
 
@@ -293,6 +294,43 @@ impl Store {
             move |conn| certificates::by_serial(conn, &serial),
         )
         .await
+    }
+
+    /// What the renewal window of the certificate with this serial is made from; `None` for a serial that was never
+    /// issued. Either answer is remembered, and read again only after a commit that touches it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn renewal_facts(
+        &self,
+        serial: Serial,
+    ) -> Result<Option<Arc<RenewalFacts>>, StoreError> {
+        let cache = &self.inner.shared.cache;
+        let unknown = match cache.never_issued.get(&serial) {
+            Ok(_) => return Ok(None),
+            Err(version) => version,
+        };
+        let found = self
+            .cached(
+                |c| &c.renewals,
+                serial,
+                move |conn| renewals::facts(conn, &serial),
+            )
+            .await?;
+        if found.is_none() {
+            cache.never_issued.read(serial, Arc::new(()), unknown);
+        }
+        Ok(found)
+    }
+
+    /// What is remembered of the certificate's renewal, without a look at the tables: `None` is not known.
+    #[must_use]
+    pub fn remembered_renewal_facts(&self, serial: Serial) -> Option<Option<Arc<RenewalFacts>>> {
+        let cache = &self.inner.shared.cache;
+        if cache.never_issued.get(&serial).is_ok() {
+            return Some(None);
+        }
+        cache.renewals.get(&serial).ok().map(Some)
     }
 
     /// The text of a profile version.

@@ -85,6 +85,7 @@ fn read(row: &Row<'_>) -> Result<Order, Fault> {
     let identifiers: String = row.get(9)?;
     let error: Option<String> = row.get(18)?;
     let authorizations: Vec<u8> = row.get(10)?;
+    let replaces: Option<String> = row.get(13)?;
     let (ids, rest) = authorizations.as_chunks::<16>();
     if !rest.is_empty() {
         return Err(Fault::row(TABLE, "the authorizations are no whole ids"));
@@ -105,7 +106,10 @@ fn read(row: &Row<'_>) -> Result<Order, Fault> {
             .collect(),
         profile: row.get(11)?,
         profile_hash: row.get(12)?,
-        replaces: row.get(13)?,
+        replaces: replaces
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(|_| Fault::row(TABLE, "what it replaces is no certificate's name"))?,
         not_before: time_opt(row.get(14)?),
         not_after: time_opt(row.get(15)?),
         certificate: certificate_key(TABLE, row.get(16)?, row.get(17)?)?,
@@ -235,7 +239,7 @@ pub(super) fn insert(conn: &Connection, row: i64, order: &Order) -> Result<(), F
             authorizations,
             order.profile,
             order.profile_hash,
-            order.replaces,
+            order.replaces.as_ref().map(ToString::to_string),
             millis_opt(order.not_before),
             millis_opt(order.not_after),
             order.certificate.as_ref().map(|c| c.issuer.0),

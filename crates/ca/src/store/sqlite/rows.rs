@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use cairn_acme::{identifier::Identifier, key::Thumbprint, time::Timestamp};
+use cairn_acme::{identifier::Identifier, key::Thumbprint, renewal::CertId, time::Timestamp};
 use cairn_x509::certificate::Serial;
 use rusqlite::Connection;
 
@@ -19,12 +19,13 @@ use super::{
     cache::{Cache, Table},
     certificates,
     code::Fault,
-    crls, orders, revocations, work,
+    crls, orders, renewals, revocations, work,
 };
 use crate::{
     id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
     model::{
-        Account, Authorization, Certificate, CertificateKey, IssuerRecord, Order, Work, WorkSubject,
+        Account, Authorization, Certificate, CertificateKey, IssuerRecord, Order, SetAside, Work,
+        WorkSubject,
     },
     store::{RowFault, Rows},
 };
@@ -245,6 +246,20 @@ impl Rows for SqliteRows {
     ) -> impl Future<Output = Result<Vec<Work>, RowFault>> + Send {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         at_desk(|d| work::abandoned(&d.conn, boot, now.as_millis(), limit))
+    }
+
+    fn set_aside(
+        &self,
+        key: CertificateKey,
+    ) -> impl Future<Output = Result<Option<SetAside>, RowFault>> + Send {
+        at_desk(|d| renewals::set_aside(&d.conn, &key))
+    }
+
+    fn replacement(
+        &self,
+        certificate: &CertId,
+    ) -> impl Future<Output = Result<Option<OrderId>, RowFault>> + Send {
+        at_desk(|d| renewals::claimant(&d.conn, certificate))
     }
 
     fn issuance_stop(

@@ -109,6 +109,20 @@ async fn concurrent_finalizes_of_one_order_get_one_serial() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_replaced_by_one_order_at_a_time() {
+    // 9773-5-2
+    conformance::a_certificate_is_replaced_by_one_order_at_a_time(&InMemory).await;
+    conformance::a_certificate_is_replaced_by_one_order_at_a_time(&OnDisk::default()).await;
+}
+
+#[tokio::test]
+async fn renewal_facts_follow_every_commit() {
+    // T-CA-131
+    conformance::renewal_facts_follow_every_commit(&InMemory).await;
+    conformance::renewal_facts_follow_every_commit(&OnDisk::default()).await;
+}
+
+#[tokio::test]
 async fn pairs_are_as_if_one_came_after_the_other() {
     // In memory alone: the writer is the same one, and the pairs are thousands.
     conformance::pairs_are_as_if_one_came_after_the_other(&InMemory).await;
@@ -173,6 +187,7 @@ fn every_statement_prepares_on_a_migrated_database() {
         orders::STATEMENTS,
         super::reconcile::STATEMENTS,
         super::revocations::STATEMENTS,
+        renewals::STATEMENTS,
         work::STATEMENTS,
     ];
     let faults: Vec<String> = files
@@ -193,6 +208,7 @@ fn no_statement_of_a_request_scans_a_table() {
         authorizations::STATEMENTS,
         certificates::STATEMENTS,
         orders::STATEMENTS,
+        renewals::STATEMENTS,
     ]
     .concat()
     {
