@@ -8,6 +8,7 @@ pub mod keys;
 pub mod order_request;
 pub mod orders;
 pub mod policy;
+pub mod public_suffix;
 pub mod validations;
 
 use cairn_acme::{problem::Problem, time::Timestamp};

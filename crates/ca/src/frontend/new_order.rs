@@ -1,11 +1,6 @@
 //! newOrder (RFC 8555 §7.4): parsed, judged by the policy on names, placed in one transaction.
 
-use cairn_acme::{
-    challenge::{ChallengeType, Token},
-    object::NewOrder,
-    problem::Problem,
-    time::Timestamp,
-};
+use cairn_acme::{challenge::Token, object::NewOrder, problem::Problem, time::Timestamp};
 use http::StatusCode;
 
 use super::{
@@ -21,9 +16,6 @@ use crate::{
     store::{CreateOrder, FindOrder, OrderPolicy, Seed},
 };
 
-/// The challenge types that a new authorization offers.
-const OFFERED: [ChallengeType; 1] = [ChallengeType::Http01];
-
 /// Octets of a token: 128 bits more than 8555-8.3-1 asks for, as Boulder's.
 const TOKEN: usize = 32;
 
@@ -37,6 +29,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         names_max: settings.names_max,
         issuer_from: Timestamp::from_seconds(issuer.not_before()),
         issuer_until: Timestamp::from_seconds(issuer.not_after()),
+        offered: &settings.challenges,
     };
     let judged = order_request::parse(request.payload(), context.now, &bounds).and_then(|parsed| {
         snapshot.names.judge(&parsed.identifiers)?;
@@ -80,7 +73,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         policy: OrderPolicy {
             order_life: settings.life.into(),
             pending_authorization_life: settings.pending_authorization_life.into(),
-            challenges: OFFERED.to_vec(),
+            challenges: settings.challenges.clone(),
         },
         requester: context.requester(),
         now: context.now,

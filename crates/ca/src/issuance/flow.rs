@@ -1,6 +1,6 @@
 //! One order's way to its certificate (design.md §2.6).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use cairn_acme::{
@@ -303,7 +303,7 @@ impl Issuance {
             )
             .ok_or("no validity fits the order, the profile and the issuer")?;
         let snapshot = ca.snapshot.load();
-        let dns_names: Vec<String> = order.identifiers.iter().map(ToString::to_string).collect();
+        let (dns_names, ip_addresses) = names_of(&order.identifiers);
         let crl_url = snapshot.urls.crl(&issuer.id, crl_shard);
         let common_name = if profile.settings.common_name {
             dns_names.iter().find(|n| n.len() <= 64).cloned()
@@ -319,7 +319,7 @@ impl Issuance {
             not_after,
             key: spki,
             dns_names: &dns_names,
-            ip_addresses: &[],
+            ip_addresses: &ip_addresses,
             common_name: common_name.as_deref(),
             key_encipherment: profile.settings.key_encipherment,
             server_auth: profile.settings.server_auth,
@@ -370,6 +370,18 @@ impl Issuance {
     }
 }
 
+/// The subject alternative names: addresses are no DNS names (8738-3-2).
+fn names_of(identifiers: &[Identifier]) -> (Vec<String>, Vec<IpAddr>) {
+    let (mut names, mut addresses) = (Vec::new(), Vec::new());
+    for identifier in identifiers {
+        match identifier {
+            Identifier::Ip(address) => addresses.push(*address),
+            name => names.push(name.to_string()),
+        }
+    }
+    (names, addresses)
+}
+
 /// What a CSR must be for this order and account.
 fn judge(
     csr_der: &[u8],
@@ -400,7 +412,7 @@ fn shard(random: [u8; 16], shards: u32) -> u32 {
 fn evidence(account: &Account, authorizations: &[Arc<Authorization>]) -> String {
     let names: Vec<_> = authorizations
         .iter()
-        .map(|a| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": a.evidence }))
+        .map(|a| json!({ "name": a.ordered().to_string(), "authorization": a.id.to_string(), "shown": a.evidence }))
         .collect();
     json!({
         "account": account.url,

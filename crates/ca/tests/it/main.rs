@@ -9,11 +9,13 @@
 
 mod admission;
 mod bases;
+mod challenges;
 mod clocks;
 mod dates;
 mod hold;
 mod kill_points;
 mod listener;
+mod name_rules;
 mod operator;
 mod races;
 mod refusals;

@@ -28,8 +28,7 @@ use tokio::sync::RwLock;
 pub(crate) struct World {
     pub(crate) node: Node,
     pub(crate) web: Responder,
-    /// Answers while it lives.
-    _dns: dns::Server,
+    pub(crate) dns: dns::Server,
     pub(crate) url: String,
     dir: TempDir,
 }
@@ -90,7 +89,7 @@ impl World {
             suffix: "test".to_owned(),
             dial: vec!["127.0.0.0/8".parse().unwrap()],
             http_port: Some(web.address().port()),
-            tls_port: None,
+            ..cairn_ca::config::NameRule::default()
         });
         // A slow disk of the test's machine turns nobody away; the tests of admission set their own bounds.
         config.limits.queue_age = Span::from_secs(60);
@@ -100,7 +99,7 @@ impl World {
         let world = Self {
             node,
             web,
-            _dns: dns,
+            dns,
             url,
             dir,
         };
@@ -139,7 +138,7 @@ impl World {
         Site {
             config,
             web: self.web,
-            _dns: self._dns,
+            dns: self.dns,
             url: self.url,
             dir: self.dir,
         }
@@ -199,7 +198,7 @@ impl World {
 pub(crate) struct Site {
     pub(crate) config: Config,
     pub(crate) web: Responder,
-    _dns: dns::Server,
+    dns: dns::Server,
     url: String,
     dir: TempDir,
 }
@@ -218,7 +217,7 @@ impl Site {
         World {
             node,
             web: self.web,
-            _dns: self._dns,
+            dns: self.dns,
             url: self.url,
             dir: self.dir,
         }
