@@ -10,6 +10,7 @@
 
 mod acme_py;
 mod certbot;
+mod challenges;
 mod conformance;
 mod crash;
 mod disk;
