@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target {
         name: "jws",
         run: jws,
@@ -42,6 +42,10 @@ pub const TARGETS: [Target; 11] = [
     Target {
         name: "csr",
         run: csr,
+    },
+    Target {
+        name: "acme-identifier",
+        run: acme_identifier,
     },
     Target {
         name: "der",
@@ -133,6 +137,14 @@ pub fn csr(data: &[u8]) {
     if let Ok(csr) = cairn_x509::csr::Csr::parse(data) {
         let _ = (csr.dns_names(), csr.common_names(), csr.wants_must_staple());
     }
+}
+
+/// The certificate of a tls-alpn-01 handshake, from whoever listens there.
+pub fn acme_identifier(data: &[u8]) {
+    use cairn_x509::acme_identifier::{Named, verify};
+    let names = [Named::Dns("a.example"), Named::Ip([192, 0, 2, 1].into())];
+    let fits = names.map(|named| verify(data, named, &[7; 32]).is_ok());
+    assert!(fits != [true, true], "one certificate for two identifiers");
 }
 
 /// Certificates, CRLs and public keys.

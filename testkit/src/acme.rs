@@ -12,6 +12,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use aws_lc_rs::digest;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
@@ -307,6 +308,38 @@ impl Client {
         .await
     }
 
+    /// Places an order for identifiers of these types and values.
+    pub async fn new_order_of(&self, identifiers: &[(&str, &str)]) -> Response {
+        let object = |(kind, value): &(&str, &str)| json!({ "type": kind, "value": value });
+        let identifiers: Vec<_> = identifiers.iter().map(object).collect();
+        self.post(
+            &self.url("newOrder"),
+            &json!({ "identifiers": identifiers }),
+        )
+        .await
+    }
+
+    /// The challenge of this type of an authorization.
+    ///
+    /// # Panics
+    /// If it is not offered.
+    pub async fn challenge(&self, authorization: &str, kind: &str) -> Challenge {
+        let object = self.fetch(authorization).await.expect(200).json();
+        let offered = object["challenges"].as_array().expect("challenges");
+        let found = offered.iter().find(|challenge| challenge["type"] == kind);
+        let found = found.unwrap_or_else(|| panic!("no {kind}: {object}"));
+        let token = found["token"].as_str().expect("a token").to_owned();
+        Challenge {
+            url: found["url"].as_str().expect("a URL").to_owned(),
+            key_authorization: self.key.authorization(&token),
+            identifier: object["identifier"]["value"]
+                .as_str()
+                .expect("an identifier")
+                .to_owned(),
+            token,
+        }
+    }
+
     /// Puts the key authorization of the challenge of this type where the responder serves it,
     /// and answers the challenge; `None` if the authorization needs no answer.
     pub async fn answer(&self, authorization: &str, responder: &Responder) -> Option<Response> {
@@ -356,23 +389,31 @@ impl Client {
     /// Where anything is refused.
     pub async fn obtain(&self, names: &[&str], responder: &Responder) -> Obtained {
         let placed = self.new_order(names).await.expect(201);
-        let (url, mut order) = (placed.location(), placed.json());
+        let (url, order) = (placed.location(), placed.json());
         for authorization in order["authorizations"].as_array().expect("authorizations") {
             let authorization = authorization.as_str().expect("a URL");
             if let Some(answer) = self.answer(authorization, responder).await {
                 answer.expect(200);
             }
         }
-        order = match order["status"].as_str() {
+        let order = match order["status"].as_str() {
             Some("ready") => order,
             _ => self.poll(&url, &["pending"]).await,
         };
+        self.collect(&url, order, names).await
+    }
+
+    /// From an order that is ready to its certificate.
+    ///
+    /// # Panics
+    /// Where anything is refused.
+    pub async fn collect(&self, url: &str, mut order: Value, names: &[&str]) -> Obtained {
         assert_eq!(order["status"], "ready", "{order}");
         let (csr, key) = csr(names);
         let done = self.finalize(&order, &csr).await.expect(200).json();
         order = match done["status"].as_str() {
             Some("valid") => done,
-            _ => self.poll(&url, &["processing"]).await,
+            _ => self.poll(url, &["processing"]).await,
         };
         assert_eq!(order["status"], "valid", "{order}");
         let certificate = order["certificate"]
@@ -381,7 +422,7 @@ impl Client {
             .to_owned();
         let chain = self.fetch(&certificate).await.expect(200).text();
         Obtained {
-            order: url,
+            order: url.to_owned(),
             certificate,
             chain,
             key,
@@ -403,6 +444,31 @@ impl Client {
         }
         answer
     }
+}
+
+/// A challenge with all that its answer is made of.
+#[derive(Debug, Clone)]
+pub struct Challenge {
+    /// Where it is answered.
+    pub url: String,
+    /// Its token.
+    pub token: String,
+    /// What http-01 serves.
+    pub key_authorization: String,
+    /// The value of its authorization's identifier.
+    pub identifier: String,
+}
+
+impl Challenge {
+    /// What dns-01 has in its TXT record.
+    pub fn txt_value(&self) -> String {
+        txt_value(&self.key_authorization)
+    }
+}
+
+/// What dns-01 has in its TXT record for a key authorization.
+pub fn txt_value(key_authorization: &str) -> String {
+    encode(digest::digest(&digest::SHA256, key_authorization.as_bytes()).as_ref())
 }
 
 /// A CSR for these names by a new P-256 key, without a common name: DER, and the key as PEM.

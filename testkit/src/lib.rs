@@ -20,6 +20,7 @@ pub mod peers;
 pub mod places;
 pub mod process;
 mod server;
+pub mod tls_alpn;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

@@ -11,6 +11,7 @@
 mod acme_py;
 mod caa;
 mod certbot;
+mod challenges;
 mod conformance;
 mod crash;
 mod disk;

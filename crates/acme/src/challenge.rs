@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
     base64url,
+    identifier::Identifier,
     key::Thumbprint,
     limits::{TOKEN_BYTES_MAX, TOKEN_BYTES_MIN, TOKEN_CHARS_MAX},
     text::quoted,
@@ -43,6 +44,19 @@ impl ChallengeType {
             Self::Http01 => "http-01",
             Self::Dns01 => "dns-01",
             Self::TlsAlpn01 => "tls-alpn-01",
+        }
+    }
+}
+
+impl ChallengeType {
+    /// Whether it can show control of such an identifier: a wildcard has no host that could answer (8555-8.3-6), and the
+    /// DNS says nothing about an address (8738-7-1).
+    #[must_use]
+    pub const fn fits(self, identifier: &Identifier) -> bool {
+        match identifier {
+            Identifier::Dns(_) => true,
+            Identifier::WildcardDns(_) => matches!(self, Self::Dns01),
+            Identifier::Ip(_) => matches!(self, Self::Http01 | Self::TlsAlpn01),
         }
     }
 }
@@ -159,9 +173,7 @@ impl KeyAuthorization {
     /// The SHA-256 that tls-alpn-01 puts into its certificate (RFC 8737 §3).
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(digest::digest(&digest::SHA256, self.0.as_bytes()).as_ref());
-        bytes
+        digest_of(&self.0)
     }
 
     /// The content of dns-01's TXT record: the digest in base64url, 43 characters (RFC 8555 §8.4).
@@ -169,6 +181,14 @@ impl KeyAuthorization {
     pub fn txt_value(&self) -> String {
         base64url::encode(&self.digest())
     }
+}
+
+/// The SHA-256 of a key authorization's text, such as one that was stored.
+#[must_use]
+pub fn digest_of(key_authorization: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest::digest(&digest::SHA256, key_authorization.as_bytes()).as_ref());
+    bytes
 }
 
 impl fmt::Display for KeyAuthorization {
@@ -233,6 +253,30 @@ mod tests {
         );
         assert_eq!(text.txt_value().len(), 43);
         assert_eq!(base64url::decode(&text.txt_value()).unwrap(), text.digest());
+    }
+
+    #[test]
+    fn each_identifier_has_the_challenges_that_can_show_its_control_in_a_fixed_order() {
+        // 8738-7-1
+        // 8738-4-1
+        // 8555-8.3-6
+        // 8737-3-1
+        use ChallengeType::{Dns01, Http01, TlsAlpn01};
+        let cases: [(&str, &str, &[ChallengeType]); 4] = [
+            ("dns", "a.example", &[Http01, Dns01, TlsAlpn01]),
+            ("dns", "*.a.example", &[Dns01]),
+            ("ip", "192.0.2.1", &[Http01, TlsAlpn01]),
+            ("ip", "2001:db8::1", &[Http01, TlsAlpn01]),
+        ];
+        for (kind, value, want) in cases {
+            let identifier = Identifier::parse(kind, value).unwrap();
+            let fitting: Vec<_> = ChallengeType::ALL
+                .iter()
+                .copied()
+                .filter(|c| c.fits(&identifier))
+                .collect();
+            assert_eq!(fitting, want, "{value}");
+        }
     }
 
     #[test]

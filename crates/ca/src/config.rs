@@ -13,6 +13,7 @@ mod tests;
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use cairn_acme::challenge::ChallengeType;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,9 @@ pub struct Config {
     /// What stood before an account's id in account URLs of earlier times.
     #[serde(default)]
     pub caa_account_prefixes: Vec<String>,
+    /// Names that are never issued for, whatever a rule says.
+    #[serde(default)]
+    pub forbidden_names: Vec<String>,
     /// Where it listens.
     #[serde(default)]
     pub listen: Listen,
@@ -81,9 +85,12 @@ pub struct Config {
     /// What is forgotten, and when.
     #[serde(default)]
     pub sweep: Sweep,
-    /// Where names may lead, by suffix; the longest suffix that fits decides.
+    /// Which names are issued for and where they may lead, by suffix; the longest suffix that fits decides.
     #[serde(default)]
     pub names: Vec<NameRule>,
+    /// The same for addresses, by range; the longest prefix that fits decides.
+    #[serde(default)]
+    pub addresses: Vec<AddressRule>,
 }
 
 /// A set of rules that stands behind many settings.
@@ -174,15 +181,39 @@ pub enum Dnssec {
     TrustResolver,
 }
 
-/// One `[[names]]`: where names at and below a suffix may lead (design: addresses are judged per name).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One `[[names]]`: whether names at and below a suffix are issued for, and where they may lead (design: addresses are
+/// judged per name).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NameRule {
     /// A domain name, without dot at either end; lower case once parsed.
     pub suffix: String,
+    /// Whether the rule is for that name alone.
+    #[serde(default)]
+    pub exact: bool,
+    /// Whether they are issued for; unset says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<bool>,
     /// Address ranges that these names may lead to besides global addresses.
     #[serde(default)]
     pub dial: Vec<IpNet>,
+    /// Where http-01 connects first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_port: Option<u16>,
+    /// Where tls-alpn-01 connects, and a redirect to https.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_port: Option<u16>,
+}
+
+/// One `[[addresses]]`: addresses that are issued for, and that validation may so connect to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddressRule {
+    /// The addresses.
+    pub range: IpNet,
+    /// Whether they are issued for; unset says nothing beyond that validation may connect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow: Option<bool>,
     /// Where http-01 connects first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_port: Option<u16>,
@@ -213,6 +244,8 @@ pub struct Orders {
     pub pending_authorization_life: Span,
     /// Names of one order.
     pub names_max: usize,
+    /// Challenge types that authorizations get, once each and in the order of `ChallengeType::ALL` once parsed.
+    pub challenges: Vec<ChallengeType>,
 }
 
 /// `[crl]`.
@@ -337,6 +370,7 @@ impl Default for Orders {
             authorization_life: Span::from_days(30),
             pending_authorization_life: Span::from_days(7),
             names_max: 100,
+            challenges: ChallengeType::ALL.to_vec(),
         }
     }
 }

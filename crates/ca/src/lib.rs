@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod authority;
+mod borders;
 pub mod clock;
 pub mod config;
 mod fault;

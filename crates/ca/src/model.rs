@@ -110,6 +110,17 @@ pub struct Authorization {
     pub created_at: Timestamp,
 }
 
+impl Authorization {
+    /// The identifier as it was ordered, with its `*.` if it is a wildcard.
+    #[must_use]
+    pub fn ordered(&self) -> Identifier {
+        match &self.identifier {
+            Identifier::Dns(name) if self.wildcard => Identifier::WildcardDns(name.clone()),
+            other => other.clone(),
+        }
+    }
+}
+
 /// A challenge (RFC 8555 §8).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Challenge {

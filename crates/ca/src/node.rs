@@ -9,13 +9,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use aws_lc_rs::rand;
-use cairn_acme::{identifier::parse_suffix, time::Timestamp};
+use cairn_acme::time::Timestamp;
 use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
 use crate::{
     authority::{caa::CaaPolicy, policy::NamePolicy},
+    borders,
     clock::{Clock, SteadyClock},
     config::{Config, Dnssec, Listen, Preset},
     fault::Causes,
@@ -229,19 +230,6 @@ impl Snapshot {
         let urls = Urls::new(&config.url.to_string(), &config.publication(), issuer.id)
             .map_err(|e| e.to_string())?;
         let profiles = Profiles::new(&config.profile);
-        let mut rules = Vec::new();
-        let mut known_suffixes = Vec::new();
-        for rule in &config.names {
-            let suffix = parse_suffix(&rule.suffix)
-                .map_err(|_| format!("[[names]] suffix = \"{}\" is no DNS name", rule.suffix))?;
-            known_suffixes.push(suffix.clone());
-            rules.push(crate::validation::NameRule {
-                suffix,
-                dial: rule.dial.clone(),
-                http_port: rule.http_port,
-                tls_port: rule.tls_port,
-            });
-        }
         let own: Vec<SocketAddr> = config
             .listen
             .subscribers
@@ -249,12 +237,10 @@ impl Snapshot {
             .chain(&config.listen.publication)
             .copied()
             .collect();
+        let rules = borders::rules(&config, own)?;
         Ok(Self {
-            names: NamePolicy {
-                permitted_dns: issuer.permitted_dns(),
-                known_suffixes,
-            },
-            rules: NameRules::new(rules, own),
+            names: borders::policy(&config, &issuer.certificate, &rules)?,
+            rules,
             caa: caa_policy(&config),
             retries: config.preset != Preset::Public,
             urls,

@@ -8,7 +8,7 @@ mod template;
 use aws_lc_rs::digest;
 use data_encoding::{BASE64, HEXLOWER};
 
-pub(crate) use constraints::NameConstraints;
+pub use constraints::NameConstraints;
 pub(crate) use parse::{Body, extensions as parse_extensions, small};
 pub use parse::{Certificate, CertificateFault, Extension, validity_of};
 pub use serial::{BadSerial, Serial};

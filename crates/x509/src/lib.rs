@@ -3,6 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod acme_identifier;
 pub mod certificate;
 pub mod crl;
 pub mod csr;

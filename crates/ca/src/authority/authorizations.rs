@@ -44,7 +44,7 @@ pub struct Seed {
     pub token: Token,
 }
 
-/// Makes a pending authorization with the offered challenges; a wildcard gets none that shows control of one host only.
+/// Makes a pending authorization with those of the offered challenges that can show control of the identifier.
 #[must_use]
 pub fn pending(
     seed: Seed,
@@ -54,10 +54,9 @@ pub fn pending(
     now: Timestamp,
     life: Duration,
 ) -> Authorization {
-    let wildcard = identifier.is_wildcard();
     let challenges = offered
         .iter()
-        .filter(|kind| !wildcard || **kind == ChallengeType::Dns01)
+        .filter(|kind| kind.fits(identifier))
         .map(|kind| Challenge {
             kind: *kind,
             status: ChallengeStatus::Pending,
@@ -72,7 +71,7 @@ pub fn pending(
         order,
         directory,
         identifier: identifier.base(),
-        wildcard,
+        wildcard: identifier.is_wildcard(),
         status: AuthorizationStatus::Pending,
         expires: now.plus(life),
         token: seed.token,

@@ -60,13 +60,14 @@ pub fn judge_csr(csr: &Csr, identifiers: &[Identifier]) -> Result<(), Problem> {
         // 7633-1: no profile may have it before the CA runs OCSP.
         return Err(bad("the CSR asks for the TLS feature extension (must-staple), but this CA runs no OCSP: nothing could be stapled, and clients would refuse the certificate; make the CSR anew without it".to_owned()));
     }
-    if !csr.ip_addresses().is_empty() {
-        return Err(bad(
-            "the CSR names IP addresses that the order does not".to_owned()
-        ));
-    }
     let ordered: BTreeSet<&Identifier> = identifiers.iter().collect();
-    let mut asked = BTreeSet::new();
+    // An address is asked for as an address; in a common name it would be a DNS name with digits (8738-3-2).
+    let mut asked: BTreeSet<Identifier> = csr
+        .ip_addresses()
+        .iter()
+        .copied()
+        .map(Identifier::Ip)
+        .collect();
     let common_names = csr.common_names();
     if common_names.len() > 1 {
         return Err(bad("the CSR has more than one common name".to_owned()));

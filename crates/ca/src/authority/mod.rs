@@ -11,6 +11,7 @@ pub mod order_request;
 pub mod orders;
 pub mod policy;
 pub mod profiles;
+pub mod public_suffix;
 pub mod renewal;
 pub mod replacements;
 pub mod revocations;

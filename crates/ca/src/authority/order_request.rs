@@ -4,7 +4,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use cairn_acme::{
-    identifier::{Identifier, IdentifierFault},
+    challenge::ChallengeType,
+    identifier::{Identifier, IdentifierFault, WireIdentifier},
     object::NewOrder,
     problem::{Problem, ProblemType, Subproblem},
     time::Timestamp,
@@ -15,7 +16,7 @@ pub(crate) const NOT_BEFORE_SLACK: Duration = Duration::from_secs(3600);
 
 /// What an order may be under the profile in force.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub struct Bounds<'a> {
     /// The profile's lifetime.
     pub life: Duration,
     /// Whether the client chose the profile: then dates outside its life are the profile's fault (PROF-4-2).
@@ -26,9 +27,11 @@ pub struct Bounds {
     pub issuer_from: Timestamp,
     /// The end of the issuer's certificate.
     pub issuer_until: Timestamp,
+    /// The challenge types that authorizations get.
+    pub offered: &'a [ChallengeType],
 }
 
-impl Bounds {
+impl Bounds<'_> {
     fn outside_life(&self, detail: String) -> Problem {
         let kind = match self.profile_named {
             true => ProblemType::InvalidProfile,
@@ -54,7 +57,11 @@ pub struct ParsedOrder {
 /// # Errors
 /// `malformed` for the form and the dates, `rejectedIdentifier` or `unsupportedIdentifier` with a subproblem for each
 /// offending identifier.
-pub fn parse(request: &NewOrder, now: Timestamp, bounds: &Bounds) -> Result<ParsedOrder, Problem> {
+pub fn parse(
+    request: &NewOrder,
+    now: Timestamp,
+    bounds: &Bounds<'_>,
+) -> Result<ParsedOrder, Problem> {
     if request.identifiers.is_empty() {
         return Err(Problem::malformed("the order names no identifier"));
     }
@@ -65,31 +72,25 @@ pub fn parse(request: &NewOrder, now: Timestamp, bounds: &Bounds) -> Result<Pars
         return Err(too_many(request.identifiers.len(), bounds.names_max));
     }
     for wire in &request.identifiers {
-        match Identifier::parse(&wire.kind, &wire.value) {
-            Ok(Identifier::Ip(_)) => faults.push((ProblemType::UnsupportedIdentifier, "ip identifiers are not offered by this server; order a dns name".to_owned())),
-            Ok(identifier) if identifier.is_wildcard() => faults.push((
-                ProblemType::RejectedIdentifier,
-                format!("{identifier}: a wildcard needs a challenge over DNS, which this server does not offer; order the names themselves"),
-            )),
-            Ok(identifier) => {
-                identifiers.insert(identifier);
-            }
-            Err(IdentifierFault::Unsupported(text)) => faults.push((ProblemType::UnsupportedIdentifier, text)),
-            Err(IdentifierFault::Rejected(text)) => faults.push((ProblemType::RejectedIdentifier, text)),
+        let (kind, detail) = match Identifier::parse(&wire.kind, &wire.value) {
+            Ok(identifier) => match unprovable(&identifier, bounds.offered) {
+                Some(detail) => (ProblemType::RejectedIdentifier, detail),
+                None => {
+                    identifiers.insert(identifier);
+                    continue;
+                }
+            },
             Err(IdentifierFault::Malformed(text)) => return Err(Problem::malformed(text)),
-        }
+            Err(fault) => (fault.problem_type(), fault.to_string()),
+        };
+        faults.push(Subproblem {
+            kind,
+            detail,
+            identifier: echoed(wire),
+        });
     }
     if !faults.is_empty() {
-        return Err(identifiers_refused(
-            faults
-                .into_iter()
-                .map(|(kind, detail)| Subproblem {
-                    kind,
-                    detail,
-                    identifier: None,
-                })
-                .collect(),
-        ));
+        return Err(identifiers_refused(faults));
     }
     if identifiers.len() > bounds.names_max {
         return Err(too_many(identifiers.len(), bounds.names_max));
@@ -101,6 +102,32 @@ pub fn parse(request: &NewOrder, now: Timestamp, bounds: &Bounds) -> Result<Pars
         not_after: request.not_after,
     })
 }
+
+/// Why nothing that is offered could show control of an identifier.
+fn unprovable(identifier: &Identifier, offered: &[ChallengeType]) -> Option<String> {
+    if offered.iter().any(|kind| kind.fits(identifier)) {
+        return None;
+    }
+    let what = match identifier {
+        Identifier::WildcardDns(_) => {
+            "a wildcard needs dns-01, which this server does not offer; order the names themselves"
+        }
+        Identifier::Ip(_) => {
+            "an address needs http-01 or tls-alpn-01, of which this server offers none; order a dns name"
+        }
+        Identifier::Dns(_) => "this server offers no challenge for it",
+    };
+    Some(format!("{identifier}: {what}"))
+}
+
+/// A refused identifier as it was asked for, unless it is far longer than any could be.
+fn echoed(wire: &WireIdentifier) -> Option<WireIdentifier> {
+    (wire.kind.len() <= KIND_SHOWN && wire.value.len() <= VALUE_SHOWN).then(|| wire.clone())
+}
+
+/// Octets of a refused identifier's type and value that are repeated: what could be meant, with some to spare.
+const KIND_SHOWN: usize = 64;
+const VALUE_SHOWN: usize = 300;
 
 fn too_many(asked: usize, allowed: usize) -> Problem {
     Problem::new(
@@ -145,7 +172,7 @@ fn dates(
     not_before: Option<Timestamp>,
     not_after: Option<Timestamp>,
     now: Timestamp,
-    bounds: &Bounds,
+    bounds: &Bounds<'_>,
 ) -> Result<(), Problem> {
     // A certificate's dates are whole seconds (RFC 5280 §4.1.2.5): parts of one could not be honoured (8555-7.4-2).
     for (member, date) in [("notBefore", not_before), ("notAfter", not_after)] {
@@ -219,6 +246,7 @@ mod tests {
             names_max: 1,
             issuer_from: at(-1800),
             issuer_until: at(1000 * LIFE),
+            offered: ChallengeType::ALL,
         };
         let near = Bounds {
             issuer_until: at(HOUR),
@@ -229,7 +257,7 @@ mod tests {
             ..bounds
         };
         // What it is, within which bounds, from when, until when, and whether it fits.
-        type Case<'a> = (&'a str, &'a Bounds, Option<i64>, Option<i64>, bool);
+        type Case<'a> = (&'a str, &'a Bounds<'a>, Option<i64>, Option<i64>, bool);
         let cases: [Case<'_>; 14] = [
             ("an hour ago, nearly", &old, Some(1 - HOUR), None, true),
             ("more than an hour ago", &old, Some(-HOUR), None, false),

@@ -5,9 +5,12 @@ use std::{
     path::Path,
 };
 
+use cairn_acme::challenge::ChallengeType;
+
 use super::{
     Config, Dnssec, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name, profiles,
 };
+use crate::validation::is_global;
 
 /// Names of one order, at most (RFC 8555 names none; a certificate of more is refused by clients' buffers first).
 const NAMES_MAX: usize = 100;
@@ -29,6 +32,16 @@ pub(super) fn complete(config: &mut Config) {
         .for_each(|rule| lower(&mut rule.suffix));
     config.private_zones.iter_mut().for_each(lower);
     config.caa_identities.iter_mut().for_each(lower);
+    config.forbidden_names.iter_mut().for_each(lower);
+    for rule in &mut config.addresses {
+        rule.range = rule.range.trunc();
+    }
+    // uacme stops at the first challenge of a type that has no token, so those that everybody knows come first.
+    let named = std::mem::take(&mut config.orders.challenges);
+    let listed = ChallengeType::ALL
+        .iter()
+        .filter(|kind| named.contains(kind));
+    config.orders.challenges = listed.copied().collect();
 }
 
 fn everywhere(port: u16) -> Vec<SocketAddr> {
@@ -47,6 +60,7 @@ pub(super) fn check(config: &Config) -> Option<(String, String)> {
         .or_else(|| lives(config))
         .or_else(|| bounds(config))
         .or_else(|| names(config))
+        .or_else(|| addresses(config))
         .or_else(|| caa(config))
         .or_else(|| profiles::check(&config.profile))
         .map(|(key, reason)| (key, reason.to_owned()))
@@ -248,6 +262,13 @@ fn bounds(config: &Config) -> Found {
             )
         })
         .or_else(|| {
+            found(
+                config.orders.challenges.is_empty(),
+                "orders.challenges",
+                "none: nobody could show control of anything",
+            )
+        })
+        .or_else(|| {
             let few = limits.pending_authorizations < config.orders.names_max;
             found(
                 few,
@@ -278,7 +299,7 @@ fn names(config: &Config) -> Found {
             .names
             .iter()
             .take(n)
-            .any(|earlier| earlier.suffix == rule.suffix)
+            .any(|earlier| earlier.suffix == rule.suffix && earlier.exact == rule.exact)
         {
             return Some((key("suffix"), "an earlier rule has the same suffix"));
         }
@@ -289,12 +310,37 @@ fn names(config: &Config) -> Found {
             return Some((key("tls_port"), "from 1 to 65535"));
         }
     }
+    let forbidden = config
+        .forbidden_names
+        .iter()
+        .any(|name| !is_host_name(name.strip_prefix('.').unwrap_or(name)));
+    if forbidden {
+        let reason = "a forbidden name is a domain name, with a dot in front if those below it are meant too";
+        return Some(("forbidden_names".to_owned(), reason));
+    }
     let zone = config.private_zones.iter().any(|zone| !is_host_name(zone));
     found(
         zone,
         "private_zones",
         "a zone is a domain name without a dot at its ends",
     )
+}
+
+fn addresses(config: &Config) -> Found {
+    for (n, rule) in config.addresses.iter().enumerate() {
+        let key = |field: &str| format!("addresses[{n}].{field}");
+        let mut earlier = config.addresses.iter().take(n);
+        if earlier.any(|earlier| earlier.range == rule.range) {
+            return Some((key("range"), "an earlier rule has the same range"));
+        }
+        if rule.http_port == Some(0) {
+            return Some((key("http_port"), "from 1 to 65535"));
+        }
+        if rule.tls_port == Some(0) {
+            return Some((key("tls_port"), "from 1 to 65535"));
+        }
+    }
+    None
 }
 
 fn caa(config: &Config) -> Found {
@@ -345,8 +391,6 @@ impl Config {
             "DNSSEC validation is not built yet",
             "validation from several perspectives (MPIC) is not built yet",
             "Certificate Transparency is not built yet",
-            "the Public Suffix List is not built yet",
-            "revocation on request is not built yet",
             "keys in a PKCS#11 module are not built yet",
         ]
         .map(str::to_owned)
@@ -385,6 +429,20 @@ impl Config {
                 missing.push(format!(
                     "names, suffix {}: dial is refused; public names lead to global addresses",
                     rule.suffix
+                ));
+            }
+        }
+        for rule in &self.addresses {
+            if rule.http_port.is_some() || rule.tls_port.is_some() {
+                missing.push(format!(
+                    "addresses, range {}: http_port and tls_port are 80 and 443",
+                    rule.range
+                ));
+            }
+            if rule.allow != Some(false) && !is_global(&rule.range) {
+                missing.push(format!(
+                    "addresses, range {}: public addresses are global",
+                    rule.range
                 ));
             }
         }

@@ -34,7 +34,7 @@ impl Setting {
 }
 
 /// Tables in the order of the file, with their heading.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 14] = [
     ("", "The CA"),
     ("listen", "Where it listens"),
     ("tls", "The certificate of its own listener"),
@@ -58,7 +58,11 @@ const TABLES: [(&str, &str); 13] = [
     ("sweep", "What is forgotten; certificates never are"),
     (
         "names",
-        "Where names may lead, by suffix; the longest suffix that fits decides, other names lead to global addresses",
+        "Which names are issued for and where they may lead, by suffix; the longest suffix that fits decides, other names lead to global addresses",
+    ),
+    (
+        "addresses",
+        "Which addresses are issued for, by range; the longest prefix that fits decides, of others only global ones are",
     ),
 ];
 
@@ -91,6 +95,8 @@ pub const SETTINGS: &[Setting] = &[
     s("", "caa_identities", "list of domain names", "[]", "The CA's own names in CAA records (RFC 8659); the directory publishes them as caaIdentities. Empty: the host of `url`.", "who restricts issuance has to be able to name you; the first one is what refusals recommend"),
     s("", "caa_account_prefixes", "list of URLs", "[]", "Account URLs of earlier times, up to the account's id: `accounturi` in a CAA record may name an account by them too.", "a CA that never moved has none"),
 
+    s("", "forbidden_names", "list of domain names", "[]", "Names that are never issued for, whatever a rule allows: `bank.example` that name alone, `.bank.example` all below it too. A wildcard that would cover one is refused as well.", "whose impersonation would hurt you most, only you know"),
+
     s("listen", "subscribers", "list of ADDRESS:PORT", "[]", "ACME over TLS. An IPv6 address takes IPv6 alone. Empty: all addresses, the port of `url`.", "clients come to the URL's port"),
     s("listen", "publication", "list of ADDRESS:PORT", "[]", "CRLs, the issuing and the root certificate over plain HTTP. Empty: all addresses, port 80, or 14480 if `url` has a port of its own.", "who checks a certificate can't check the server's first"),
 
@@ -116,6 +122,7 @@ pub const SETTINGS: &[Setting] = &[
     s("orders", "authorization_life", "duration", "\"30d\"", "How long a proof of control may be used again by the same account.", "names change hands; clients don't notice a new proof"),
     s("orders", "pending_authorization_life", "duration", "\"7d\"", "How long an authorization may stay unanswered.", "as long as its order"),
     s("orders", "names_max", "number, 1 to 100", "100", "Names of one order.", "what public CAs take"),
+    s("orders", "challenges", "list of \"http-01\", \"dns-01\", \"tls-alpn-01\"", "[\"http-01\", \"dns-01\", \"tls-alpn-01\"]", "How control may be shown. Wildcards need dns-01; addresses need one of the other two.", "each suits somebody, and none is weaker than the DNS that all of them rest on"),
 
     s("profile.default", "description", "text, one line", "", "What the directory says of the profile; may be the URL of a page. Unset: its life and uses in words.", "people choose by it"),
     s("profile.default", "life", "duration, at least 1m", "\"90d\"", "How long a certificate is valid. Not longer than the issuing certificate.", "short enough to be renewed by machines only"),
@@ -149,9 +156,16 @@ pub const SETTINGS: &[Setting] = &[
     s("sweep", "audit_after", "duration", "\"730d\"", "Audit rows go at this age.", "two years is what auditors of public CAs ask for"),
 
     s("names", "suffix", "domain name", "", "Names at and below it come under this rule.", "each rule has its own"),
+    s("names", "exact", "true or false", "false", "The rule is for the suffix itself, not for names below it or its wildcard.", "most rules are for a zone"),
+    s("names", "allow", "true or false", "", "Whether these names are issued for. Unset: as a rule for a shorter suffix says, else yes. Once one rule says true, names that no such rule covers are refused. A rule that says true with a public suffix as its own is needed to issue for that suffix or its wildcard.", "a CA issues to whoever shows control, until you draw a border"),
     s("names", "dial", "list of address ranges", "[]", "Where these names may lead besides global addresses.", "inside addresses only where you say so, or the CA could be made to knock at them"),
     s("names", "http_port", "port", "80", "Where http-01 connects first.", "RFC 8555 §8.3"),
     s("names", "tls_port", "port", "443", "Where tls-alpn-01, and a redirect to https, connects.", "RFC 8737 §3"),
+
+    s("addresses", "range", "address range", "", "Addresses in it come under this rule, and validation may connect to them.", "inside addresses only where you say so, or the CA could be made to knock at them"),
+    s("addresses", "allow", "true or false", "", "Whether these addresses are issued for. Unset: as a rule for a larger range says, else yes. Once one rule says true, addresses that no such rule covers are refused.", "addresses change hands faster than names; draw a border where you know who has which"),
+    s("addresses", "http_port", "port", "80", "Where http-01 connects first.", "RFC 8555 §8.3"),
+    s("addresses", "tls_port", "port", "443", "Where tls-alpn-01, and a redirect to https, connects.", "RFC 8737 §3"),
 ];
 
 /// The path as the table has it: `names[0].dial` is `names.dial`, and the settings of `[profile.NAME]` are those of the
@@ -268,7 +282,13 @@ pub fn sample(values: &[(&str, String)], rules: &[Vec<(&str, String)>]) -> Strin
         let _ = write!(text, "\n# {heading}.\n");
         let settings = SETTINGS.iter().filter(|s| s.table == table);
         if table == "names" {
-            names(&mut text, settings, rules);
+            rule_comments(&mut text, settings);
+            names(&mut text, rules);
+            continue;
+        }
+        if table == "addresses" {
+            rule_comments(&mut text, settings);
+            text.push_str("#[[addresses]]\n#range = \"10.0.0.0/8\"\n");
             continue;
         }
         if !table.is_empty() {
@@ -306,12 +326,8 @@ fn comment(text: &mut String, setting: &Setting) {
     );
 }
 
-/// Comments once, then the rules.
-fn names<'a>(
-    text: &mut String,
-    settings: impl Iterator<Item = &'a Setting>,
-    rules: &[Vec<(&str, String)>],
-) {
+/// Comments once for all rules of a kind.
+fn rule_comments<'a>(text: &mut String, settings: impl Iterator<Item = &'a Setting>) {
     for setting in settings {
         let default = if setting.default.is_empty() {
             String::new()
@@ -324,6 +340,9 @@ fn names<'a>(
             setting.key, setting.about, setting.unit, setting.reason
         );
     }
+}
+
+fn names(text: &mut String, rules: &[Vec<(&str, String)>]) {
     if rules.is_empty() {
         text.push_str("#[[names]]\n#suffix = \"internal.example\"\n#dial = [\"10.0.0.0/8\"]\n");
     }
@@ -349,7 +368,7 @@ pub fn markdown() -> String {
     for (table, heading) in TABLES {
         let title = match table {
             "" => "Top of the file".to_owned(),
-            "names" => "[[names]]".to_owned(),
+            "names" | "addresses" => format!("[[{table}]]"),
             _ => format!("[{table}]"),
         };
         let _ = write!(

@@ -203,6 +203,48 @@ fn a_wrong_file_is_refused_with_line_key_and_nearest_key() {
             "goes with dns.servers",
         ),
         (
+            "[[names]]\nsuffix = \"a\"\n[[names]]\nsuffix = \"a\"\nexact = 1",
+            7,
+            9,
+            "names[1].exact",
+            "true or false",
+        ),
+        (
+            "[[addresses]]\nrange = \"10.0.0.0/8\"\n[[addresses]]\nrange = \"10.1.0.0/8\"",
+            6,
+            1,
+            "addresses[1].range",
+            "same range",
+        ),
+        (
+            "[[addresses]]\nrange = \"10.0.0.0/8\"\ntls_port = 0",
+            5,
+            1,
+            "addresses[0].tls_port",
+            "65535",
+        ),
+        (
+            "forbidden_names = [\"*.a\"]",
+            3,
+            1,
+            "forbidden_names",
+            "a dot in front",
+        ),
+        (
+            "[orders]\nchallenges = []",
+            4,
+            1,
+            "orders.challenges",
+            "nobody could show",
+        ),
+        (
+            "[orders]\nchallenges = [\"http-02\"]",
+            4,
+            15,
+            "orders.challenges",
+            "tls-alpn-01",
+        ),
+        (
             "private_zones = [\".\"]",
             3,
             1,
@@ -463,6 +505,30 @@ fn a_name_rule_of_the_sample_is_read_back() {
     assert_eq!(config.names[0].http_port, Some(14480));
 }
 
+#[test]
+fn challenges_stand_once_each_and_in_the_fixed_order_whatever_the_file_says() {
+    // 8555-7.1.4-1
+    use cairn_acme::challenge::ChallengeType::{Dns01, Http01, TlsAlpn01};
+    let parsed = |text: &str| {
+        let text = head(&format!("[orders]\nchallenges = {text}\n"));
+        let config = Config::parse(&text, Path::new("cairn.toml")).unwrap();
+        config.orders.challenges
+    };
+    let reversed = parsed("[\"tls-alpn-01\", \"dns-01\", \"http-01\"]");
+    assert_eq!(reversed, [Http01, Dns01, TlsAlpn01]);
+    assert_eq!(parsed("[\"dns-01\", \"dns-01\"]"), [Dns01]);
+}
+
+#[test]
+fn a_suffix_may_have_an_exact_rule_beside_the_one_for_all_below_it() {
+    // T-CA-62
+    let text =
+        head("[[names]]\nsuffix = \"a\"\n[[names]]\nsuffix = \"a\"\nexact = true\nallow = false\n");
+    let config = Config::parse(&text, Path::new("cairn.toml")).unwrap();
+    let said: Vec<_> = config.names.iter().map(|r| (r.exact, r.allow)).collect();
+    assert_eq!(said, [(false, None), (true, Some(false))]);
+}
+
 /// Every key of the structs, dotted, by writing a full configuration out.
 fn keys_of_the_structs() -> Vec<String> {
     let mut config = Config::parse(HEAD, Path::new("cairn.toml")).unwrap();
@@ -482,7 +548,15 @@ fn keys_of_the_structs() -> Vec<String> {
     config.publication_url = Some("http://ca.example.org".parse().unwrap());
     config.names = vec![NameRule {
         suffix: "a".into(),
+        exact: false,
+        allow: Some(true),
         dial: vec![],
+        http_port: Some(1),
+        tls_port: Some(1),
+    }];
+    config.addresses = vec![AddressRule {
+        range: "10.0.0.0/8".parse().unwrap(),
+        allow: Some(true),
         http_port: Some(1),
         tls_port: Some(1),
     }];
@@ -532,7 +606,7 @@ fn documented_defaults_are_the_real_ones() {
     let least = Config::parse(HEAD, Path::new("cairn.toml")).unwrap();
     for s in SETTINGS
         .iter()
-        .filter(|s| !s.default.is_empty() && s.table != "names")
+        .filter(|s| !s.default.is_empty() && !["names", "addresses"].contains(&s.table))
     {
         let table = if s.table.is_empty() {
             String::new()
@@ -580,7 +654,7 @@ fn the_publication_url_follows_from_the_listener_until_it_is_written_down() {
 #[test]
 fn preset_public_parses_and_names_all_that_is_missing() {
     let text = head(
-        "preset = \"public\"\nprivate_zones = [\"internal\"]\n[profile.default]\nlife = \"300d\"\n[profile.client]\nclient_auth = true\n[[names]]\nsuffix = \"internal\"\ndial = [\"10.0.0.0/8\"]\nhttp_port = 8080\n",
+        "preset = \"public\"\nprivate_zones = [\"internal\"]\n[profile.default]\nlife = \"300d\"\n[profile.client]\nclient_auth = true\n[[names]]\nsuffix = \"internal\"\ndial = [\"10.0.0.0/8\"]\nhttp_port = 8080\n[[addresses]]\nrange = \"10.0.0.0/8\"\n",
     );
     let config = Config::parse(&text, Path::new("cairn.toml")).unwrap();
     let missing = config.missing_for_preset().join("\n");
@@ -588,7 +662,7 @@ fn preset_public_parses_and_names_all_that_is_missing() {
         "DNSSEC",
         "MPIC",
         "Transparency",
-        "Public Suffix",
+        "global",
         "200d",
         "private_zones",
         "http_port",

@@ -13,7 +13,7 @@ use super::{
     authorization,
     context::{Context, random, seed},
     envelope::{Raw, Verified},
-    new_order::{self, OFFERED, TOKEN},
+    new_order::{self, TOKEN},
     problem,
 };
 use crate::{
@@ -70,7 +70,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         account: account.id,
         directory: DirectoryId::FIRST,
         identifier,
-        challenges: OFFERED.to_vec(),
+        challenges: snapshot.config.orders.challenges.clone(),
         life: snapshot.config.orders.pending_authorization_life.into(),
         requester: context.requester(),
         now: context.now,

@@ -27,9 +27,6 @@ use crate::{
     store::{CreateOrder, FindOrder, OrderPolicy, Replaced, Seed},
 };
 
-/// The challenge types that a new authorization offers.
-pub(crate) const OFFERED: [ChallengeType; 1] = [ChallengeType::Http01];
-
 /// Octets of a token: 128 bits more than 8555-8.3-1 asks for, as Boulder's.
 pub(crate) const TOKEN: usize = 32;
 
@@ -110,7 +107,11 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
 }
 
 /// What an order may be under a profile.
-pub(crate) fn bounds(context: &Context, profile: &Profile, profile_named: bool) -> Bounds {
+pub(crate) fn bounds<'a>(
+    context: &'a Context,
+    profile: &Profile,
+    profile_named: bool,
+) -> Bounds<'a> {
     let issuer = &context.ca.issuance.issuer().certificate;
     Bounds {
         life: profile.life(),
@@ -118,6 +119,7 @@ pub(crate) fn bounds(context: &Context, profile: &Profile, profile_named: bool) 
         names_max: context.snapshot.config.orders.names_max,
         issuer_from: Timestamp::from_seconds(issuer.not_before()),
         issuer_until: Timestamp::from_seconds(issuer.not_after()),
+        offered: &context.snapshot.config.orders.challenges,
     }
 }
 
@@ -145,7 +147,7 @@ fn judge<'a>(
     Ok(Wanted {
         profile,
         parsed,
-        challenges: profiles::challenges(name, settings, &OFFERED)?,
+        challenges: profiles::challenges(name, settings, &snapshot.config.orders.challenges)?,
         replaces: replaces.map(|text| replaced(context, text)).transpose()?,
     })
 }

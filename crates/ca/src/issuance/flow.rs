@@ -1,6 +1,6 @@
 //! One order's way to its certificate (design.md §2.6).
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use cairn_acme::{
@@ -361,7 +361,7 @@ impl Issuance {
             )
             .ok_or("no validity fits the order, the profile and the issuer")?;
         let snapshot = ca.snapshot.load();
-        let dns_names: Vec<String> = order.identifiers.iter().map(ToString::to_string).collect();
+        let (dns_names, ip_addresses) = names_of(&order.identifiers);
         let crl_url = snapshot.urls.crl(&issuer.id, crl_shard);
         let common_name = if profile.settings.common_name {
             dns_names.iter().find(|n| n.len() <= 64).cloned()
@@ -377,7 +377,7 @@ impl Issuance {
             not_after,
             key: spki,
             dns_names: &dns_names,
-            ip_addresses: &[],
+            ip_addresses: &ip_addresses,
             common_name: common_name.as_deref(),
             key_encipherment: profile.settings.key_encipherment,
             server_auth: profile.settings.server_auth,
@@ -429,6 +429,18 @@ impl Issuance {
     }
 }
 
+/// The subject alternative names: addresses are no DNS names (8738-3-2).
+fn names_of(identifiers: &[Identifier]) -> (Vec<String>, Vec<IpAddr>) {
+    let (mut names, mut addresses) = (Vec::new(), Vec::new());
+    for identifier in identifiers {
+        match identifier {
+            Identifier::Ip(address) => addresses.push(*address),
+            name => names.push(name.to_string()),
+        }
+    }
+    (names, addresses)
+}
+
 /// What a CSR must be for this order and account, whose profile must still be offered (PROF-4-4).
 fn judge(
     csr_der: &[u8],
@@ -474,7 +486,7 @@ fn evidence(
     let names: Vec<_> = authorizations
         .iter()
         .zip(caa)
-        .map(|(a, fresh)| json!({ "name": a.identifier.to_string(), "authorization": a.id.to_string(), "shown": shown(a, fresh) }))
+        .map(|(a, fresh)| json!({ "name": a.ordered().to_string(), "authorization": a.id.to_string(), "shown": shown(a, fresh) }))
         .collect();
     json!({
         "account": account.url,

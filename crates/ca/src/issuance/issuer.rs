@@ -1,10 +1,7 @@
 //! The issuing certificate with what is derived from it once.
 
 use aws_lc_rs::digest;
-use cairn_acme::{
-    identifier::{DnsName, parse_suffix},
-    time::Timestamp,
-};
+use cairn_acme::time::Timestamp;
 use cairn_x509::certificate::Certificate;
 
 use crate::{id::IssuerId, model::IssuerRecord};
@@ -55,16 +52,6 @@ impl Issuer {
             crl_shards,
             created_at: now,
         }
-    }
-
-    /// The DNS subtrees that its certificate permits; empty: no constraint.
-    #[must_use]
-    pub fn permitted_dns(&self) -> Vec<DnsName> {
-        self.certificate
-            .permitted_dns()
-            .iter()
-            .filter_map(|n| parse_suffix(n).ok())
-            .collect()
     }
 }
 

@@ -281,7 +281,7 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         }
         if !config::SETTINGS
             .iter()
-            .any(|s| s.table != "names" && s.path() == *key)
+            .any(|s| !["names", "addresses"].contains(&s.table) && s.path() == *key)
         {
             return Err(SetupFault::Request(match config::nearest(key) {
                 // Known in a file, where its table can be written.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::dns_message::{Answer, DnsFault, Finding};
 use super::explain::dns_fault;
+use super::host::Host;
 use super::resolver::Resolver;
 use super::rules::NameRules;
 use super::trace::{LookedUp, Step, Trace};
@@ -76,7 +77,10 @@ impl Validator {
             dnssec: true,
             not_asked: None,
         };
-        if rules.localhost(&question.name).is_some() {
+        if rules
+            .localhost(&Host::Name(question.name.clone()))
+            .is_some()
+        {
             let why = "names under localhost are not in the DNS (RFC 6761)".to_owned();
             trace.push(Step::NotLookedUp {
                 name: format!("CAA of {}", question.name),

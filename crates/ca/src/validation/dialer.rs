@@ -1,4 +1,4 @@
-//! The one dialer: a name is resolved once per hop, its addresses are judged, and the connection
+//! The one dialer: a name is resolved once per hop, an address stands for itself; what comes of it is judged, and the connection
 //! goes to the very address that passed (T-CA-64 to -66). It knows no proxies (T-CA-71).
 
 use std::io;
@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_acme::identifier::DnsName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::counters::{Counters, bump};
+use super::host::Host;
 use super::limits::{Permit, TargetLimits};
 use super::resolver::{Addresses, LookupFault, Resolver};
 use super::rules::{Denied, NameRules};
@@ -31,7 +31,7 @@ pub(super) struct Dialed {
     pub(super) address: SocketAddr,
     /// Addresses tried in vain before.
     pub(super) failed: Vec<(SocketAddr, ConnectFault)>,
-    /// What the name resolved to.
+    /// What the host resolved to.
     pub(super) resolved: Addresses,
     /// To be kept for as long as the connection.
     pub(super) permit: Permit,
@@ -68,14 +68,14 @@ impl Dialer {
     /// Resolves, judges and connects: the first IPv6 address, then the first IPv4 address.
     pub(super) async fn dial(
         &self,
-        name: &DnsName,
+        host: &Host,
         port: u16,
         rules: &NameRules,
         deadline: Instant,
         trace: &mut Trace,
     ) -> Result<Dialed, DialFault> {
-        let resolved = self.resolve(name, rules, deadline, trace).await?;
-        let candidates = self.judge(name, &resolved.found, port, rules, trace)?;
+        let resolved = self.resolve(host, rules, deadline, trace).await?;
+        let candidates = self.judge(host, &resolved.found, port, rules, trace)?;
         let mut failed = Vec::new();
         for (turn, address) in candidates.iter().enumerate() {
             let began = Instant::now();
@@ -86,7 +86,7 @@ impl Dialer {
                 CONNECT
             };
             let until = deadline.min(began + patience);
-            let tried = self.connect(name, *address, rules, until).await;
+            let tried = self.connect(host, *address, rules, until).await;
             trace.push(Step::Connect {
                 address: *address,
                 result: tried
@@ -113,15 +113,15 @@ impl Dialer {
 
     async fn resolve(
         &self,
-        name: &DnsName,
+        host: &Host,
         rules: &NameRules,
         deadline: Instant,
         trace: &mut Trace,
     ) -> Result<Addresses, DialFault> {
-        if let Some(found) = rules.localhost(name) {
+        if let Some(found) = rules.localhost(host) {
             if found.is_empty() {
                 trace.push(Step::NotLookedUp {
-                    name: name.to_string(),
+                    name: host.to_string(),
                     why: "no rule covers names under localhost".to_owned(),
                 });
                 return Err(DialFault::Localhost);
@@ -132,16 +132,25 @@ impl Dialer {
                 authenticated: false,
             });
         }
-        self.resolver
-            .addresses(name.as_str(), deadline, trace)
-            .await
-            .map_err(DialFault::Lookup)
+        match host {
+            Host::Name(name) => self
+                .resolver
+                .addresses(name.as_str(), deadline, trace)
+                .await
+                .map_err(DialFault::Lookup),
+            // 8738-4-1: no DNS comes into it.
+            Host::Address(address) => Ok(Addresses {
+                found: vec![*address],
+                aliases: Vec::new(),
+                authenticated: false,
+            }),
+        }
     }
 
     /// Keeps one address of each family that is permitted.
     fn judge(
         &self,
-        name: &DnsName,
+        host: &Host,
         found: &[IpAddr],
         port: u16,
         rules: &NameRules,
@@ -150,13 +159,13 @@ impl Dialer {
         let mut denied = Vec::new();
         let mut permitted: Vec<SocketAddr> = Vec::new();
         for ip in found {
-            match rules.judge(name, *ip, port) {
+            match rules.judge(host, *ip, port) {
                 Ok(_) if permitted.iter().any(|p| p.is_ipv6() == ip.is_ipv6()) => {}
                 Ok(_) => permitted.push(SocketAddr::new(*ip, port)),
                 Err(why) => {
                     bump(&self.counters.denied);
                     trace.push(Step::Denied {
-                        name: name.to_string(),
+                        name: host.to_string(),
                         address: *ip,
                         why: why.to_string(),
                     });
@@ -174,7 +183,7 @@ impl Dialer {
 
     async fn connect(
         &self,
-        name: &DnsName,
+        host: &Host,
         address: SocketAddr,
         rules: &NameRules,
         until: Instant,
@@ -199,7 +208,7 @@ impl Dialer {
             .local_addr()
             .map_err(|e| ConnectFault::Other(e.kind()))?;
         rules
-            .judge_connected(name, local.ip(), address)
+            .judge_connected(host, local.ip(), address)
             .map_err(|_| ConnectFault::Own)?;
         bump(&self.counters.connected);
         Ok((stream, permit))

@@ -221,7 +221,7 @@ struct Task {
 impl Task {
     fn job(&self, authorization: &Authorization) -> Job {
         Job {
-            identifier: authorization.identifier.clone(),
+            identifier: authorization.ordered(),
             challenge: self.target.challenge,
             token: authorization.token.clone(),
             key_authorization: self.key_authorization.clone(),

@@ -1,4 +1,4 @@
-//! How a failed http-01 attempt is told to the subscriber: what failed, the evidence, the remedy
+//! How a failed attempt is told to the subscriber, http-01's whole and what it shares with the others: what failed, the evidence, the remedy
 //! (voice.md), and nothing that would make the CA a port scanner or a reader of inside pages
 //! (T-CA-69, design section 2.4).
 
@@ -9,17 +9,17 @@ use cairn_acme::problem::{Problem, ProblemType};
 use super::Failure;
 use super::dialer::{ConnectFault, DialFault};
 use super::dns_message::DnsFault;
+use super::host::Host;
 use super::http_answer::{Head, HttpFault};
 use super::redirect::{NotFollowed, Target};
 use super::resolver::LookupFault;
 use super::rules::Denied;
-use super::rules::covers;
 use super::trace::excerpt;
 
 /// Everything that the text is made of.
 pub(super) struct Story<'a> {
-    /// The name to be validated.
-    pub(super) name: &'a str,
+    /// What is to be validated.
+    pub(super) host: &'a Host,
     /// The target of the hop that failed.
     pub(super) target: &'a Target,
     /// Redirects before it.
@@ -51,9 +51,9 @@ pub(super) enum Cause {
 }
 
 impl Story<'_> {
-    /// Tells whether the hop lies under the name that the subscriber is to show control of.
+    /// Tells whether the hop lies under the host that the subscriber is to show control of.
     fn is_own(&self) -> bool {
-        covers(self.name, self.target.host.as_str())
+        self.host.speaks_for(&self.target.host)
     }
 
     /// Makes the problem document's content.
@@ -67,7 +67,7 @@ impl Story<'_> {
             1 => format!(" (after a redirect to {})", self.url()),
             n => format!(" (after {n} redirects, the last to {})", self.url()),
         };
-        let detail = format!("{}: {what}{after}", self.name);
+        let detail = format!("{}: {what}{after}", self.host);
         Failure {
             problem: Problem::new(kind, detail),
             transient,
@@ -80,9 +80,9 @@ impl Story<'_> {
         let detail = format!(
             "{}: the request was redirected to {}, which was not reachable, not permitted, or did \
              not have the file. Serve the file under {} itself, or let that server have it.",
-            self.name,
+            self.host,
             self.url(),
-            self.name,
+            self.host,
         );
         Failure {
             problem: Problem::new(ProblemType::Connection, detail),
@@ -92,7 +92,7 @@ impl Story<'_> {
 
     fn explain(&self, cause: &Cause) -> (ProblemType, String, bool) {
         match cause {
-            Cause::Dial(fault) => self.explain_dial(fault),
+            Cause::Dial(fault) => explain_dial(&self.target.host, fault, "a web server"),
             Cause::Tls(error) => (
                 ProblemType::Tls,
                 format!(
@@ -173,65 +173,6 @@ impl Story<'_> {
         }
     }
 
-    fn explain_dial(&self, fault: &DialFault) -> (ProblemType, String, bool) {
-        let host = self.target.host.as_str();
-        match fault {
-            DialFault::Lookup(LookupFault::NoSuchName) => (
-                ProblemType::Dns,
-                format!(
-                    "{host} has no DNS entry: the answer was NXDOMAIN. Add an A or AAAA record, \
-                     or correct the spelling."
-                ),
-                false,
-            ),
-            DialFault::Lookup(LookupFault::NoRecords) => (
-                ProblemType::Dns,
-                format!("{host} exists in DNS, but has neither an A nor an AAAA record. Add one."),
-                false,
-            ),
-            DialFault::Lookup(failed @ LookupFault::Failed { kind, fault }) => (
-                ProblemType::Dns,
-                format!(
-                    "the look-up of {kind} records of {host} failed: {}",
-                    dns_fault(fault)
-                ),
-                failed.is_transient(),
-            ),
-            DialFault::Localhost => (
-                ProblemType::Dns,
-                "names under localhost lead to this CA's own host, and no rule of this CA allows \
-                 that. Use a name with an address of its own, or add a [[names]] rule with that \
-                 suffix."
-                    .to_owned(),
-                false,
-            ),
-            DialFault::NotPermitted(denied) => (
-                ProblemType::Dns,
-                format!(
-                    "{host} leads to {}, where this CA may not connect for this name. Point the \
-                     name at an address that this CA may reach, or ask its operator for a rule \
-                     that grants the range.",
-                    list(denied)
-                ),
-                false,
-            ),
-            DialFault::NoConnection(failed) => (
-                ProblemType::Connection,
-                format!(
-                    "no connection. {}. See that a web server listens there and that no firewall \
-                     stands before it{}.",
-                    failures(failed),
-                    if failed.iter().any(|(address, _)| address.is_ipv6()) {
-                        "; IPv6 is tried first, so an AAAA record has to be right as well"
-                    } else {
-                        ""
-                    }
-                ),
-                !failed.iter().all(|(_, fault)| *fault == ConnectFault::Own),
-            ),
-        }
-    }
-
     /// The URL of the hop; its path is the redirecting server's.
     fn url(&self) -> String {
         shorten(&self.target.to_string())
@@ -259,7 +200,81 @@ impl Story<'_> {
     }
 }
 
-fn failures(failed: &[(SocketAddr, ConnectFault)]) -> String {
+/// Why there is no connection; `what` is what should listen there.
+pub(super) fn explain_dial(
+    host: &Host,
+    fault: &DialFault,
+    what: &str,
+) -> (ProblemType, String, bool) {
+    match fault {
+        DialFault::Lookup(LookupFault::NoSuchName) => (
+            ProblemType::Dns,
+            format!(
+                "{host} has no DNS entry: the answer was NXDOMAIN. Add an A or AAAA record, \
+                 or correct the spelling."
+            ),
+            false,
+        ),
+        DialFault::Lookup(LookupFault::NoRecords) => (
+            ProblemType::Dns,
+            format!("{host} exists in DNS, but has neither an A nor an AAAA record. Add one."),
+            false,
+        ),
+        DialFault::Lookup(failed @ LookupFault::Failed { kind, fault }) => (
+            ProblemType::Dns,
+            format!(
+                "the look-up of {kind} records of {host} failed: {}",
+                dns_fault(fault)
+            ),
+            failed.is_transient(),
+        ),
+        DialFault::Localhost => (
+            ProblemType::Dns,
+            "names under localhost lead to this CA's own host, and no rule of this CA allows \
+             that. Use a name with an address of its own, or add a [[names]] rule with that \
+             suffix."
+                .to_owned(),
+            false,
+        ),
+        DialFault::NotPermitted(denied) if matches!(host, Host::Address(_)) => (
+            ProblemType::Connection,
+            format!(
+                "this CA may not connect to {}. Ask its operator for an [[addresses]] rule \
+                 that grants the range.",
+                list(denied)
+            ),
+            false,
+        ),
+        DialFault::NotPermitted(denied) => (
+            ProblemType::Dns,
+            format!(
+                "{host} leads to {}, where this CA may not connect for this name. Point the \
+                 name at an address that this CA may reach, or ask its operator for a rule \
+                 that grants the range.",
+                list(denied)
+            ),
+            false,
+        ),
+        DialFault::NoConnection(failed) => (
+            ProblemType::Connection,
+            format!(
+                "no connection. {}. See that {what} listens there and that no firewall stands \
+                 before it{}.",
+                failures(failed),
+                if matches!(host, Host::Name(_))
+                    && failed.iter().any(|(address, _)| address.is_ipv6())
+                {
+                    "; IPv6 is tried first, so an AAAA record has to be right as well"
+                } else {
+                    ""
+                }
+            ),
+            !failed.iter().all(|(_, fault)| *fault == ConnectFault::Own),
+        ),
+    }
+}
+
+pub(super) fn failures(failed: &[(SocketAddr, ConnectFault)]) -> String {
     let each: Vec<String> = failed
         .iter()
         .map(|(address, fault)| format!("{address} {fault}"))

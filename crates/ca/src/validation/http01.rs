@@ -1,9 +1,8 @@
-//! The http-01 challenge (RFC 8555 section 8.3): one attempt, with its trace.
+//! The http-01 challenge (RFC 8555 section 8.3, RFC 8738 section 5): one attempt, with its trace.
 
 use std::sync::Arc;
 
 use cairn_acme::challenge::ChallengeType;
-use cairn_acme::identifier::DnsName;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
@@ -12,10 +11,12 @@ use tokio_rustls::TlsConnector;
 use super::counters::bump;
 use super::dialer::{Dialed, Dialer};
 use super::explain::{Cause, Story};
+use super::host::Host;
 use super::http_answer::{Head, HttpFault};
 use super::http_fetch::{Fetched, exchange, request};
 use super::redirect::{NotFollowed, REDIRECTS_MAX, Scheme, Target, follow};
 use super::rules::NameRules;
+use super::tls::fault;
 use super::trace::{Step, Trace, excerpt, millis};
 use super::{Evidence, Failure, Job};
 
@@ -24,18 +25,18 @@ pub(super) async fn attempt(
     dialer: &Dialer,
     tls: &Arc<ClientConfig>,
     job: &Job,
-    name: &DnsName,
+    host: &Host,
     rules: &NameRules,
     deadline: Instant,
     trace: &mut Trace,
 ) -> Result<Evidence, Failure> {
-    let mut target = Target::first(name, job.token.as_str());
+    let mut target = Target::first(host, job.token.as_str());
     let mut asked: Vec<Target> = Vec::new();
     let mut evidence = Evidence {
         method: ChallengeType::Http01,
         resolved: Vec::new(),
         addresses: Vec::new(),
-        url: String::new(),
+        place: String::new(),
         authenticated_dns: true,
     };
     loop {
@@ -53,7 +54,7 @@ pub(super) async fn attempt(
             Err(cause) => cause,
             Ok(fetched) => match judge(&fetched, &job.key_authorization, trace) {
                 Verdict::Equal => {
-                    evidence.url = target.to_string();
+                    evidence.place = target.to_string();
                     return Ok(evidence);
                 }
                 Verdict::Differs(cause) => cause,
@@ -84,7 +85,7 @@ pub(super) async fn attempt(
             trace.push(Step::OutOfTime);
         }
         let story = Story {
-            name: name.as_str(),
+            host,
             target: &target,
             redirects: asked.len(),
             answered: hop.dialed.as_ref().map(|dialed| dialed.address),
@@ -140,7 +141,7 @@ impl Hop<'_> {
         let fetched = match self.target.scheme {
             Scheme::Http => timeout_at(deadline, exchange(&mut stream, &request)).await,
             Scheme::Https => {
-                let host = self.target.host.as_str().to_owned();
+                let host = self.target.host.to_string();
                 let host = ServerName::try_from(host).map_err(|e| Cause::Tls(e.to_string()))?;
                 let handshake = TlsConnector::from(Arc::clone(tls)).connect(host, stream);
                 let mut stream = match timeout_at(deadline, handshake).await {
@@ -149,7 +150,7 @@ impl Hop<'_> {
                         trace.push(Step::Tls {
                             result: e.to_string(),
                         });
-                        return Err(Cause::Tls(tls_fault(&e)));
+                        return Err(Cause::Tls(fault(&e)));
                     }
                     Err(_) => {
                         trace.push(Step::Tls {
@@ -227,22 +228,6 @@ fn next_target(
         return Err(NotFollowed::TooMany);
     }
     Ok(next)
-}
-
-/// rustls' own words for its faults, the system's kind for others: nothing that the peer wrote.
-fn tls_fault(error: &std::io::Error) -> String {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
-        Some(rustls::Error::InvalidMessage(_)) => "the answer was not TLS".to_owned(),
-        Some(rustls::Error::AlertReceived(alert)) => format!("the server sent the alert {alert:?}"),
-        Some(rustls::Error::PeerIncompatible(_)) => {
-            "the server has no version or cipher of TLS 1.2 or newer in common".to_owned()
-        }
-        Some(_) => "the server broke the protocol".to_owned(),
-        None => error.kind().to_string(),
-    }
 }
 
 fn shown_headers(head: &Head) -> Vec<(String, String)> {

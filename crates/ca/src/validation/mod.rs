@@ -2,17 +2,19 @@
 //!
 //! [`Validator::attempt`] makes one attempt and keeps its [`Trace`](trace::Trace); [`schedule`]
 //! says when the next one is due. Who may be dialled for which name is decided in [`rules`].
-//! Here so far: http-01, and CAA beside it. The other challenges share the resolver and the dialer.
+//! http-01, dns-01 and tls-alpn-01 share the resolver; the two that connect share the dialer. CAA is asked beside them.
 
 mod caa;
 mod counters;
 mod dialer;
+mod dns01;
 mod dns_channel;
 pub mod dns_message;
 mod dns_server;
 pub(crate) mod driver;
 mod explain;
 mod fuzz;
+mod host;
 mod http01;
 pub mod http_answer;
 mod http_fetch;
@@ -26,13 +28,16 @@ pub mod schedule;
 mod special;
 #[cfg(test)]
 mod testing;
+mod tls;
+mod tls_alpn01;
 pub mod trace;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cairn_acme::challenge::{ChallengeType, Token};
+use cairn_acme::base64url;
+use cairn_acme::challenge::{ChallengeType, Token, digest_of};
 use cairn_acme::identifier::Identifier;
 use cairn_acme::problem::{Problem, ProblemType};
 use cairn_acme::time::Timestamp;
@@ -42,6 +47,7 @@ use tokio::time::Instant;
 
 use self::dialer::Dialer;
 use self::limits::TargetLimits;
+use self::tls::Possession;
 use self::trace::Trace;
 
 use crate::model;
@@ -50,9 +56,11 @@ pub use self::caa::{CaaAttempt, CaaQuestion};
 pub use self::counters::Counters;
 pub use self::driver::ValidationDriver;
 pub use self::fuzz::{fuzz_dns_answer, fuzz_http_head};
+pub use self::host::Host;
 pub use self::resolver::Resolver;
-pub use self::rules::{NameRule, NameRules};
+pub use self::rules::{AddressRule, NameRule, NameRules};
 pub use self::schedule::{Next, Outcome, Schedule};
+pub(crate) use self::special::is_global;
 
 /// What one validator allows itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +83,7 @@ impl Default for Bounds {
 /// What is to be validated.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The identifier of the authorization.
+    /// What is to be shown; a wildcard where the authorization is one.
     pub identifier: Identifier,
     /// The method.
     pub challenge: ChallengeType,
@@ -83,6 +91,18 @@ pub struct Job {
     pub token: Token,
     /// The key authorization as it stood when the response arrived (RFC 8555 section 8.1).
     pub key_authorization: String,
+}
+
+impl Job {
+    /// The SHA-256 of the key authorization.
+    fn digest(&self) -> [u8; 32] {
+        digest_of(&self.key_authorization)
+    }
+
+    /// The content of the TXT record that answers dns-01 (RFC 8555 section 8.4).
+    fn txt_value(&self) -> String {
+        base64url::encode(&self.digest())
+    }
 }
 
 /// How an attempt ended, and all that was seen.
@@ -103,8 +123,8 @@ pub struct Evidence {
     pub resolved: Vec<IpAddr>,
     /// The addresses that answered, one for each hop.
     pub addresses: Vec<SocketAddr>,
-    /// The URL that had the key authorization.
-    pub url: String,
+    /// What had the answer: a URL, a DNS name or a TLS server.
+    pub place: String,
     /// The DNS answers were validated by DNSSEC, says the resolver.
     pub authenticated_dns: bool,
 }
@@ -121,7 +141,7 @@ impl Evidence {
             method: model::Method::Challenge(self.method),
             validated_at,
             addresses: self.addresses.iter().map(SocketAddr::ip).collect(),
-            detail: format!("{}{dnssec}", self.url),
+            detail: format!("{}{dnssec}", self.place),
             caa: None,
         }
     }
@@ -141,6 +161,7 @@ pub struct Failure {
 pub struct Validator {
     dialer: Dialer,
     tls: Arc<ClientConfig>,
+    tls_alpn: Arc<ClientConfig>,
     attempt: Duration,
     counters: Arc<Counters>,
 }
@@ -160,7 +181,8 @@ impl Validator {
                 limits: TargetLimits::new(bounds.per_target),
                 counters: Arc::clone(&counters),
             },
-            tls: http_fetch::tls_config(),
+            tls: tls::any_certificate(b"http/1.1", Possession::Assumed),
+            tls_alpn: tls::any_certificate(tls_alpn01::PROTOCOL, Possession::Proven),
             attempt: bounds.attempt,
             counters,
         }
@@ -177,25 +199,27 @@ impl Validator {
     pub async fn attempt(&self, job: &Job, rules: &NameRules, bound: Duration) -> Attempt {
         let deadline = Instant::now() + bound.min(self.attempt);
         let mut trace = Trace::default();
-        let outcome = match (&job.identifier, job.challenge) {
-            (Identifier::Dns(name), ChallengeType::Http01) => {
-                http01::attempt(
-                    &self.dialer,
-                    &self.tls,
-                    job,
-                    name,
-                    rules,
-                    deadline,
-                    &mut trace,
-                )
-                .await
+        let outcome = match (Host::of(&job.identifier), job.challenge) {
+            (Some(host), ChallengeType::Http01) => {
+                let (dialer, tls) = (&self.dialer, &self.tls);
+                http01::attempt(dialer, tls, job, &host, rules, deadline, &mut trace).await
             }
-            // Never offered, so this is our own fault: http-01 cannot show control of a wildcard
-            // (8555-8.3-6), and the other methods do not exist here yet.
-            (identifier, challenge) => Err(Failure {
+            (Some(host), ChallengeType::TlsAlpn01) => {
+                let (dialer, tls) = (&self.dialer, &self.tls_alpn);
+                tls_alpn01::attempt(dialer, tls, job, &host, rules, deadline, &mut trace).await
+            }
+            (_, ChallengeType::Dns01) if job.identifier.dns_name().is_some() => {
+                dns01::attempt(&self.dialer.resolver, job, deadline, &mut trace).await
+            }
+            // Never offered, so this is our own fault: what answers for one host shows no control of a wildcard
+            // (8555-8.3-6), and the DNS none of an address (8738-7-1).
+            (_, challenge) => Err(Failure {
                 problem: Problem::new(
                     ProblemType::ServerInternal,
-                    format!("{identifier}: this server cannot validate it by {challenge}"),
+                    format!(
+                        "{}: this server cannot validate it by {challenge}",
+                        job.identifier
+                    ),
                 ),
                 transient: false,
             }),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use cairn_acme::identifier::DnsName;
 
+use super::host::Host;
 use super::rules::NameRules;
 
 /// The scheme of a target.
@@ -17,7 +18,7 @@ pub(super) enum Scheme {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) scheme: Scheme,
-    pub(super) host: DnsName,
+    pub(super) host: Host,
     /// The port that the URL names, if it names one that is not the scheme's own.
     named_port: Option<u16>,
     /// Path and query, beginning with a slash.
@@ -26,7 +27,7 @@ pub(super) struct Target {
 
 impl Target {
     /// The target that RFC 8555 section 8.3 fixes.
-    pub(super) fn first(host: &DnsName, token: &str) -> Self {
+    pub(super) fn first(host: &Host, token: &str) -> Self {
         Self {
             scheme: Scheme::Http,
             host: host.clone(),
@@ -44,12 +45,12 @@ impl Target {
         }
     }
 
-    /// The value of Host; RFC 8555 section 8.3 wants the domain there, so a rule's port, which
+    /// The value of Host; RFC 8555 section 8.3 wants the domain there and RFC 8738 section 5 the address, so a rule's port, which
     /// only maps the usual one, does not show.
     pub(super) fn host_header(&self) -> String {
         match self.named_port {
-            Some(port) => format!("{}:{port}", self.host),
-            None => self.host.to_string(),
+            Some(port) => format!("{}:{port}", self.host.in_url()),
+            None => self.host.in_url(),
         }
     }
 }
@@ -122,14 +123,10 @@ pub(super) fn follow(
     if authority.contains('@') {
         return Err(NotFollowed::UserInfo);
     }
-    if authority.starts_with('[') {
-        return Err(NotFollowed::Host);
-    }
-    let (host, port) = match authority.split_once(':') {
-        Some((host, port)) => (host, Some(port)),
-        None => (authority, None),
+    let (host, port) = match own_address(from, authority) {
+        Some(port) => (from.host.clone(), port),
+        None => named_host(authority)?,
     };
-    let host = DnsName::parse(host).map_err(|_| NotFollowed::Host)?;
     let (usual, rules_own) = match scheme {
         Scheme::Http => (80, rules.rule_for(&host).and_then(|rule| rule.http_port)),
         Scheme::Https => (443, rules.rule_for(&host).and_then(|rule| rule.tls_port)),
@@ -156,6 +153,27 @@ pub(super) fn follow(
         named_port,
         path,
     })
+}
+
+/// An address may redirect to itself, to https for example; the part after it, without its colon. Any other address is
+/// never a target.
+fn own_address<'a>(from: &Target, authority: &'a str) -> Option<Option<&'a str>> {
+    if !matches!(from.host, Host::Address(_)) {
+        return None;
+    }
+    match authority.strip_prefix(from.host.in_url().as_str())? {
+        "" => Some(None),
+        rest => rest.strip_prefix(':').map(Some),
+    }
+}
+
+fn named_host(authority: &str) -> Result<(Host, Option<&str>), NotFollowed> {
+    let (host, port) = match authority.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (authority, None),
+    };
+    let host = DnsName::parse(host).map_err(|_| NotFollowed::Host)?;
+    Ok((Host::Name(host), port))
 }
 
 /// Redirects followed in one attempt (8555-8.3-4).

@@ -77,6 +77,17 @@ pub struct Addresses {
     pub authenticated: bool,
 }
 
+/// What the look-up of a name's texts found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts {
+    /// The strings of each record, joined.
+    pub found: Vec<Vec<u8>>,
+    /// The names that aliases led through.
+    pub aliases: Vec<String>,
+    /// The server says that it validated the answer by DNSSEC.
+    pub authenticated: bool,
+}
+
 /// Why a look-up found nothing to use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LookupFault {
@@ -220,21 +231,21 @@ impl Resolver {
         name: &str,
         deadline: Instant,
         trace: &mut Trace,
-    ) -> Result<Vec<Vec<u8>>, LookupFault> {
+    ) -> Result<Texts, LookupFault> {
         let kind = RecordKind::Txt;
         let asked = self.ask(name, kind, deadline).await;
         trace.looked_up(looked_up(name, kind, &asked));
-        match asked.result {
-            Ok(Answer {
-                finding: Finding::Texts(texts),
-                ..
-            }) => Ok(texts),
-            Ok(Answer {
-                finding: Finding::NoSuchName,
-                ..
-            }) => Err(LookupFault::NoSuchName),
-            Ok(_) => Err(LookupFault::NoRecords),
-            Err(fault) => Err(LookupFault::Failed { kind, fault }),
+        let answer = asked
+            .result
+            .map_err(|fault| LookupFault::Failed { kind, fault })?;
+        match answer.finding {
+            Finding::Texts(found) => Ok(Texts {
+                found,
+                aliases: answer.aliases,
+                authenticated: answer.authenticated,
+            }),
+            Finding::NoSuchName => Err(LookupFault::NoSuchName),
+            _ => Err(LookupFault::NoRecords),
         }
     }
 

@@ -9,13 +9,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use cairn_acme::identifier::DnsName;
 use ipnet::IpNet;
 
+use super::host::Host;
 use super::special::{Opens, Special, special_range};
 
 /// One `[[names]]` rule of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NameRule {
-    /// The rule holds for this name and every name below it.
+    /// The rule holds for this name and, unless it is exact, every name below it.
     pub suffix: DnsName,
+    /// The rule holds for the name alone.
+    pub exact: bool,
     /// Ranges that these names may lead to, besides global addresses.
     pub dial: Vec<IpNet>,
     /// The port used in place of 80.
@@ -25,6 +28,38 @@ pub struct NameRule {
 }
 
 impl NameRule {
+    fn holds_for(&self, name: &DnsName) -> bool {
+        if self.exact {
+            self.suffix == *name
+        } else {
+            name.is_subdomain_of(&self.suffix)
+        }
+    }
+}
+
+/// One `[[addresses]]` rule: its range may be dialled when an address in it is itself what is validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressRule {
+    /// The rule holds for these addresses.
+    pub range: IpNet,
+    /// The port used in place of 80.
+    pub http_port: Option<u16>,
+    /// The port used in place of 443.
+    pub tls_port: Option<u16>,
+}
+
+/// What the rule for one host says, whichever kind of rule it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule<'a> {
+    /// Ranges that the host may lead to, besides global addresses.
+    pub dial: &'a [IpNet],
+    /// The port used in place of 80.
+    pub http_port: Option<u16>,
+    /// The port used in place of 443.
+    pub tls_port: Option<u16>,
+}
+
+impl Rule<'_> {
     fn grants(&self, ip: IpAddr) -> Option<IpNet> {
         self.dial.iter().find(|net| net.contains(&ip)).copied()
     }
@@ -33,8 +68,10 @@ impl NameRule {
 /// All rules of one configuration snapshot, with the CA's own listeners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameRules {
-    /// Longest suffix first, so that the first match is the most specific one.
-    rules: Vec<NameRule>,
+    /// The most specific first, so that the first match is it: longest suffix, exact before all below.
+    names: Vec<NameRule>,
+    /// Longest prefix first.
+    addresses: Vec<AddressRule>,
     own: Vec<SocketAddr>,
 }
 
@@ -83,53 +120,93 @@ impl NameRules {
     ///
     /// A listener on an unspecified address (`0.0.0.0`, `::`) counts for every loopback address;
     /// the dialer finds its other addresses out with [`NameRules::judge_connected`].
-    pub fn new(mut rules: Vec<NameRule>, own: Vec<SocketAddr>) -> Self {
-        rules.sort_by_key(|rule| std::cmp::Reverse(rule.suffix.as_str().len()));
-        Self { rules, own }
+    pub fn new(mut names: Vec<NameRule>, own: Vec<SocketAddr>) -> Self {
+        names.sort_by_key(|rule| std::cmp::Reverse((rule.suffix.as_str().len(), rule.exact)));
+        Self {
+            names,
+            addresses: Vec::new(),
+            own,
+        }
     }
 
-    /// Finds the most specific rule for a name.
-    pub fn rule_for(&self, name: &DnsName) -> Option<&NameRule> {
-        self.rules
-            .iter()
-            .find(|rule| covers(rule.suffix.as_str(), name.as_str()))
+    /// Adds the rules for hosts that are addresses.
+    #[must_use]
+    pub fn with_addresses(mut self, mut addresses: Vec<AddressRule>) -> Self {
+        addresses.sort_by_key(|rule| std::cmp::Reverse(rule.range.prefix_len()));
+        self.addresses = addresses;
+        self
     }
 
-    /// Tells the port to use for plain HTTP with a name.
-    pub fn http_port(&self, name: &DnsName) -> u16 {
-        self.rule_for(name)
+    /// Finds the most specific rule for a host.
+    pub fn rule_for(&self, host: &Host) -> Option<Rule<'_>> {
+        match host {
+            Host::Name(name) => {
+                let rule = self.names.iter().find(|rule| rule.holds_for(name))?;
+                Some(Rule {
+                    dial: &rule.dial,
+                    http_port: rule.http_port,
+                    tls_port: rule.tls_port,
+                })
+            }
+            Host::Address(address) => {
+                let mut rules = self.addresses.iter();
+                let rule = rules.find(|rule| rule.range.contains(address))?;
+                Some(Rule {
+                    dial: std::slice::from_ref(&rule.range),
+                    http_port: rule.http_port,
+                    tls_port: rule.tls_port,
+                })
+            }
+        }
+    }
+
+    /// Tells the port to use for plain HTTP with a host.
+    pub fn http_port(&self, host: &Host) -> u16 {
+        self.rule_for(host)
             .and_then(|rule| rule.http_port)
             .unwrap_or(HTTP)
     }
 
-    /// Tells the port to use for TLS with a name.
-    pub fn tls_port(&self, name: &DnsName) -> u16 {
-        self.rule_for(name)
+    /// Tells the port to use for TLS with a host.
+    pub fn tls_port(&self, host: &Host) -> u16 {
+        self.rule_for(host)
             .and_then(|rule| rule.tls_port)
             .unwrap_or(TLS)
+    }
+
+    /// Judges whether an address may be an identifier: global, or in a range that a rule names.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] names the address's range.
+    pub fn judge_identifier(&self, ip: IpAddr) -> Result<Granted, Denied> {
+        judge_address(self.rule_for(&Host::Address(ip)), ip)
     }
 
     /// Gives the addresses of `localhost` and names below it, which are never looked up (RFC 6761
     /// section 6.3).
     ///
     /// Such a name has addresses only under a rule, else the list is empty.
-    pub fn localhost(&self, name: &DnsName) -> Option<Vec<IpAddr>> {
-        if !covers("localhost", name.as_str()) {
+    pub fn localhost(&self, host: &Host) -> Option<Vec<IpAddr>> {
+        let Host::Name(name) = host else {
+            return None;
+        };
+        if !is_localhost(name) {
             return None;
         }
-        Some(match self.rule_for(name) {
+        Some(match self.rule_for(host) {
             Some(_) => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
             None => Vec::new(),
         })
     }
 
-    /// Judges whether `name` may lead the CA to this address and port.
+    /// Judges whether a host may lead the CA to this address and port.
     ///
     /// # Errors
     ///
     /// [`Denied`] names the address's range.
-    pub fn judge(&self, name: &DnsName, ip: IpAddr, port: u16) -> Result<Granted, Denied> {
-        let rule = self.rule_for(name);
+    pub fn judge(&self, host: &Host, ip: IpAddr, port: u16) -> Result<Granted, Denied> {
+        let rule = self.rule_for(host);
         let granted = judge_address(rule, ip)?;
         let rules_own = rule.is_some_and(|r| r.http_port == Some(port) || r.tls_port == Some(port));
         if port != HTTP && port != TLS && !rules_own {
@@ -157,7 +234,7 @@ impl NameRules {
     /// [`Denied`] when the port is one that the CA listens on.
     pub fn judge_connected(
         &self,
-        name: &DnsName,
+        host: &Host,
         local: IpAddr,
         peer: SocketAddr,
     ) -> Result<(), Denied> {
@@ -165,7 +242,7 @@ impl NameRules {
         if local != peer.ip() || !self.own.iter().any(everywhere) {
             return Ok(());
         }
-        let rule = self.rule_for(name);
+        let rule = self.rule_for(host);
         let port = Some(peer.port());
         if rule.is_some_and(|r| {
             (r.http_port == port || r.tls_port == port) && r.grants(peer.ip()).is_some()
@@ -187,7 +264,7 @@ impl NameRules {
     }
 }
 
-fn judge_address(rule: Option<&NameRule>, ip: IpAddr) -> Result<Granted, Denied> {
+fn judge_address(rule: Option<Rule<'_>>, ip: IpAddr) -> Result<Granted, Denied> {
     let Some(special) = special_range(ip) else {
         return Ok(Granted { range: None });
     };
@@ -226,6 +303,11 @@ fn is_explicit(net: &IpNet, special: &Special) -> bool {
         }
         Opens::Covered => true,
     }
+}
+
+/// Tells whether a name is `localhost` or below it: it is then never looked up (RFC 6761 section 6.3).
+pub(super) fn is_localhost(name: &DnsName) -> bool {
+    covers("localhost", name.as_str())
 }
 
 /// Tells whether `name` is `suffix` or lies below it, at label boundaries.

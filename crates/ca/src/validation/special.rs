@@ -6,6 +6,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::IpNet;
+
 /// What an operator's rule must say before an address of a range may be dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Opens {
@@ -40,6 +42,13 @@ pub(super) fn special_range(ip: IpAddr) -> Option<Special> {
         IpAddr::V4(v4) => special_v4(v4),
         IpAddr::V6(v6) => special_v6(v6),
     }
+}
+
+/// Tells whether a whole range is global.
+pub(crate) fn is_global(range: &IpNet) -> bool {
+    let v4 = V4.iter().map(|(base, ..)| IpAddr::V4(*base));
+    let v6 = V6.iter().map(|(base, ..)| IpAddr::V6(*base));
+    special_range(range.addr()).is_none() && !v4.chain(v6).any(|base| range.contains(&base))
 }
 
 fn special_v4(ip: Ipv4Addr) -> Option<Special> {

@@ -277,7 +277,7 @@ impl Script {
         }
     }
 
-    async fn play(self, mut stream: TcpStream) {
+    pub(super) async fn play(self, mut stream: TcpStream) {
         for (pause, octets) in self.parts {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
@@ -354,6 +354,7 @@ impl Web {
 pub(super) fn rule(suffix: &str, http_port: u16, tls_port: u16) -> NameRule {
     NameRule {
         suffix: DnsName::parse(suffix).unwrap(),
+        exact: false,
         dial: vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
         http_port: Some(http_port),
         tls_port: Some(tls_port),

@@ -281,7 +281,7 @@ async fn an_authorization_may_come_before_its_order() {
             403,
             "unsupportedIdentifier",
         ),
-        ("dns", "no name", 400, "malformed"),
+        ("dns", "no name", 403, "rejectedIdentifier"),
     ];
     let mut wrong = Vec::new();
     for (kind, value, status, problem) in rows {

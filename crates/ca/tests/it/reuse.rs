@@ -239,7 +239,7 @@ async fn a_wildcard_and_another_method_are_not_proven_by_http_01() {
     let account = id::<AccountId>(client.kid.as_ref().unwrap());
     let proven = id::<AuthorizationId>(&list(&order.1["authorizations"])[0]);
     let now = world.ca().clock.wall();
-    // newOrder refuses wildcards; the rule below it holds for them too.
+    // newOrder refuses a wildcard where http-01 alone is offered; the rule below it holds too.
     let wildcard = |name: &str, n: u8| CreateOrder {
         id: OrderId::new(now, [n; 10]),
         account,

@@ -87,7 +87,7 @@ pub(crate) fn id<T: FromStr<Err: std::fmt::Debug>>(url: &str) -> T {
     url.rsplit('/').next().unwrap().parse().unwrap()
 }
 
-/// The one challenge of an authorization: its URL and token.
+/// The first challenge of an authorization, http-01 unless settings say otherwise: its URL and token.
 pub(crate) async fn challenge(client: &Client, authorization: &str) -> (String, String) {
     let object = client.fetch(authorization).await.expect(200).json();
     let challenge = &object["challenges"][0];

@@ -90,7 +90,7 @@ impl World {
             suffix: "test".to_owned(),
             dial: vec!["127.0.0.0/8".parse().unwrap()],
             http_port: Some(web.address().port()),
-            tls_port: None,
+            ..cairn_ca::config::NameRule::default()
         });
         // A slow disk of the test's machine turns nobody away; the tests of admission set their own bounds.
         config.limits.queue_age = Span::from_secs(60);

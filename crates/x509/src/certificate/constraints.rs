@@ -9,8 +9,8 @@ use crate::{
 
 /// Subtrees of the two types that leaves have; others bind no leaf.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct NameConstraints {
-    pub(crate) permitted_dns: Vec<String>,
+pub struct NameConstraints {
+    pub(super) permitted_dns: Vec<String>,
     excluded_dns: Vec<String>,
     /// Address and mask, one after the other.
     permitted_ip: Vec<Vec<u8>>,
@@ -18,7 +18,11 @@ pub(crate) struct NameConstraints {
 }
 
 impl NameConstraints {
-    pub(crate) fn parse(value: &[u8]) -> Result<Self, DerFault> {
+    /// Reads the extension's value.
+    ///
+    /// # Errors
+    /// When it is not DER, or has a subtree that is none.
+    pub fn parse(value: &[u8]) -> Result<Self, DerFault> {
         let mut found = Self::default();
         let mut outer = Reader::new(only(value, tag::SEQUENCE)?.contents);
         if let Some(trees) = outer.optional(tag::constructed(0))? {
@@ -39,7 +43,9 @@ impl NameConstraints {
         Ok(found)
     }
 
-    pub(crate) fn permits_dns(&self, name: &str) -> bool {
+    /// Whether a name, or a wildcard with its `*.`, is permitted with all that it stands for.
+    #[must_use]
+    pub fn permits_dns(&self, name: &str) -> bool {
         let (base, wildcard) = match name.strip_prefix("*.") {
             Some(base) => (base, true),
             None => (name, false),
@@ -55,7 +61,9 @@ impl NameConstraints {
                 .any(|tree| is_within(base, tree) || (wildcard && is_within(tree, base)))
     }
 
-    pub(crate) fn permits_ip(&self, address: IpAddr) -> bool {
+    /// Whether an address is permitted.
+    #[must_use]
+    pub fn permits_ip(&self, address: IpAddr) -> bool {
         let octets = match address {
             IpAddr::V4(v4) => v4.octets().to_vec(),
             IpAddr::V6(v6) => v6.octets().to_vec(),
@@ -71,6 +79,29 @@ impl NameConstraints {
         };
         (self.permitted_ip.is_empty() || self.permitted_ip.iter().any(covers))
             && !self.excluded_ip.iter().any(covers)
+    }
+
+    /// The permitted DNS subtrees; empty: no constraint.
+    #[must_use]
+    pub fn permitted_dns(&self) -> &[String] {
+        &self.permitted_dns
+    }
+
+    /// The permitted ranges of addresses, as text; empty: none, or no constraint.
+    #[must_use]
+    pub fn permitted_ranges(&self) -> Vec<String> {
+        self.permitted_ip
+            .iter()
+            .map(|range| {
+                let (base, mask) = range.split_at(range.len() / 2);
+                let bits: u32 = mask.iter().map(|octet| octet.count_ones()).sum();
+                let address = match <[u8; 4]>::try_from(base) {
+                    Ok(v4) => IpAddr::from(v4),
+                    Err(_) => IpAddr::from(<[u8; 16]>::try_from(base).unwrap_or_default()),
+                };
+                format!("{address}/{bits}")
+            })
+            .collect()
     }
 }
 
@@ -178,5 +209,6 @@ mod tests {
             .collect();
         assert!(wrong.is_empty(), "{wrong:?}");
         assert!(bound.permits_dns("any.example"), "no constraint on names");
+        assert_eq!(bound.permitted_ranges(), ["10.0.0.0/8"]);
     }
 }

@@ -346,7 +346,9 @@ impl Certificate {
         &self.body.constraints.permitted_dns
     }
 
-    pub(crate) fn constraints(&self) -> &NameConstraints {
+    /// What it may sign for, if it is an issuer.
+    #[must_use]
+    pub fn constraints(&self) -> &NameConstraints {
         &self.body.constraints
     }
 

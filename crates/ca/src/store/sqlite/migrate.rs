@@ -253,7 +253,7 @@ mod tests {
         drop((conn, copy));
         std::fs::remove_file(&path).unwrap();
         let conn = Connection::open(&path).unwrap();
-        upgrade(&conn, Some(&path), MIGRATIONS, NOW).unwrap();
+        upgrade(&conn, Some(&path), first(), NOW).unwrap();
         let later = NOW.plus(std::time::Duration::from_secs(1));
         upgrade(&conn, Some(&path), &migrations(SECOND), later).unwrap();
         assert!(backup_path(&path, 1, later).exists());

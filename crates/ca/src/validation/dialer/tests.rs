@@ -1,5 +1,6 @@
 //! The dialer against scripted DNS and listeners on loopback.
 
+use cairn_acme::identifier::DnsName;
 use tokio::net::TcpListener;
 
 use super::super::testing::{Dns, addresses, rule};
@@ -21,9 +22,9 @@ async fn dial(
     rules: &NameRules,
 ) -> (Result<Dialed, DialFault>, Trace) {
     let mut trace = Trace::default();
-    let name = DnsName::parse(name).unwrap();
+    let host = Host::Name(DnsName::parse(name).unwrap());
     let deadline = Instant::now() + Duration::from_secs(10);
-    let result = dialer.dial(&name, port, rules, deadline, &mut trace).await;
+    let result = dialer.dial(&host, port, rules, deadline, &mut trace).await;
     (result, trace)
 }
 
@@ -204,10 +205,10 @@ async fn no_more_than_the_bound_connect_to_one_address_at_once() {
                 .unwrap(),
         );
     }
-    let name = DnsName::parse("late.test").unwrap();
+    let host = Host::Name(DnsName::parse("late.test").unwrap());
     let soon = Instant::now() + Duration::from_secs(1);
     let late = dialer
-        .dial(&name, port, &rules, soon, &mut Trace::default())
+        .dial(&host, port, &rules, soon, &mut Trace::default())
         .await;
     let Err(DialFault::NoConnection(failed)) = late else {
         panic!("{late:?}")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cairn_acme::challenge::Token;
-use cairn_acme::identifier::Identifier;
+use cairn_acme::identifier::{DnsName, Identifier};
 use cairn_acme::problem::ProblemType;
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -121,7 +121,7 @@ async fn the_exact_key_authorization_passes_with_its_evidence() {
         let evidence = attempt.outcome.unwrap();
         assert_eq!(evidence.addresses, [web.address]);
         assert_eq!(
-            evidence.url,
+            evidence.place,
             format!("http://a.test/.well-known/acme-challenge/{TOKEN}")
         );
         let requests = web.requests();
@@ -272,7 +272,7 @@ async fn only_the_four_redirects_are_followed_and_each_hop_is_looked_up_again() 
         )])
         .await;
         let evidence = scene.attempt("a.test").await.outcome.unwrap();
-        assert_eq!(evidence.url, "http://other.test/x", "{status}");
+        assert_eq!(evidence.place, "http://other.test/x", "{status}");
         assert_eq!(evidence.addresses.len(), 2);
         assert_eq!(scene.dns.asked().len(), 4);
         let second = &web.requests()[1];
@@ -396,7 +396,7 @@ async fn a_redirect_to_https_is_followed_whatever_the_certificate() {
     let web = Web::start(|_| Script::redirect("301 Moved", "https://a.test/x")).await;
     let scene = Scene::new(&web, tls_port).await;
     let attempt = scene.attempt("a.test").await;
-    assert_eq!(attempt.outcome.unwrap().url, "https://a.test/x");
+    assert_eq!(attempt.outcome.unwrap().place, "https://a.test/x");
     assert!(
         attempt
             .trace
@@ -607,7 +607,7 @@ async fn the_path_is_fixed_and_the_sub_domain_shows_nothing_for_its_parent() {
     let evidence = scene.attempt("sub.a.test").await.outcome.unwrap();
     assert!(
         evidence
-            .url
+            .place
             .starts_with("http://sub.a.test/.well-known/acme-challenge/")
     );
     let line = format!("GET /.well-known/acme-challenge/{TOKEN} HTTP/1.1\r\nHost: sub.a.test\r\n");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cairn_acme::identifier::DnsName;
 use tokio::io::duplex;
 
+use super::super::host::Host;
 use super::super::http_answer::{BODY_MAX, HEAD_MAX};
 use super::*;
 
@@ -52,7 +53,10 @@ fn the_request_asks_for_plain_octets_and_carries_nothing_else() {
     // 8555-8.3-3
     // T-CA-67
     // T-CA-68
-    let target = Target::first(&DnsName::parse("a.example").unwrap(), "tok_en-1");
+    let target = Target::first(
+        &Host::Name(DnsName::parse("a.example").unwrap()),
+        "tok_en-1",
+    );
     let text = String::from_utf8(request(&target)).unwrap();
     let lines: Vec<&str> = text.split("\r\n").collect();
     assert_eq!(

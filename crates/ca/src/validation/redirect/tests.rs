@@ -7,6 +7,7 @@ fn rules() -> NameRules {
     NameRules::new(
         vec![NameRule {
             suffix: DnsName::parse("mapped.example").unwrap(),
+            exact: false,
             dial: Vec::new(),
             http_port: Some(8080),
             tls_port: Some(8443),
@@ -16,7 +17,7 @@ fn rules() -> NameRules {
 }
 
 fn from() -> Target {
-    Target::first(&DnsName::parse("a.example").unwrap(), "token")
+    Target::first(&Host::Name(DnsName::parse("a.example").unwrap()), "token")
 }
 
 #[test]
@@ -122,11 +123,83 @@ fn the_first_target_is_the_one_that_the_rfc_fixes() {
     );
     assert_eq!(first.host_header(), "a.example");
     assert_eq!(first.port(&rules()), 80);
-    let mapped = Target::first(&DnsName::parse("mapped.example").unwrap(), "token");
+    let mapped = Target::first(
+        &Host::Name(DnsName::parse("mapped.example").unwrap()),
+        "token",
+    );
     assert_eq!(mapped.port(&rules()), 8080);
     assert_eq!(
         mapped.host_header(),
         "mapped.example",
         "Host is the domain, whatever the port"
     );
+}
+
+#[test]
+fn an_address_redirects_to_names_and_to_itself_and_to_no_other_address() {
+    // T-CA-67
+    // 8738-5-1
+    let at = |text: &str| Target::first(&Host::Address(text.parse().unwrap()), "token");
+    let cases: &[(&str, &str, Result<&str, NotFollowed>)] = &[
+        (
+            "192.0.2.1",
+            "https://192.0.2.1/x",
+            Ok("https://192.0.2.1/x"),
+        ),
+        ("192.0.2.1", "https://192.0.2.1", Ok("https://192.0.2.1/")),
+        (
+            "192.0.2.1",
+            "http://192.0.2.1:80/x",
+            Ok("http://192.0.2.1/x"),
+        ),
+        ("192.0.2.1", "/x", Ok("http://192.0.2.1/x")),
+        (
+            "192.0.2.1",
+            "https://a.example/x",
+            Ok("https://a.example/x"),
+        ),
+        (
+            "2001:db8::1",
+            "https://[2001:db8::1]/x",
+            Ok("https://[2001:db8::1]/x"),
+        ),
+        ("2001:db8::1", "/x", Ok("http://[2001:db8::1]/x")),
+        (
+            "192.0.2.1",
+            "https://192.0.2.1:8443/x",
+            Err(NotFollowed::Port),
+        ),
+        ("192.0.2.1", "https://192.0.2.10/x", Err(NotFollowed::Host)),
+        ("192.0.2.1", "https://192.0.2.2/x", Err(NotFollowed::Host)),
+        ("192.0.2.1", "https://127.0.0.1/x", Err(NotFollowed::Host)),
+        ("192.0.2.1", "https://[::1]/x", Err(NotFollowed::Host)),
+        (
+            "192.0.2.1",
+            "https://[::ffff:192.0.2.1]/x",
+            Err(NotFollowed::Host),
+        ),
+        (
+            "2001:db8::1",
+            "https://[2001:db8:0::1]/x",
+            Err(NotFollowed::Host),
+        ),
+        (
+            "2001:db8::1",
+            "https://[2001:db8::1%25eth0]/x",
+            Err(NotFollowed::Host),
+        ),
+        (
+            "2001:db8::1",
+            "https://2001:db8::1/x",
+            Err(NotFollowed::Host),
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (from, location, want) in cases {
+        let found = follow(&at(from), location.as_bytes(), &rules()).map(|t| t.to_string());
+        if found.as_deref() != want.as_deref() {
+            wrong.push(format!("{from} to {location}: {found:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -171,8 +171,8 @@ async fn a_cut_answer_is_fetched_over_tcp_up_to_64_kib() {
         .texts("a.test", deadline, &mut Trace::default())
         .await
         .unwrap();
-    assert_eq!(texts.len(), 251);
-    assert_eq!(texts[250], b"right");
+    assert_eq!(texts.found.len(), 251);
+    assert_eq!(texts.found[250], b"right");
 }
 
 #[tokio::test]

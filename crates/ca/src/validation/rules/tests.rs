@@ -2,13 +2,14 @@
 
 use super::*;
 
-fn name(text: &str) -> DnsName {
-    DnsName::parse(text).unwrap()
+fn name(text: &str) -> Host {
+    Host::Name(DnsName::parse(text).unwrap())
 }
 
 fn rule(suffix: &str, dial: &[&str]) -> NameRule {
     NameRule {
-        suffix: name(suffix),
+        suffix: DnsName::parse(suffix).unwrap(),
+        exact: false,
         dial: dial.iter().map(|net| net.parse().unwrap()).collect(),
         http_port: None,
         tls_port: None,
@@ -353,4 +354,87 @@ fn localhost_has_addresses_only_under_a_rule() {
     for host in ["localhost.example", "notlocalhost"] {
         assert_eq!(some.localhost(&name(host)), None, "{host}");
     }
+}
+
+#[test]
+fn an_exact_rule_is_for_its_name_alone_and_goes_before_the_suffix() {
+    // T-CA-62
+    let port = |suffix: &str, exact, port| NameRule {
+        suffix: DnsName::parse(suffix).unwrap(),
+        exact,
+        dial: Vec::new(),
+        http_port: Some(port),
+        tls_port: None,
+    };
+    let rules = rules(vec![
+        port("internal", false, 1),
+        port("a.internal", true, 2),
+        port("a.internal", false, 3),
+        port("b.internal", true, 4),
+    ]);
+    let cases = [
+        ("internal", 1),
+        ("c.internal", 1),
+        ("a.internal", 2),
+        ("x.a.internal", 3),
+        ("b.internal", 4),
+        ("x.b.internal", 1),
+        ("xinternal", 80),
+    ];
+    let wrong: Vec<_> = cases
+        .iter()
+        .filter(|(text, want)| rules.http_port(&name(text)) != *want)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
+fn an_address_is_dialled_if_it_is_global_or_in_a_range_of_its_own_rules() {
+    // T-CA-64
+    // 8738-4-1
+    let of = |range: &str, port| AddressRule {
+        range: range.parse().unwrap(),
+        http_port: port,
+        tls_port: None,
+    };
+    // What a rule on names grants counts for names alone.
+    let own = vec!["127.0.0.1:80".parse().unwrap()];
+    let rules =
+        NameRules::new(vec![rule("internal", &["192.168.0.0/16"])], own).with_addresses(vec![
+            of("10.0.0.0/8", None),
+            of("10.1.0.0/16", Some(8080)),
+            of("127.0.0.0/8", None),
+            of("0.0.0.0/0", None),
+            of("169.254.169.254/32", None),
+        ]);
+    let cases: &[(&str, u16, bool)] = &[
+        ("8.8.8.8", 80, true),
+        ("8.8.8.8", 443, true),
+        ("8.8.8.8", 22, false),
+        ("10.2.3.4", 80, true),
+        ("10.2.3.4", 8080, false),
+        ("10.1.3.4", 8080, true),
+        ("169.254.169.254", 80, true),
+        ("169.254.1.1", 80, false),
+        ("127.0.0.2", 80, true),
+        // The CA's own listener.
+        ("127.0.0.1", 80, false),
+        ("fd00::1", 80, false),
+        ("2606:4700::1", 443, true),
+        ("::ffff:10.1.2.3", 80, false),
+    ];
+    let mut wrong = Vec::new();
+    for (text, port, want) in cases {
+        let ip = text.parse().unwrap();
+        let judged = rules.judge(&Host::Address(ip), ip, *port);
+        if judged.is_ok() != *want {
+            wrong.push(format!("{text}:{port}: {judged:?}"));
+        }
+    }
+    assert!(
+        rules
+            .judge(&name("a.internal"), "10.2.3.4".parse().unwrap(), 80)
+            .is_err()
+    );
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

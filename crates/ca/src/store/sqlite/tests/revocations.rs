@@ -294,6 +294,9 @@ async fn what_was_revoked_after_the_backup_is_revoked_after_the_restore() {
     store.transact(revoke_by_key(1)).await.unwrap();
     let mut begin = begin_issuance(20, 2);
     begin.certificate.names = vec![conformance::name("b.test")];
+    for check in begin.caa.iter_mut().flatten() {
+        check.name = "b.test".to_owned();
+    }
     store.transact(begin).await.unwrap();
     store.transact(revoke_by_operator(2)).await.unwrap();
     store.close().await;
