@@ -404,6 +404,7 @@ fn accounts_and_directory_say_only_what_is_registered() {
                 "newNonce",
                 "newAccount",
                 "newOrder",
+                "newAuthz",
                 "revokeCert",
                 "keyChange",
                 "renewalInfo",

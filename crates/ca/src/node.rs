@@ -387,6 +387,17 @@ impl Node {
         CrlPublisher::start(&ca).await;
         let (stop, stopped) = watch::channel(false);
         let mut listeners = Vec::new();
+        // First, so that whoever finds the node ready finds its operator's door too.
+        let socket = dir.join(operator::SOCKET);
+        let task =
+            operator::listen(Arc::clone(&ca), &socket, stopped.clone()).map_err(|source| {
+                StartFault::Listen {
+                    what: "operator",
+                    address: socket.display().to_string(),
+                    source,
+                }
+            })?;
+        listeners.push(task);
         let mut subscribers = Vec::new();
         for (address, listener) in sockets.subscribers {
             let task = frontend::serve_on(
@@ -405,15 +416,6 @@ impl Node {
             published.push(address);
             listeners.push(task);
         }
-        let socket = dir.join(operator::SOCKET);
-        let task = operator::listen(Arc::clone(&ca), &socket, stopped).map_err(|source| {
-            StartFault::Listen {
-                what: "operator",
-                address: socket.display().to_string(),
-                source,
-            }
-        })?;
-        listeners.push(task);
         schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
         schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
         schedules.push(tokio::spawn(count_unfinished(Arc::clone(&ca))));
