@@ -58,6 +58,8 @@ impl Cairn {
                 ),
             ]);
             settings.insert("names".to_owned(), Value::Array(vec![Value::Table(rule)]));
+            // As `--permit-dns` writes it beside such a rule: CAA is asked for the name and for its zone.
+            settings.insert("private_zones".to_owned(), Value::from(vec![ZONE]));
         })?;
         Ok(ca)
     }
