@@ -238,6 +238,15 @@ impl NamePolicy {
     }
 
     fn address_fault(&self, address: IpAddr) -> Option<String> {
+        // Rules for the IPv4 address would not see it in its other writing (RFC 6052).
+        if let IpAddr::V6(six) = address
+            && six.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0]
+        {
+            return Some(
+                "it is an IPv4 address behind a translator (64:ff9b::/96); order the IPv4 address"
+                    .to_owned(),
+            );
+        }
         if !self.constraints.permits_ip(address) {
             let permitted = self.constraints.permitted_ranges();
             return Some(if permitted.is_empty() {

@@ -264,12 +264,21 @@ fn reason(asked: Option<i64>, by: RevokedBy) -> Result<RevocationReason, Problem
 }
 
 fn refused(input: &Revoke, certificate: &Certificate, problem: Problem) -> Decision<Certificate> {
-    let row = event(
+    let mut row = event(
         input,
         certificate,
         "revocation-refused",
         &[("problem", problem.kind.urn()), ("detail", &problem.detail)],
     );
+    // A stranger's try is no event of the order: else strangers fill its history until nobody finds what happened.
+    let is_own = match input.claimant {
+        Claimant::Account(account) => account == certificate.account,
+        Claimant::Key(_) => false,
+        Claimant::Operator => true,
+    };
+    if !is_own {
+        (row.account, row.order) = (None, None);
+    }
     Decision {
         changes: Changes {
             audit: vec![row],

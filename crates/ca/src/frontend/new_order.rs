@@ -138,16 +138,20 @@ fn judge<'a>(
 ) -> Result<Wanted<'a>, Problem> {
     let snapshot = &context.snapshot;
     let profile = profile(snapshot, request.profile.as_deref())?;
-    let bounds = bounds(context, profile, request.profile.is_some());
+    let (name, settings) = (&profile.name, &profile.settings);
+    let challenges = profiles::challenges(name, settings, &snapshot.config.orders.challenges)?;
+    let bounds = Bounds {
+        offered: &challenges,
+        ..bounds(context, profile, request.profile.is_some())
+    };
     let parsed = order_request::parse(request, context.now, &bounds)?;
     snapshot.names.judge(&parsed.identifiers)?;
-    let (name, settings) = (&profile.name, &profile.settings);
     profiles::judge(name, settings, account, &parsed.identifiers)?;
     let replaces = request.replaces.as_deref();
     Ok(Wanted {
         profile,
         parsed,
-        challenges: profiles::challenges(name, settings, &snapshot.config.orders.challenges)?,
+        challenges,
         replaces: replaces.map(|text| replaced(context, text)).transpose()?,
     })
 }

@@ -1,6 +1,10 @@
 //! CAA again, right before a signature: for every name whose check is older than 7 hours (BR 4.2.2, T-CA-90).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use cairn_acme::{
     identifier::Identifier,
@@ -10,6 +14,7 @@ use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 
 use crate::{
     authority::caa,
+    id::AccountId,
     model::{Authorization, CaaCheck, Order},
     node::Ca,
     refusals,
@@ -22,6 +27,61 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names that are looked up at once for one order.
 const AT_ONCE: usize = 16;
+
+/// Finalizes whose names are looked at again, of one account and in all: each may wait for slow name servers, and none of
+/// them may keep requests of others from their place.
+const FINALIZES_PER_ACCOUNT: usize = 16;
+const FINALIZES: usize = 256;
+
+/// When one over the bound may come again.
+const COME_AGAIN: Duration = Duration::from_secs(2);
+
+/// The finalizes that look at CAA again now.
+#[derive(Debug, Default)]
+pub(super) struct Rechecks(Mutex<HashMap<AccountId, usize>>);
+
+/// One of them; its place is free again when it is dropped.
+pub(super) struct Recheck {
+    all: Arc<Rechecks>,
+    account: AccountId,
+}
+
+impl Rechecks {
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// `rateLimited` at either bound.
+    pub(super) fn enter(all: &Arc<Self>, account: AccountId) -> Result<Recheck, Problem> {
+        let mut running = all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (whole, own) = (
+            running.values().sum::<usize>(),
+            running.get(&account).copied().unwrap_or_default(),
+        );
+        if whole >= FINALIZES || own >= FINALIZES_PER_ACCOUNT {
+            return Err(Problem::rate_limited(
+                "too many finalizes wait for CAA records that are looked up again; finalize again in a moment",
+            )
+            .retry_after(COME_AGAIN));
+        }
+        running.insert(account, own + 1);
+        Ok(Recheck {
+            all: Arc::clone(all),
+            account,
+        })
+    }
+}
+
+impl Drop for Recheck {
+    fn drop(&mut self) {
+        let mut running = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = running.get_mut(&self.account) {
+            *own = own.saturating_sub(1);
+            if *own == 0 {
+                running.remove(&self.account);
+            }
+        }
+    }
+}
 
 /// Looks again at each name whose check is too old: by itself, with the method and the account of its authorization. The
 /// answer has a place for each authorization, empty where nothing was due.
@@ -141,3 +201,30 @@ fn refusal(order: &Order, failed: Vec<(usize, Failure)>) -> Problem {
 
 /// When a look-up that failed may fare better.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_and_all_accounts_wait_for_the_dns_within_bounds() {
+        // T-CA-116
+        let all = Arc::new(Rechecks::default());
+        let account = |n: usize| AccountId::from_bytes((n as u128).to_be_bytes());
+        let mut held: Vec<Recheck> = (0..FINALIZES_PER_ACCOUNT)
+            .map(|_| Rechecks::enter(&all, account(1)).unwrap())
+            .collect();
+        assert!(
+            Rechecks::enter(&all, account(1))
+                .is_err_and(|p| p.status == 429 && p.retry_after == Some(COME_AGAIN))
+        );
+        held.extend(
+            (held.len()..FINALIZES).map(|n| Rechecks::enter(&all, account(n + 2)).unwrap()),
+        );
+        assert!(Rechecks::enter(&all, account(0)).is_err());
+        held.truncate(1);
+        assert!(Rechecks::enter(&all, account(1)).is_ok());
+        held.clear();
+        assert!(all.0.lock().unwrap().is_empty());
+    }
+}

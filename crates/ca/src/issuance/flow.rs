@@ -21,14 +21,14 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::{
-    caa_recheck::recheck,
+    caa_recheck::{Rechecks, recheck},
     issuer::Issuer,
     profile::{Profile, Validity},
     signer::{Signable, Signer, SignerFault},
     under_way::UnderWay,
 };
 use crate::{
-    authority::{issuance as rules, keys, orders, profiles},
+    authority::{caa, issuance as rules, keys, orders, profiles},
     clock::{self, Readings},
     config::{DEFAULT_PROFILE, Span},
     model::{
@@ -68,6 +68,7 @@ pub struct IssuanceParts {
 pub struct Issuance {
     parts: IssuanceParts,
     under_way: Arc<UnderWay>,
+    rechecks: Arc<Rechecks>,
 }
 
 impl std::fmt::Debug for Issuance {
@@ -97,6 +98,7 @@ impl Issuance {
         Self {
             parts,
             under_way: Arc::default(),
+            rechecks: Arc::default(),
         }
     }
 
@@ -178,6 +180,24 @@ impl Issuance {
         csr_der: &[u8],
         request: &[u8],
     ) -> Result<(), TxError> {
+        // What was fine to order may be denied since: names are the rules' that are in force, also for orders that wait.
+        let snapshot = ca.snapshot.load_full();
+        let profile = order.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
+        let judged = snapshot.names.judge(&order.identifiers).and_then(|()| {
+            snapshot.profiles.named(profile).map_or(Ok(()), |profile| {
+                profiles::judge(
+                    &profile.name,
+                    &profile.settings,
+                    account.id,
+                    &order.identifiers,
+                )
+            })
+        });
+        if let Err(problem) = judged {
+            let (event, order) = ("finalize-refused", Some(order.id));
+            refusals::note(ca, event, account.id, order, &problem).await;
+            return Err(TxError::Refused(Box::new(problem)));
+        }
         let bytes = (csr_der, request);
         self.accept(ca, account, order, authorizations, bytes, None)
             .await
@@ -220,6 +240,13 @@ impl Issuance {
                 return Err(refused(problem));
             }
         };
+        // Whoever finalizes by old checks makes us ask the DNS, which may be slow: few at once.
+        let now = ca.clock.wall();
+        let recheck = if authorizations.iter().any(|a| caa::is_due(a, now)) {
+            Some(Rechecks::enter(&self.rechecks, account.id).map_err(refused)?)
+        } else {
+            None
+        };
         let (ca, account, order) = (Arc::clone(ca), account.clone(), order.clone());
         let (authorizations, bytes) = (authorizations.to_vec(), request.to_vec());
         let (reply, answer) = oneshot::channel();
@@ -237,6 +264,7 @@ impl Issuance {
                 grant: grant.as_ref(),
             };
             let begun = ca.issuance.begin(&ca, &request, None).await;
+            drop(recheck);
             // The client may have hung up.
             match begun {
                 Ok(begun) => {

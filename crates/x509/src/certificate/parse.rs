@@ -206,6 +206,9 @@ pub(crate) fn small(magnitude: &[u8]) -> Result<u8, DerFault> {
     }
 }
 
+/// Extensions of one certificate; real ones have about ten.
+const EXTENSIONS_MAX: usize = 64;
+
 pub(crate) fn extensions(outer: &[u8]) -> Result<Vec<Extension>, CertificateFault> {
     let mut all = Reader::new(only(outer, tag::SEQUENCE)?.contents);
     let mut found: Vec<Extension> = Vec::with_capacity(10);
@@ -219,6 +222,10 @@ pub(crate) fn extensions(outer: &[u8]) -> Result<Vec<Extension>, CertificateFaul
         };
         let value = one.expect(tag::OCTET_STRING)?.contents.to_vec();
         one.end()?;
+        // Strangers' certificates come here too (RFC 8737), and each is compared with all before it.
+        if found.len() >= EXTENSIONS_MAX {
+            return Err(DerFault::Value.into());
+        }
         if found.iter().any(|e| e.id == id) {
             return Err(CertificateFault::Twice);
         }
