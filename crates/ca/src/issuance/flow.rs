@@ -4,11 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use cairn_acme::{
-    identifier::Identifier,
-    jws::Envelope,
-    object::Finalize,
-    problem::{Problem, ProblemType},
-    renewal::CertId,
+    identifier::Identifier, jws::Envelope, object::Finalize, problem::Problem, renewal::CertId,
     time::Timestamp,
 };
 use cairn_x509::{
@@ -23,19 +19,20 @@ use tracing::{error, info, warn};
 use super::{
     caa_recheck::{Rechecks, recheck},
     issuer::Issuer,
+    judgement,
     profile::{Profile, Validity},
     signer::{Signable, Signer, SignerFault},
     under_way::UnderWay,
 };
 use crate::{
-    authority::{caa, issuance as rules, keys, orders, profiles},
+    authority::{caa, orders},
     clock::{self, Readings},
     config::{DEFAULT_PROFILE, Span},
     model::{
         Account, Authorization, CaaCheck, Certificate, CertificateKey, CertificateState, Evidence,
         Order, Work,
     },
-    node::{Ca, Snapshot},
+    node::Ca,
     operator::OperatorGrant,
     refusals,
     store::{
@@ -180,20 +177,7 @@ impl Issuance {
         csr_der: &[u8],
         request: &[u8],
     ) -> Result<(), TxError> {
-        // What was fine to order may be denied since: names are the rules' that are in force, also for orders that wait.
-        let snapshot = ca.snapshot.load_full();
-        let profile = order.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
-        let judged = snapshot.names.judge(&order.identifiers).and_then(|()| {
-            snapshot.profiles.named(profile).map_or(Ok(()), |profile| {
-                profiles::judge(
-                    &profile.name,
-                    &profile.settings,
-                    account.id,
-                    &order.identifiers,
-                )
-            })
-        });
-        if let Err(problem) = judged {
+        if let Err(problem) = judgement::in_force(account, order, &ca.snapshot.load()) {
             let (event, order) = ("finalize-refused", Some(order.id));
             refusals::note(ca, event, account.id, order, &problem).await;
             return Err(TxError::Refused(Box::new(problem)));
@@ -231,7 +215,7 @@ impl Issuance {
         grant: Option<OperatorGrant>,
     ) -> Result<(), TxError> {
         let refused = |problem: Problem| TxError::Refused(Box::new(problem));
-        let judged = judge(csr_der, account, order, &ca.snapshot.load());
+        let judged = judgement::csr(csr_der, account, order, &ca.snapshot.load());
         let csr = match judged {
             Ok(csr) => csr,
             Err(problem) => {
@@ -467,31 +451,6 @@ fn names_of(identifiers: &[Identifier]) -> (Vec<String>, Vec<IpAddr>) {
         }
     }
     (names, addresses)
-}
-
-/// What a CSR must be for this order and account, whose profile must still be offered (PROF-4-4).
-fn judge(
-    csr_der: &[u8],
-    account: &Account,
-    order: &Order,
-    snapshot: &Snapshot,
-) -> Result<Csr, Problem> {
-    if let Some(name) = order.profile.as_deref()
-        && snapshot.profiles.named(name).is_none()
-    {
-        return Err(profiles::withdrawn(name));
-    }
-    let csr = Csr::parse(csr_der)
-        .map_err(|e| Problem::new(ProblemType::BadCsr, format!("the CSR cannot be used: {e}")))?;
-    rules::judge_csr(&csr, &order.identifiers)?;
-    keys::judge_certificate_key(csr.public_key().spki_der(), &snapshot.blocked)?;
-    if csr.public_key().spki_sha256() == account.spki_sha256 {
-        return Err(Problem::new(
-            ProblemType::BadCsr,
-            "the CSR's key is the account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
-        ));
-    }
-    Ok(csr)
 }
 
 /// Two octets choose: one would never reach a shard above the 256th.

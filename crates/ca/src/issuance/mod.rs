@@ -8,6 +8,7 @@ mod crl_copy;
 mod flow;
 pub mod internal;
 mod issuer;
+mod judgement;
 mod own_certificate;
 mod profile;
 pub mod signer;
