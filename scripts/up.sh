@@ -16,7 +16,7 @@ mkdir -p -m 700 "$up"
 cairn=${CAIRN_BIN:-} page=${CAIRN_PAGE:-}
 if [[ -z $cairn || -z $page ]]; then
   target=${CARGO_TARGET_DIR:-target}
-  cargo build --quiet --locked -p cairn --bin cairn --example up
+  cargo build --quiet --locked --workspace --bin cairn --example up
   cairn=$target/debug/cairn page=$target/debug/examples/up
 fi
 
