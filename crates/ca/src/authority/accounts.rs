@@ -68,6 +68,14 @@ pub fn create(
     is_certificate_key: bool,
     is_blocked_key: bool,
 ) -> Decision<AccountFound> {
+    let refuse = |input: &CreateAccount, problem: Problem| {
+        refuse(
+            ("account-refused", None),
+            &input.requester,
+            input.now,
+            problem,
+        )
+    };
     if let Some(account) = existing {
         return if account.status == AccountStatus::Valid {
             Decision::unchanged(AccountFound {
@@ -152,14 +160,20 @@ pub fn create(
     }
 }
 
-fn refuse(input: &CreateAccount, problem: Problem) -> Decision<AccountFound> {
+/// Refuses, with an audit row under this name, of the account if there is one.
+fn refuse<A>(
+    (event, account): (&'static str, Option<AccountId>),
+    requester: &Requester,
+    now: Timestamp,
+    problem: Problem,
+) -> Decision<A> {
     let row = audit(
-        input.now,
-        "account-refused",
-        None,
+        now,
+        event,
+        account,
         None,
         &[
-            ("address", &address(&input.requester)),
+            ("address", &address(requester)),
             ("problem", problem.kind.urn()),
             ("detail", &problem.detail),
         ],
@@ -271,24 +285,8 @@ pub fn change_key(
     (is_certificate_key, is_blocked_key): (bool, bool),
 ) -> Decision<Account> {
     let refused = |problem: Problem| {
-        let row = audit(
-            input.now,
-            "key-change-refused",
-            Some(input.account),
-            None,
-            &[
-                ("address", &address(&input.requester)),
-                ("problem", problem.kind.urn()),
-                ("detail", &problem.detail),
-            ],
-        );
-        Decision {
-            changes: Changes {
-                audit: vec![row],
-                ..Changes::default()
-            },
-            answer: Err(problem),
-        }
+        let event = ("key-change-refused", Some(input.account));
+        refuse(event, &input.requester, input.now, problem)
     };
     let Some(mut account) = account else {
         return Decision::refuse(Problem::new(
