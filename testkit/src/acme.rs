@@ -5,6 +5,7 @@
 //! told.
 
 mod draft;
+mod external;
 mod key;
 mod transport;
 
@@ -18,6 +19,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 pub use draft::Draft;
+pub use external::secret;
 pub use key::{Key, encode};
 pub use transport::Response;
 

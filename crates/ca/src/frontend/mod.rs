@@ -16,6 +16,7 @@ mod cors;
 mod directory;
 mod dispatch;
 mod envelope;
+mod external;
 mod finalize;
 pub(crate) mod framing;
 mod hold;

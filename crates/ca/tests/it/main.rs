@@ -14,6 +14,7 @@ mod caa;
 mod challenges;
 mod clocks;
 mod dates;
+mod external;
 mod hold;
 mod kill_points;
 mod listener;

@@ -18,7 +18,7 @@ use rusqlite::{
 use super::{
     OpenError, Store,
     apply::{Keys, write_audit},
-    connect, crls, lock, meta, migrate,
+    connect, crls, external, lock, meta, migrate,
     reconcile::{self, Reconciled},
     sync_directory,
     writer::Writer,
@@ -187,6 +187,8 @@ pub struct RestoreReport {
     pub replaced: Option<PathBuf>,
     /// Revocations that the backup did not know, or not so.
     pub revocations: usize,
+    /// External account keys that were taken back: nobody knows which were used or revoked in the lost time.
+    pub external_keys: usize,
     /// Why revocations and blocked keys of the replaced state could not be taken over.
     pub unread: Option<String>,
 }
@@ -320,6 +322,7 @@ pub fn restore(
         until,
         replaced,
         revocations: reconciled.revocations,
+        external_keys: reconciled.external_keys,
         unread: reconciled.unread,
     })
 }
@@ -390,7 +393,9 @@ fn renew(
             crls::raise_number(&conn, *issuer, *shard, *number)?;
         }
         let keys = Keys::load(&conn)?;
-        let reconciled = reconcile::reconcile(&conn, &keys, since.replaced, since.published, now)?;
+        let mut reconciled =
+            reconcile::reconcile(&conn, &keys, since.replaced, since.published, now)?;
+        reconciled.external_keys = external::withdraw(&conn, now)?;
         let event = AuditEvent {
             at: now,
             event: "restored",
@@ -398,8 +403,8 @@ fn renew(
             order: None,
             serial: None,
             detail: format!(
-                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{}}}",
-                facts.latest_time, reconciled.revocations
+                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{},\"external_keys\":{}}}",
+                facts.latest_time, reconciled.revocations, reconciled.external_keys
             ),
         };
         write_audit(&conn, &keys, &[event])?;

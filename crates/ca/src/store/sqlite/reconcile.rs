@@ -30,6 +30,8 @@ pub(super) const STATEMENTS: &[&str] = &[KNOWN];
 pub(super) struct Reconciled {
     /// Revocations that the backup did not know, or not so.
     pub(super) revocations: usize,
+    /// External account keys that were taken back.
+    pub(super) external_keys: usize,
     /// Why the replaced store told nothing.
     pub(super) unread: Option<String>,
 }
