@@ -15,6 +15,7 @@ mod challenges;
 mod clocks;
 mod dates;
 mod external;
+mod external_keys;
 mod hold;
 mod kill_points;
 mod listener;

@@ -18,7 +18,7 @@ use rusqlite::{
 use super::{
     OpenError, Store,
     apply::{Keys, write_audit},
-    connect, crls, external, lock, meta, migrate,
+    connect, crls, lock, meta, migrate,
     reconcile::{self, Reconciled},
     sync_directory,
     writer::Writer,
@@ -393,9 +393,7 @@ fn renew(
             crls::raise_number(&conn, *issuer, *shard, *number)?;
         }
         let keys = Keys::load(&conn)?;
-        let mut reconciled =
-            reconcile::reconcile(&conn, &keys, since.replaced, since.published, now)?;
-        reconciled.external_keys = external::withdraw(&conn, now)?;
+        let reconciled = reconcile::reconcile(&conn, &keys, since.replaced, since.published, now)?;
         let event = AuditEvent {
             at: now,
             event: "restored",

@@ -38,12 +38,10 @@ const LIST: &str = concat!(
      WHEN many = 0 AND uses > 0 THEN 'used' WHEN expires <= ?4 THEN 'expired' ELSE 'open' END) \
      AND (?3 IS NULL OR id = ?3) ORDER BY row DESC LIMIT ?5"
 );
-const WITHDRAW: &str =
-    "UPDATE external_keys SET revoked_at = ?1 WHERE revoked_at IS NULL AND (many = 1 OR uses = 0)";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[BY_ID, INSERT, UPDATE, LIST, WITHDRAW];
+pub(super) const STATEMENTS: &[&str] = &[BY_ID, INSERT, UPDATE, LIST];
 
 fn read(row: &Row<'_>) -> Result<ExternalKey, Fault> {
     let texts: String = row.get(4)?;
@@ -118,14 +116,6 @@ pub(super) fn update(conn: &Connection, key: &ExternalKey) -> Result<(), Fault> 
         1 => Ok(()),
         _ => Err(Fault::row(TABLE, format!("key {} is not there", key.id))),
     }
-}
-
-/// Takes back every key that could still open an account: after a restore nobody knows which were used or taken back in
-/// the time that is lost (T-CA-122).
-pub(super) fn withdraw(conn: &Connection, now: Timestamp) -> Result<usize, Fault> {
-    Ok(conn
-        .prepare_cached(WITHDRAW)?
-        .execute(params![now.as_millis()])?)
 }
 
 /// Newest first, from before the row `after`.
