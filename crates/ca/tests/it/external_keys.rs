@@ -94,10 +94,10 @@ async fn a_key_that_is_over_or_taken_back_opens_nothing_and_its_accounts_go_on()
         [given.id.clone(), id.to_string()]
     );
     assert_eq!(list(by(Some("expired"), None)).await, [id.to_string()]);
-    assert_eq!(list(by(Some("revoked"), None)).await, [given.id.clone()]);
+    assert_eq!(list(by(Some("revoked"), None)).await, [given.id.as_str()]);
     assert!(list(by(Some("open"), None)).await.is_empty());
     let account = owner.kid.clone().unwrap();
-    assert_eq!(list(by(None, Some(&account))).await, [given.id.clone()]);
+    assert_eq!(list(by(None, Some(&account))).await, [given.id.as_str()]);
     let unknown = Query::RevokeExternalKey("AZqAAAAAAAAAAAAAAAAAAA".to_owned());
     let refused = operator::ask(&world.dir(), unknown).await.unwrap_err();
     assert!(refused.to_string().contains("eab list"), "{refused}");
