@@ -16,7 +16,11 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -233,6 +237,13 @@ pub(crate) async fn run<S, H, Fut>(
     }
 }
 
+/// A request's body on its way in.
+pub(crate) trait Arriving: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Arriving for B {}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyFault {
@@ -250,13 +261,13 @@ const DISCARD: usize = 1024 * 1024;
 
 /// Reads a whole body of at most `limit` octets. One that is announced larger is not kept.
 pub(crate) async fn body(
-    mut body: Incoming,
+    mut body: impl Arriving,
     limit: usize,
     within: Duration,
 ) -> Result<Bytes, BodyFault> {
     let whole = async {
         let mut kept = Limited::new(&mut body, limit);
-        let announced = hyper::body::Body::size_hint(&kept).lower();
+        let announced = Body::size_hint(&kept).lower();
         let outcome = if announced > limit as u64 {
             Err(BodyFault::TooLarge)
         } else {
@@ -272,7 +283,7 @@ pub(crate) async fn body(
         .unwrap_or(Err(BodyFault::Late))
 }
 
-async fn collect(body: &mut Limited<&mut Incoming>) -> Result<Bytes, BodyFault> {
+async fn collect(body: &mut Limited<&mut impl Arriving>) -> Result<Bytes, BodyFault> {
     match body.collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
@@ -281,7 +292,7 @@ async fn collect(body: &mut Limited<&mut Incoming>) -> Result<Bytes, BodyFault> 
 }
 
 /// Reads a refused body and forgets it, within [`DISCARD`].
-async fn discard(mut body: Incoming) {
+async fn discard(mut body: impl Arriving) {
     let mut left = DISCARD;
     while let Some(Ok(frame)) = body.frame().await {
         let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
@@ -292,6 +303,6 @@ async fn discard(mut body: Incoming) {
 }
 
 /// Forgets the body of a request that is refused for its head.
-pub(crate) async fn refuse(body: Incoming, within: Duration) {
+pub(crate) async fn refuse(body: impl Arriving, within: Duration) {
     let _ = time::timeout(within, discard(body)).await;
 }

@@ -16,6 +16,8 @@ mod cors;
 mod directory;
 mod dispatch;
 mod envelope;
+#[cfg(feature = "dev")]
+mod faults;
 mod finalize;
 pub(crate) mod framing;
 mod hold;

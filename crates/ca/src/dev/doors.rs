@@ -1,0 +1,162 @@
+//! The doors of one test CA: the faults in force behind a lock, its clock, its listening sockets.
+
+use std::{
+    fmt, io,
+    net::Shutdown,
+    os::fd::AsFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use socket2::Socket;
+use tokio::{net::TcpListener, time};
+
+use super::{
+    Asked, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
+    keys::{KeysFault, OtherIssuer},
+};
+use crate::clock::{Clock, SystemClock};
+
+/// The kernel's queue of a socket that listens again.
+const BACKLOG: i32 = 1024;
+
+/// What a test reaches a running test CA by.
+pub struct Doors {
+    state: Mutex<State>,
+    clock: Arc<MovableClock>,
+    /// Outages are as long as they are, however far a test moves the clock.
+    machine: SystemClock,
+    sockets: Mutex<Vec<Socket>>,
+    issuer: OtherIssuer,
+}
+
+/// A fault in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// By which it is taken out.
+    pub id: FaultId,
+    /// What it is.
+    pub fault: Fault,
+    /// Requests that it was for.
+    pub met: u64,
+    /// Of them those that it struck.
+    pub struck: u64,
+}
+
+impl fmt::Debug for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doors")
+            .field("state", &self.state)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Doors {
+    pub(super) fn new(scenario: Scenario, clock: Arc<MovableClock>, issuer: OtherIssuer) -> Self {
+        let mut state = State::new(scenario.seed);
+        for fault in scenario.faults {
+            state.add(fault);
+        }
+        Self {
+            state: Mutex::new(state),
+            clock,
+            machine: SystemClock::default(),
+            sockets: Mutex::default(),
+            issuer,
+        }
+    }
+
+    /// Puts a fault in force.
+    pub fn add(&self, fault: Fault) -> FaultId {
+        self.state().add(fault)
+    }
+
+    /// Takes one out; false if it is not there.
+    pub fn remove(&self, id: FaultId) -> bool {
+        self.state().remove(id)
+    }
+
+    /// Takes all out, and connections are taken again.
+    pub fn clear(&self) {
+        self.state().clear();
+        self.listen_again();
+    }
+
+    /// Those in force, in the order in which they came.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let state = self.state();
+        let listed = state.list().map(|(id, fault, met, struck)| Listed {
+            id,
+            fault: fault.clone(),
+            met,
+            struck,
+        });
+        listed.collect()
+    }
+
+    /// The clock that everything in the CA reads.
+    #[must_use]
+    pub fn clock(&self) -> &MovableClock {
+        &self.clock
+    }
+
+    pub(crate) fn asks_for_accounts(&self) -> bool {
+        self.state().asks_for_accounts()
+    }
+
+    pub(crate) fn decide(&self, asked: &Asked) -> Vec<Strike> {
+        let now = self.machine.monotonic();
+        self.state().decide(asked, now)
+    }
+
+    pub(crate) fn hides(&self, id: FaultId, object: &str, looks: u32, is_look: bool) -> bool {
+        self.state().hides(id, object, looks, is_look)
+    }
+
+    pub(crate) fn wrong_chain(&self, kind: WrongChain, right: &[u8]) -> Result<String, KeysFault> {
+        chain::wrong(kind, right, &self.issuer)
+    }
+
+    /// Keeps a hand on a listening socket, to close it for a time.
+    pub(crate) fn watch(&self, listener: &TcpListener) -> io::Result<()> {
+        let socket = Socket::from(listener.as_fd().try_clone_to_owned()?);
+        self.sockets().push(socket);
+        Ok(())
+    }
+
+    /// Refuses connections, and takes them again when the outage that the state knows of is over.
+    pub(crate) fn go_down(self: &Arc<Self>, span: Duration) {
+        for socket in self.sockets().iter() {
+            // The port stays ours: a socket that was shut down so is refused by the kernel, and may listen again.
+            if let Err(error) = socket.shutdown(Shutdown::Read) {
+                tracing::warn!(%error, "the listener cannot be closed for a time");
+            }
+        }
+        let doors = Arc::clone(self);
+        tokio::spawn(async move {
+            time::sleep(span).await;
+            // A later outage may last longer; its own task ends it.
+            if !doors.state().is_down(doors.machine.monotonic()) {
+                doors.listen_again();
+            }
+        });
+    }
+
+    fn listen_again(&self) {
+        for socket in self.sockets().iter() {
+            if let Err(error) = socket.listen(BACKLOG) {
+                tracing::error!(%error, "the listener cannot listen again");
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Vec<Socket>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
