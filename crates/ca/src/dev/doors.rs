@@ -1,24 +1,21 @@
 //! The doors of one test CA: the faults in force behind a lock, its clock, its listening sockets.
 
 use std::{
-    fmt, io,
+    fmt,
     net::Shutdown,
-    os::fd::AsFd,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use socket2::Socket;
-use tokio::{net::TcpListener, time};
 
 use super::{
     Asked, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
     keys::{KeysFault, OtherIssuer},
 };
 use crate::clock::{Clock, SystemClock};
-
-/// The kernel's queue of a socket that listens again.
-const BACKLOG: i32 = 1024;
 
 /// What a test reaches a running test CA by.
 pub struct Doors {
@@ -27,6 +24,7 @@ pub struct Doors {
     /// Outages are as long as they are, however far a test moves the clock.
     machine: SystemClock,
     sockets: Mutex<Vec<Socket>>,
+    outages: AtomicU64,
     issuer: OtherIssuer,
 }
 
@@ -63,6 +61,7 @@ impl Doors {
             clock,
             machine: SystemClock::default(),
             sockets: Mutex::default(),
+            outages: AtomicU64::new(0),
             issuer,
         }
     }
@@ -80,7 +79,6 @@ impl Doors {
     /// Takes all out, and connections are taken again.
     pub fn clear(&self) {
         self.state().clear();
-        self.listen_again();
     }
 
     /// Those in force, in the order in which they came.
@@ -119,37 +117,29 @@ impl Doors {
         chain::wrong(kind, right, &self.issuer)
     }
 
-    /// Keeps a hand on a listening socket, to close it for a time.
-    pub(crate) fn watch(&self, listener: &TcpListener) -> io::Result<()> {
-        let socket = Socket::from(listener.as_fd().try_clone_to_owned()?);
+    /// Keeps a hand on a listening socket, to close it at once.
+    pub(crate) fn watch(&self, socket: Socket) {
         self.sockets().push(socket);
-        Ok(())
     }
 
-    /// Refuses connections, and takes them again when the outage that the state knows of is over.
-    pub(crate) fn go_down(self: &Arc<Self>, span: Duration) {
+    /// Closes the sockets: whoever connects is refused, until those who accept from them find the outage over.
+    pub(crate) fn go_down(&self) {
+        self.outages.fetch_add(1, Ordering::SeqCst);
         for socket in self.sockets().iter() {
-            // The port stays ours: a socket that was shut down so is refused by the kernel, and may listen again.
+            // Shut down so, it keeps its port and may listen again (Linux).
             if let Err(error) = socket.shutdown(Shutdown::Read) {
                 tracing::warn!(%error, "the listener cannot be closed for a time");
             }
         }
-        let doors = Arc::clone(self);
-        tokio::spawn(async move {
-            time::sleep(span).await;
-            // A later outage may last longer; its own task ends it.
-            if !doors.state().is_down(doors.machine.monotonic()) {
-                doors.listen_again();
-            }
-        });
     }
 
-    fn listen_again(&self) {
-        for socket in self.sockets().iter() {
-            if let Err(error) = socket.listen(BACKLOG) {
-                tracing::error!(%error, "the listener cannot listen again");
-            }
-        }
+    /// How many outages there were.
+    pub(crate) fn outages(&self) -> u64 {
+        self.outages.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.state().is_down(self.machine.monotonic())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -96,9 +96,21 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Where connections come from: a socket, and in a test CA one that can be closed for a time.
+pub(crate) trait Listening: Sync {
+    /// Waits for the next one.
+    fn next(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+}
+
+impl Listening for TcpListener {
+    fn next(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        self.accept()
+    }
+}
+
 /// Accepts until `stop` turns true, then waits for the open connections, [`Bounds::drain`] at most.
 pub(crate) async fn accept<F, Fut>(
-    listener: TcpListener,
+    listener: impl Listening,
     bounds: Bounds,
     mut stop: watch::Receiver<bool>,
     serve: F,
@@ -147,14 +159,14 @@ pub(crate) async fn accept<F, Fut>(
 }
 
 async fn next(
-    listener: &TcpListener,
+    listener: &impl Listening,
     places: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
+    let (stream, peer) = listener.next().await?;
     Ok((stream, peer, place))
 }
 

@@ -1,6 +1,7 @@
 //! The edge of a test CA's faults: what they do to requests, answers and connections. Which of them a request meets, and
 //! what an altered answer is, is decided in [`crate::dev`].
 
+mod doorway;
 mod wire;
 
 use std::{net::IpAddr, sync::Arc};
@@ -21,6 +22,7 @@ use tokio::{
     time,
 };
 
+pub(crate) use self::doorway::Doorway;
 use self::wire::{Manner, Wire, Wired};
 use super::{Bounds, Route, answer::Answer, connection, dispatch, intake};
 use crate::{
@@ -137,7 +139,7 @@ impl Visit {
         match action {
             Action::Delay(span) => time::sleep(span.duration()).await,
             Action::Advance(span) => self.doors.clock().advance(span.duration()),
-            Action::Down(span) => self.doors.go_down(span.duration()),
+            Action::Down(_) => self.doors.go_down(),
             action => {
                 if let Some(target) = target(route, action)
                     && let Some(Ok(account)) = asked.account.as_deref().map(str::parse)

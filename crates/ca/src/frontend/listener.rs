@@ -62,23 +62,26 @@ fn serve_within(
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let stopping = stop.clone();
     #[cfg(feature = "dev")]
-    if let Some(doors) = &ca.doors {
-        doors.watch(&listener)?;
+    let doors = ca.doors.clone();
+    let each = move |stream, peer| {
+        serve(
+            Arc::clone(&ca),
+            acceptor.clone(),
+            stream,
+            peer,
+            bounds,
+            stopping.clone(),
+        )
+    };
+    #[cfg(feature = "dev")]
+    if let Some(doors) = doors {
+        let doorway = faults::Doorway::new(doors, listener)?;
+        return Ok(tokio::spawn(connection::accept(
+            doorway, bounds, stop, each,
+        )));
     }
     Ok(tokio::spawn(connection::accept(
-        listener,
-        bounds,
-        stop,
-        move |stream, peer| {
-            serve(
-                Arc::clone(&ca),
-                acceptor.clone(),
-                stream,
-                peer,
-                bounds,
-                stopping.clone(),
-            )
-        },
+        listener, bounds, stop, each,
     )))
 }
 

@@ -87,6 +87,16 @@ pub(crate) async fn lost(site: &Site) {
     assert_eq!(orders(&client).await, 1, "it was done");
 }
 
+/// Waits until connections are taken.
+async fn up(site: &Site) {
+    let back = timeout(PATIENCE, async {
+        while TcpStream::connect(site.address()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    back.await.expect("it is up again");
+}
+
 pub(crate) async fn down(site: &Site) {
     let (client, other) = (site.subscriber().await, site.subscriber().await);
     let mut kept = connect(site).await;
@@ -103,12 +113,7 @@ pub(crate) async fn down(site: &Site) {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert!(cut.is_err() || came.is_err(), "{came:?}");
     }
-    let back = timeout(PATIENCE, async {
-        while TcpStream::connect(site.address()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    });
-    back.await.expect("it is up again");
+    up(site).await;
     assert!(start.elapsed() >= Duration::from_millis(600));
     assert_eq!(orders(&other.apart(site.ca.root_pem())).await, 0);
     assert_eq!(orders(&client.apart(site.ca.root_pem())).await, 0);
@@ -118,6 +123,7 @@ pub(crate) async fn down(site: &Site) {
     assert_eq!(came, "");
     TcpStream::connect(site.address()).await.unwrap_err();
     site.ca.doors().clear();
+    up(site).await;
     let (came, _) = raw(site).await;
     assert!(came.starts_with("HTTP/1.1 200"), "{came}");
 }
