@@ -62,9 +62,7 @@ impl Obtained {
     /// # Panics
     /// If the chain is none.
     pub fn leaf(&self) -> Vec<u8> {
-        CertificateDer::from_pem_slice(self.chain.as_bytes())
-            .expect("a certificate")
-            .to_vec()
+        issued::leaf(&self.chain)
     }
 }
 
@@ -234,6 +232,16 @@ impl Client {
             &nonce,
             payload,
         ))
+    }
+
+    /// keyChange's inner JWS (RFC 8555 §7.3.5), right in every part: the payload of the request to `keyChange`.
+    pub fn key_change<'k>(&self, new: &'k Key) -> Draft<'k> {
+        let old: Value = serde_json::from_str(self.key.jwk()).unwrap_or_default();
+        let payload = json!({ "account": self.kid, "oldKey": old });
+        let url = self.url("keyChange");
+        let mut inner = Draft::new(&url, new, None, "", payload.to_string().into_bytes());
+        inner.unprotect("nonce");
+        inner
     }
 
     /// Sends a draft as it is, once.

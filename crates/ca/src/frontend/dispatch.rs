@@ -9,7 +9,7 @@ use http::{Method, Request, Response};
 use http_body_util::Full;
 
 use super::{
-    Bounds, Route, account,
+    Bounds, Route, accept, account,
     admission::{self, Place},
     answer::Answer,
     authorization, certificate, challenge,
@@ -141,7 +141,9 @@ async fn post(
         Route::Finalize(id) => finalize::post(&context, id, verified).await,
         Route::Authorization(id) => authorization::post(&context, id, verified).await,
         Route::Challenge(id, kind) => challenge::post(&context, id, kind, verified).await,
-        Route::Certificate(serial) => certificate::fetch(&context, serial, verified).await,
+        Route::Certificate(serial) => {
+            certificate::fetch(&context, serial, accept::form(&head.headers), verified).await
+        }
     }
 }
 

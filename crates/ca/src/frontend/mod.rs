@@ -4,6 +4,7 @@
 //! outside, `envelope` verifies it, a handler runs one transaction of the store and says its `answer`. `problem` is the
 //! one place where an internal error becomes a problem document.
 
+mod accept;
 mod account;
 mod admission;
 mod answer;
