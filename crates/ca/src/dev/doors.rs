@@ -122,12 +122,21 @@ impl Doors {
         self.sockets().push(socket);
     }
 
-    /// Closes the sockets: whoever connects is refused, until those who accept from them find the outage over.
+    /// Begins an outage: whoever connects is refused, until those who accept find it over.
     pub(crate) fn go_down(&self) {
         self.outages.fetch_add(1, Ordering::SeqCst);
+        self.close();
+    }
+
+    /// Closes the sockets. One that listens and is shut down keeps its port and may listen again (Linux); one that does not
+    /// listen would hand the shutdown on to every connection that it later takes.
+    pub(crate) fn close(&self) {
         for socket in self.sockets().iter() {
-            // Shut down so, it keeps its port and may listen again (Linux).
-            if let Err(error) = socket.shutdown(Shutdown::Read) {
+            let closed = match socket.is_listener() {
+                Ok(true) => socket.shutdown(Shutdown::Read),
+                other => other.map(drop),
+            };
+            if let Err(error) = closed {
                 tracing::warn!(%error, "the listener cannot be closed for a time");
             }
         }

@@ -259,6 +259,12 @@ pub(crate) async fn processing(site: &Site) {
     }
     let shown = client.fetch(&authorization).await.expect(200).json();
     assert_eq!(shown["status"], "valid", "{shown}");
+    // Some clients look at the challenge instead.
+    let challenge = shown["challenges"][0]["url"].as_str().unwrap().to_owned();
+    for status in ["processing", "processing", "valid"] {
+        let object = client.fetch(&challenge).await.expect(200).json();
+        assert_eq!(object["status"], status, "{object}");
+    }
 }
 
 /// The certificates of a chain, in its order.

@@ -70,7 +70,7 @@ impl Listening for Doorway {
             open.0 = None;
             if self.doors.is_down() {
                 // The next outage may have come while this one was ended.
-                let _ = self.socket.shutdown(Shutdown::Read);
+                self.doors.close();
             }
             while self.doors.is_down() {
                 time::sleep(LOOK).await;
