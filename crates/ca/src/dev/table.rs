@@ -106,7 +106,7 @@ pub const FAULTS: &[Row] = rows! {
     "pad", "OCTETS", "100000", After, &[],
         "the body is followed by so many spaces";
     "processing", "LOOKS", "2", After, UNDER_WAY,
-        "what has ended is shown as under way: for so many looks at an order or authorization, and to finalize and challenge";
+        "what has ended is shown as under way, for so many looks at each order, authorization or challenge; what finalize and challenge answer themselves counts as none";
     "chain", "no-intermediate|other-issuer|reversed|empty|other-key|other-name|expired|with-key|leaf-twice",
         "other-key", After, &[Step::Certificate],
         "the certificate's chain is wrong in that way";
