@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 pub use draft::Draft;

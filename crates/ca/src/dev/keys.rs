@@ -30,7 +30,6 @@ const LISTENER_LIFE: Duration = Duration::from_secs(397 * 86_400);
 pub struct KeysFault(pub(super) String);
 
 impl KeysFault {
-    #[expect(clippy::needless_pass_by_value, reason = "made for map_err")]
     pub(super) fn of(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
     }

@@ -228,10 +228,9 @@ impl Visit {
                 Action::Processing(looks) => {
                     if let Some(step) = step
                         && altered.has_ended()
+                        && self.doors.hides(strike.id, object, *looks, is_look)
                     {
-                        if self.doors.hides(strike.id, object, *looks, is_look) {
-                            altered.unfinish(step);
-                        }
+                        altered.unfinish(step);
                     }
                 }
                 Action::Chain(kind) if altered.status == StatusCode::OK => {
