@@ -10,6 +10,8 @@ pub mod authority;
 mod borders;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "dev")]
+pub mod dev;
 mod fault;
 pub mod frontend;
 pub mod holds;

@@ -58,6 +58,16 @@ impl KeyRing {
         Ok(Self { external })
     }
 
+    /// Of a secret of its own, which is kept nowhere: for a store that lives no longer than the process.
+    ///
+    /// # Errors
+    /// When the library fails.
+    #[cfg(feature = "dev")]
+    pub(crate) fn ephemeral() -> Result<Self, RingFault> {
+        let secret = SecretKey::generate().map_err(|_| RingFault::Library)?;
+        Self::new(&secret)
+    }
+
     /// Seals the secret of an external account key.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ mod tests;
 use std::path::PathBuf;
 
 pub use files::{FileFault, read_public, read_secret};
+#[cfg(feature = "dev")]
+pub(crate) use files::{create_public, create_secret};
 pub use host::full_name;
 pub use init::{CertificateReport, Choose, InitReport, InitRequest, init};
 pub use lists::{PublishedLists, published_lists};

@@ -109,6 +109,13 @@ impl Answer {
         self
     }
 
+    /// Adds a header as a fault wants it.
+    #[cfg(feature = "dev")]
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.response.headers_mut().insert(name, value);
+        self
+    }
+
     /// Lets caches keep it for so long.
     pub(crate) fn cacheable(mut self, fresh: Duration) -> Self {
         self.fresh = Some(fresh);

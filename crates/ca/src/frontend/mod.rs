@@ -18,6 +18,8 @@ mod directory;
 mod dispatch;
 mod envelope;
 mod external;
+#[cfg(feature = "dev")]
+mod faults;
 mod finalize;
 pub(crate) mod framing;
 mod hold;
