@@ -5,6 +5,7 @@
 //! told.
 
 mod draft;
+mod external;
 mod key;
 mod transport;
 
@@ -17,6 +18,7 @@ use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde_json::{Value, json};
 
 pub use draft::Draft;
+pub use external::secret;
 pub use key::{Key, encode};
 pub use transport::Response;
 

@@ -25,6 +25,7 @@ pub mod nonce;
 pub mod operator;
 pub mod publication;
 mod refusals;
+pub mod ring;
 pub mod setup;
 pub mod store;
 pub mod validation;

@@ -20,7 +20,7 @@ use crate::{
     authority::{caa::CaaPolicy, policy::NamePolicy},
     borders,
     clock::{Clock, SteadyClock},
-    config::{Config, Dnssec, Listen, Preset},
+    config::{Accounts, Config, Dnssec, Listen, Preset},
     fault::Causes,
     frontend::{self, Urls},
     holds::Holds,
@@ -34,6 +34,7 @@ use crate::{
     nonce::Nonces,
     operator,
     publication::{self, File, Readiness, Shelf},
+    ring::KeyRing,
     store::{
         self, Filter, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy,
         TakeOver, TxError,
@@ -117,6 +118,8 @@ pub struct Ca {
     pub validation: ValidationDriver,
     /// The one door to signatures.
     pub issuance: Issuance,
+    /// What the store's secrets are sealed under.
+    pub ring: KeyRing,
     /// Who waits for what.
     pub holds: Arc<Holds>,
     /// Bounds in memory.
@@ -153,6 +156,8 @@ pub struct NodeParts {
     pub config: Config,
     /// The unlocked issuing key's signer.
     pub signer: Arc<dyn Signer>,
+    /// The opened key ring.
+    pub ring: KeyRing,
     /// The issuing certificate, DER.
     pub issuing_certificate: Vec<u8>,
     /// The root certificate, DER.
@@ -263,6 +268,14 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// How new accounts are bound to external ones: the one place that says it.
+    #[must_use]
+    pub fn external_accounts(&self) -> &Accounts {
+        &self.config.accounts
+    }
+}
+
 fn caa_policy(config: &Config) -> CaaPolicy {
     let mut identities = config.caa_identities.clone();
     // An address is no issuer domain name; such a CA has one only by configuration.
@@ -303,6 +316,7 @@ impl Node {
             dir,
             config,
             signer,
+            ring,
             issuing_certificate,
             root_certificate,
             blocked,
@@ -385,6 +399,7 @@ impl Node {
             snapshot: ArcSwap::from_pointee(snapshot),
             store,
             nonces,
+            ring,
             holds,
             limits,
             metrics,

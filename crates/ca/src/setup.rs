@@ -1,7 +1,8 @@
 //! A CA's directory: made once by [`init`], read at each start by [`load`]. Nothing in it is ever overwritten.
 //!
 //! ```text
-//! DIR/cairn.toml  root.pem  issuing.pem  keys/root.key.pem  keys/issuing.key.pem  [keys/passphrase]  the store
+//! DIR/cairn.toml  root.pem  issuing.pem  keys/root.key.pem  keys/issuing.key.pem  keys/ring.key.pem
+//! [keys/passphrase]  the store
 //! ```
 
 mod chain;
@@ -11,6 +12,7 @@ mod init;
 mod lists;
 mod load;
 mod passphrase;
+mod ring;
 #[cfg(test)]
 mod tests;
 

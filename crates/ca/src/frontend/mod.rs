@@ -17,6 +17,7 @@ mod cors;
 mod directory;
 mod dispatch;
 mod envelope;
+mod external;
 #[cfg(feature = "dev")]
 mod faults;
 mod finalize;

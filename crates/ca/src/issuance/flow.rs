@@ -335,6 +335,7 @@ impl Issuance {
             event: "lint-refused",
             account: Some(order.account),
             order: Some(order.id),
+            address: None,
             detail: fault,
             now: ca.clock.wall(),
         };

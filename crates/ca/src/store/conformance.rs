@@ -542,6 +542,7 @@ pub(super) async fn a_refusal_is_audited(factory: &impl Factory) {
         event: "policy-refused",
         account: Some(account_id(1)),
         order: None,
+        address: None,
         detail: "no such name".to_owned(),
         now: NOW,
     };
