@@ -43,6 +43,8 @@ pub enum Query {
     ListAccounts(#[serde(with = "super::filter")] Filter),
     /// One object with all that belongs to it: its id, its serial or its URL.
     Show(String),
+    /// The certificates with these serials, and which of them are none here.
+    Certificates(Vec<String>),
     /// Moves the renewal windows of these certificates into the past.
     SetAside {
         /// Serials.
@@ -119,6 +121,7 @@ pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value
         Query::Show(name) => object(store, &name, now)
             .await?
             .ok_or(QueryFault::NotFound(name))?,
+        Query::Certificates(serials) => certificates(store, &serials).await?,
         Query::SetAside {
             serials,
             explanation,
@@ -235,6 +238,22 @@ async fn own_certificate(store: &Store, issuer: &X509) -> Result<Option<Value>, 
     };
     let page = store.list_certificates(newest).await?;
     Ok(page.items.first().map(show::certificate))
+}
+
+/// One question for many: an incident has thousands.
+async fn certificates(store: &Store, serials: &[String]) -> Result<Value, QueryFault> {
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
+    for text in serials {
+        let certificate = match text.parse::<Serial>() {
+            Ok(serial) => store.certificate(serial).await?,
+            Err(_) => None,
+        };
+        match certificate {
+            Some(certificate) => found.push(show::certificate(&certificate)),
+            None => unknown.push(text),
+        }
+    }
+    Ok(json!({ "certificates": found, "unknown": unknown }))
 }
 
 /// The object of that name. People paste what a client printed: a whole URL, an order's finalize and a challenge's among
