@@ -30,6 +30,9 @@ use crate::{
     },
 };
 
+/// Look-ups in a row.
+const AT_ONCE: usize = 32;
+
 /// A question.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -44,6 +47,8 @@ pub enum Query {
     ListAccounts(#[serde(with = "super::filter")] Filter),
     /// One object with all that belongs to it: its id, its serial or its URL.
     Show(String),
+    /// The certificates with these serials, and which of them are none here.
+    Certificates(Vec<String>),
     /// Moves the renewal windows of these certificates into the past.
     SetAside {
         /// Serials.
@@ -134,6 +139,7 @@ pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value
         Query::Show(name) => object(store, &name, now)
             .await?
             .ok_or(QueryFault::NotFound(name))?,
+        Query::Certificates(serials) => certificates(store, &serials).await?,
         Query::SetAside {
             serials,
             explanation,
@@ -252,6 +258,26 @@ async fn own_certificate(store: &Store, issuer: &X509) -> Result<Option<Value>, 
     };
     let page = store.list_certificates(newest).await?;
     Ok(page.items.first().map(show::certificate))
+}
+
+/// One question for many: an incident has thousands.
+async fn certificates(store: &Store, serials: &[String]) -> Result<Value, QueryFault> {
+    let (mut found, mut unknown) = (Vec::new(), Vec::new());
+    for few in serials.chunks(AT_ONCE) {
+        for text in few {
+            let certificate = match text.parse::<Serial>() {
+                Ok(serial) => store.certificate(serial).await?,
+                Err(_) => None,
+            };
+            match certificate {
+                Some(certificate) => found.push(show::certificate(&certificate)),
+                None => unknown.push(text),
+            }
+        }
+        // The look-ups are done on this worker, and others' requests wait for it.
+        tokio::task::yield_now().await;
+    }
+    Ok(json!({ "certificates": found, "unknown": unknown }))
 }
 
 /// The object of that name. People paste what a client printed: a whole URL, an order's finalize and a challenge's among
