@@ -51,13 +51,13 @@ pub(crate) struct Client<'a> {
 
 /// Runs a test against Cairn.
 pub(crate) fn beside_cairn(path: &str, body: impl FnOnce(&Stand)) {
-    let namespace = TestCa::namespace();
-    inside(
-        namespace,
-        path,
-        |_| Server::Cairn(TestCa::builder().start()),
-        body,
-    );
+    beside_cairn_with("", path, body);
+}
+
+/// The same with further tables of `cairn.toml`.
+pub(crate) fn beside_cairn_with(tables: &str, path: &str, body: impl FnOnce(&Stand)) {
+    let start = |_: &Path| Server::Cairn(TestCa::builder().tables(tables).start());
+    inside(TestCa::namespace(), path, start, body);
 }
 
 /// Runs a test against Pebble.
@@ -163,6 +163,7 @@ impl Stand {
             "REQUESTS_CA_BUNDLE",
             "CURL_CA_BUNDLE",
             "LEGO_CA_CERTIFICATES",
+            "NODE_EXTRA_CA_CERTS",
         ] {
             command.env(name, self.root());
         }
@@ -354,11 +355,12 @@ impl Client<'_> {
     /// It was asked and could not; what it said has these words.
     pub(crate) fn fails(&self, what: What, said: &Said, words: &str, why: &str) {
         assert!(!said.good, "{} does this now: {}", self.name, said.text);
-        assert!(
-            said.text.contains(words),
-            "«{words}» is not in: {}",
-            said.text
-        );
+        self.stumbles(what, &said.text, words, why);
+    }
+
+    /// It runs on and could not; its log has these words.
+    pub(crate) fn stumbles(&self, what: What, log: &str, words: &str, why: &str) {
+        assert!(log.contains(words), "«{words}» is not in: {log}");
         self.keep(what, Outcome::Fails(why.to_owned()));
     }
 
