@@ -5,6 +5,8 @@
 mod acme_library;
 mod acme_tiny;
 mod acmetool;
+mod apache;
+mod caddy;
 mod certbot;
 mod dehydrated;
 mod go;
@@ -12,6 +14,7 @@ mod instant_acme;
 mod lacme;
 mod lego;
 mod npm;
+mod served;
 mod stand;
 mod steps;
 mod uacme;
