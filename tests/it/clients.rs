@@ -17,4 +17,5 @@ mod npm;
 mod served;
 mod stand;
 mod steps;
+mod traefik;
 mod uacme;
