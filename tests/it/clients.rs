@@ -5,6 +5,7 @@
 mod acme_library;
 mod acme_tiny;
 mod acmetool;
+mod ansible;
 mod apache;
 mod caddy;
 mod certbot;
