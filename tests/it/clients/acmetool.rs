@@ -1,13 +1,15 @@
 //! acmetool (Debian): a folder of wishes, one pass over them. It serves tokens itself, checks them itself, and tries each
 //! challenge that it knows in turn; dns-01 is its hooks' business.
 
+use std::fs;
 use std::path::PathBuf;
 
 use cairn_testkit::seen::What;
 use cairn_testkit::{peers, test_path};
+use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said,
+    ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said, serial,
 };
 
 const NAME: &str = "acmetool";
@@ -24,12 +26,18 @@ fn home(stand: &Stand, how: What) -> PathBuf {
 fn prepare(stand: &Stand, how: What) {
     let home = home(stand, how);
     for folder in ["state/conf", "state/desired", "hooks"] {
-        std::fs::create_dir_all(home.join(folder)).unwrap();
+        fs::create_dir_all(home.join(folder)).unwrap();
     }
-    let answers = "\"acme-enter-email\": one@example.org\n\"acme-agreement:\": true\n";
-    std::fs::write(home.join("state/conf/responses"), answers).unwrap();
+    // Terms are agreed to by their URL; Pebble's is a text.
+    let terms = match stand.is_pebble() {
+        true => "data:text/plain,Do%20what%20thou%20wilt",
+        false => "",
+    };
+    let answers =
+        format!("\"acme-enter-email\": one@example.org\n\"acme-agreement:{terms}\": true\n");
+    fs::write(home.join("state/conf/responses"), answers).unwrap();
     if how == What::Dns01 {
-        std::fs::copy(HOOK, home.join("hooks/hook")).unwrap();
+        fs::copy(HOOK, home.join("hooks/hook")).unwrap();
     }
 }
 
@@ -42,7 +50,7 @@ fn acmetool(stand: &Stand, how: What, words: &[&str]) -> Said {
 }
 
 /// Wishes for a certificate and makes one pass.
-fn reconcile(stand: &Stand, how: What, key: Key, names: &[&str], margin: u32) -> Said {
+fn reconcile(stand: &Stand, how: What, key: Key, names: &[&str]) -> Said {
     let key = match key {
         Key::Rsa2048 => "type: rsa\n    rsa-size: 2048",
         Key::P256 => "type: ecdsa\n    ecdsa-curve: nistp256",
@@ -54,17 +62,17 @@ fn reconcile(stand: &Stand, how: What, key: Key, names: &[&str], margin: u32) ->
         .map(|name| format!("    - '{name}'\n"))
         .collect();
     let target = format!(
-        "satisfy:\n  margin: {margin}\n  names:\n{}request:\n  provider: {}\n  key:\n    {key}\n  challenge:\n    webroot-paths:\n      - {}\n",
+        "satisfy:\n  names:\n{}request:\n  provider: {}\n  key:\n    {key}\n  challenge:\n    webroot-paths:\n      - {}\n",
         names.concat(),
         stand.directory(),
         webroot.display(),
     );
     let desired = home(stand, how).join("state/desired");
     // One wish at a time: a pass is over all.
-    for old in std::fs::read_dir(&desired).unwrap().flatten() {
-        std::fs::remove_file(old.path()).unwrap();
+    for old in fs::read_dir(&desired).unwrap().flatten() {
+        fs::remove_file(old.path()).unwrap();
     }
-    std::fs::write(desired.join("wish"), target).unwrap();
+    fs::write(desired.join("wish"), target).unwrap();
     acmetool(stand, how, &["reconcile"])
 }
 
@@ -77,7 +85,7 @@ fn chain(stand: &Stand, how: What, name: &str) -> PathBuf {
 
 fn obtains(client: &Client<'_>, how: What, key: Key, names: &[&str]) -> PathBuf {
     let stand = client.stand;
-    reconcile(stand, how, key, names, 30).expect_good(how.title());
+    reconcile(stand, how, key, names).expect_good(how.title());
     let chain = chain(stand, how, names[0]);
     client.obtained(&chain, names, how, key);
     chain
@@ -90,7 +98,7 @@ fn client(stand: &Stand) -> Client<'_> {
 /// `accounts/DIRECTORY/ACCOUNT/privkey`.
 fn account_key(stand: &Stand) -> PathBuf {
     let first = |folder: PathBuf| {
-        let mut entries = std::fs::read_dir(folder).unwrap().flatten();
+        let mut entries = fs::read_dir(folder).unwrap().flatten();
         entries.next().unwrap().path()
     };
     let accounts = home(stand, What::Http01).join("state/accounts");
@@ -125,22 +133,27 @@ fn acmetool_obtains_by_every_challenge_with_every_key_and_renews_and_revokes() {
 
         let name = ["r.acmetool.test"];
         let file = obtains(&client, What::Http01, Key::P256, &name);
-        let before = std::fs::read(&file).unwrap();
-        reconcile(stand, What::Http01, Key::P256, &name, 9999).expect_good("a pass");
-        assert_ne!(before, std::fs::read(&file).unwrap(), "a new certificate");
+        // It renews when a third of the life is left: one that is over lies in its place.
+        let before = serial(&file);
+        let mut over = CertificateParams::new(name.map(str::to_owned)).unwrap();
+        (over.not_before, over.not_after) = (date_time_ymd(2019, 1, 1), date_time_ymd(2019, 4, 1));
+        let over = over.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        fs::write(&file, over.pem()).unwrap();
+        reconcile(stand, What::Http01, Key::P256, &name).expect_good("a pass");
+        assert_ne!(before, serial(&file), "a new certificate");
         client.obtained(&file, &name, What::Http01, Key::P256);
         client.does(What::Renewal);
 
         stand.assert_revoked(&file, false);
-        let folder = std::fs::canonicalize(file.parent().unwrap()).unwrap();
+        let folder = fs::canonicalize(file.parent().unwrap()).unwrap();
         let kept = stand.folder().join("kept.pem");
-        std::fs::copy(&file, &kept).unwrap();
+        fs::copy(&file, &kept).unwrap();
         let id = folder.file_name().unwrap().to_str().unwrap();
         acmetool(stand, What::Http01, &["revoke", id]).expect_good("revoke");
         stand.assert_revoked(&kept, true);
         client.does(What::Revocation);
 
-        let address = reconcile(stand, What::Http01, Key::P256, &[ADDRESS], 30);
+        let address = reconcile(stand, What::Http01, Key::P256, &[ADDRESS]);
         client.fails(
             What::Address,
             &address,

@@ -244,7 +244,7 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
                 .unwrap();
             client.does(What::Update);
             let before = account.key_thumbprint().to_owned();
-            account.update_key().await.unwrap();
+            let _credentials = account.update_key().await.unwrap();
             assert_ne!(before, account.key_thumbprint());
             obtains(&client, &servers, &account, http, &["k.instant.test"], None).await;
             client.does(What::KeyChange);

@@ -126,7 +126,16 @@ fn lacme_obtains_with_every_key_and_renews_and_revokes() {
             .expect_good("account");
         assert!(shown.contains("two@example.org"), "{shown}");
         client.does(What::Update);
+        // Not in its manual.
+        lacme
+            .run(&["account", "--deactivate"])
+            .expect_good("--deactivate");
+        let (_, ordered) = lacme.order(&stand.key(Key::P256), &["d.lacme.test"]);
+        ordered.expect_bad("an order of a deactivated account");
+        client.does(What::Deactivation);
 
+        let lacme = Lacme::new(stand, &stand.key(Key::Rsa2048));
+        lacme.run(&REGISTER).expect_good("account");
         let key = stand.key(Key::P256);
         let (_, wild) = lacme.order(&key, &["*.w.lacme.test"]);
         client.fails(
@@ -161,7 +170,6 @@ fn lacme_obtains_with_every_key_and_renews_and_revokes() {
             (What::Dns01, "dns-01"),
             (What::TlsAlpn01, "tls-alpn-01"),
             (What::KeyChange, "rollover"),
-            (What::Deactivation, "deactivate"),
             (What::RenewalInfo, "renewalInfo"),
         ] {
             client.lacks(what, &text, word);

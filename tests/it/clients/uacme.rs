@@ -83,7 +83,8 @@ fn ualpn(stand: &Stand) -> Process {
 }
 
 fn version(stand: &Stand) -> String {
-    let text = said(stand.system("uacme").arg("--version")).expect_good("--version");
+    // It calls that a failure.
+    let text = said(stand.system("uacme").arg("--version")).text;
     let first = text.lines().next().unwrap_or_default();
     first.rsplit(' ').next().unwrap_or_default().to_owned()
 }
