@@ -7,7 +7,7 @@ export CARGO_TARGET_DIR := $(TARGET)
 export CAIRN_PEERS      := $(TARGET)/peers
 
 .DEFAULT_GOAL := help
-.PHONY: help up down check test peers bench soak
+.PHONY: help up down check test docs peers bench soak
 
 help: # print the targets
 	@sed -n 's/^\([a-z]*\):[^#]*# \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,10 @@ check: # the quick gate: format, clippy, unit tests
 test: # everything CI runs; ONLY=word runs only the suites whose name has it
 	@./scripts/peers.sh
 	@python3 scripts/suites.py $(ONLY)
+
+docs: # rewrite the tables of docs/ from the code, the tests and what the last `make test` saw
+	CAIRN_BLESS=1 cargo test --workspace --locked --lib config::
+	CAIRN_BLESS=1 cargo test --workspace --locked --test documents --test seen
 
 peers: # install the programs that the tests run against (root, or all there already)
 	@./scripts/peers.sh

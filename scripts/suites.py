@@ -4,7 +4,8 @@
 All test programs are built by one cargo command, so that every suite shares one
 feature set; they are then run one by one. A suite that fails does not stop the
 ones after it, but the whole then fails. The judges come last: they judge what
-the other suites issued.
+the other suites issued. `seen`, after `it` by its name, compares docs/clients.md
+with what the clients' tests in `it` saw.
 """
 
 import json
@@ -121,9 +122,10 @@ def main():
         rows.append((name, (time.monotonic() - start) / 60, good))
         return result
 
-    # What earlier runs issued is not this run's to be judged.
+    # What earlier runs issued and saw is not this run's to be judged.
     if not only:
         shutil.rmtree(TARGET / "issued", ignore_errors=True)
+        shutil.rmtree(TARGET / "seen", ignore_errors=True)
     suite("format", lambda: run(["cargo", "fmt", "--all", "--check"]))
     suite("deny", lambda: run([str(PEERS / "bin/cargo-deny"), "--log-level", "warn", "--locked",
                                "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))

@@ -8,6 +8,7 @@ mod answer;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,8 @@ struct Tables {
     /// Every name below one of these has these records, unless it has its own.
     wildcards: BTreeMap<String, Vec<RData>>,
     behaviours: HashMap<(String, Option<RecordType>), Behaviour>,
+    /// A file each name whose lines are its TXT records: what programs of a test's own set.
+    folder: Option<PathBuf>,
     authentic: bool,
     log: Vec<Question>,
 }
@@ -126,6 +129,12 @@ impl Server {
     /// Adds a TXT record of one string.
     pub fn add_txt(&self, name: &str, text: &str) -> &Self {
         self.add(name, RData::TXT(TXT::new(vec![text.to_owned()])))
+    }
+
+    /// Takes TXT records from this folder too: a file for each name in lower case, a record for each of its lines.
+    pub fn txt_folder(&self, folder: &Path) -> &Self {
+        self.lock().folder = Some(folder.to_owned());
+        self
     }
 
     /// Makes `name` an alias.

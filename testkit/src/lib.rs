@@ -16,9 +16,11 @@ pub mod dns;
 pub mod http;
 pub mod issued;
 pub mod netns;
+pub mod pebble;
 pub mod peers;
 pub mod places;
 pub mod process;
+pub mod seen;
 mod server;
 pub mod tls_alpn;
 

@@ -13,8 +13,34 @@ use crate::places;
 pub fn command(program: &str) -> Command {
     let path = places::peers().join("bin").join(program);
     assert!(path.exists(), "{program} is missing: run `make peers`");
-    let mut command = Command::new(path);
-    // No proxy and no user configuration of this machine reaches a peer.
+    without_proxies(Command::new(path))
+}
+
+/// One of Debian's programs, such as `openssl`.
+pub fn system(program: &str) -> Command {
+    without_proxies(Command::new(program))
+}
+
+/// The upstream version of one of Debian's packages, for programs that don't say theirs.
+///
+/// # Panics
+/// If it is not installed.
+pub fn debian_version(package: &str) -> String {
+    let mut query = Command::new("dpkg-query");
+    query.args(["--show", "--showformat=${Version}", package]);
+    let output = query.output().expect("dpkg-query");
+    assert!(
+        output.status.success(),
+        "{package} is missing: run `make peers`"
+    );
+    let version = String::from_utf8_lossy(&output.stdout).into_owned();
+    let upstream = version.split_once(':').map_or(&*version, |(_, rest)| rest);
+    let upstream = upstream.rsplit_once('-').map_or(upstream, |(rest, _)| rest);
+    upstream.to_owned()
+}
+
+/// No proxy of this machine reaches a peer.
+fn without_proxies(mut command: Command) -> Command {
     for name in [
         "http_proxy",
         "https_proxy",
@@ -26,11 +52,6 @@ pub fn command(program: &str) -> Command {
         command.env_remove(name);
     }
     command
-}
-
-/// One of Debian's programs, such as `openssl`.
-pub fn system(program: &str) -> Command {
-    Command::new(program)
 }
 
 /// Makes Python's and OpenSSL's clients trust this root alone.

@@ -41,6 +41,11 @@ pub fn issued() -> PathBuf {
     target().join("issued")
 }
 
+/// What the tests saw each client do.
+pub fn seen() -> PathBuf {
+    target().join("seen")
+}
+
 fn profile() -> PathBuf {
     let exe = std::env::current_exe().expect("the test program's own path");
     let folder = exe.parent().expect("a folder");

@@ -8,16 +8,15 @@
     reason = "tests fail by panicking and say what they counted"
 )]
 
-mod acme_py;
 mod caa;
 mod certbot;
 mod challenges;
+mod clients;
 mod conformance;
 mod crash;
 mod disk;
 mod doors;
 mod envelope;
-mod instant_acme;
 mod limits;
 mod openssl;
 mod operation;

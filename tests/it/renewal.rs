@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::operation::asked;
 
 /// The certificate's name as RFC 9773 §4.1 makes it, from what openssl prints of the leaf.
-fn named(chain: &str) -> String {
+pub(crate) fn named(chain: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("chain.pem");
     std::fs::write(&file, chain).unwrap();

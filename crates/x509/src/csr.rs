@@ -213,6 +213,14 @@ impl Csr {
         &self.common_names
     }
 
+    /// All that it names as text: the DNS names, and the common name, unless that only says again which address the
+    /// subject alternative names have, as some clients do (uacme). RFC 8738 gives it no meaning then.
+    pub fn text_names(&self) -> impl Iterator<Item = &String> {
+        let repeats = |name: &&String| name.parse().is_ok_and(|a| self.ip_addresses.contains(&a));
+        let common = self.common_names.iter().filter(move |name| !repeats(name));
+        self.dns_names.iter().chain(common)
+    }
+
     /// Whether it asks for the TLS feature extension (RFC 7633).
     #[must_use]
     pub fn wants_must_staple(&self) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::rdata::SOA;
+use hickory_proto::rr::rdata::{SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::{Behaviour, Question, Tables, absolute, key};
@@ -148,6 +148,9 @@ impl Tables {
         if let Some(records) = self.records.get(name) {
             return Some(records.clone());
         }
+        if let Some(records) = self.from_folder(name) {
+            return Some(records);
+        }
         let below = |suffix: &str, name: &str| {
             name.strip_suffix(suffix)
                 .is_some_and(|rest| rest.ends_with('.'))
@@ -165,6 +168,18 @@ impl Tables {
             .into_iter()
             .any(|other| other == name || below(name, other))
             .then(Vec::new)
+    }
+}
+
+impl Tables {
+    /// The TXT records that lie in the folder for a name.
+    fn from_folder(&self, name: &str) -> Option<Vec<RData>> {
+        // A question is from outside; no name leads out of the folder.
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+        let file = self.folder.as_ref().filter(|_| name.chars().all(plain))?;
+        let text = std::fs::read_to_string(file.join(name)).ok()?;
+        let record = |line: &str| RData::TXT(TXT::new(vec![line.to_owned()]));
+        Some(text.lines().map(record).collect())
     }
 }
 
@@ -256,6 +271,25 @@ mod tests {
         );
         assert_eq!(server.count("a.test", RecordType::A), 1);
         assert_eq!(server.log()[0].raw_name, "A.Test.");
+    }
+
+    #[test]
+    fn a_file_in_the_folder_is_a_names_txt_records_while_it_is_there() {
+        let server = Server::local();
+        let folder = tempfile::tempdir().unwrap();
+        server
+            .add_wildcard("test", [192, 0, 2, 1])
+            .txt_folder(folder.path());
+        let count = || {
+            let answer = ask(&server, "_acme-challenge.a.test.", RecordType::TXT).unwrap();
+            answer.answers.len()
+        };
+        assert_eq!(count(), 0);
+        let file = folder.path().join("_acme-challenge.a.test");
+        std::fs::write(&file, "one\ntwo\n").unwrap();
+        assert_eq!(count(), 2);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(count(), 0);
     }
 
     #[test]

@@ -68,11 +68,10 @@ pub fn judge_csr(csr: &Csr, identifiers: &[Identifier]) -> Result<(), Problem> {
         .copied()
         .map(Identifier::Ip)
         .collect();
-    let common_names = csr.common_names();
-    if common_names.len() > 1 {
+    if csr.common_names().len() > 1 {
         return Err(bad("the CSR has more than one common name".to_owned()));
     }
-    for name in csr.dns_names().iter().chain(common_names) {
+    for name in csr.text_names() {
         match Identifier::parse("dns", name) {
             Ok(identifier) => {
                 asked.insert(identifier);

@@ -74,9 +74,7 @@ pub(super) async fn issue(ca: &Arc<Ca>, query: &IssueQuery) -> Result<Value, Que
 /// The names that a CSR asks for, sorted and without duplicates.
 fn names_of(csr: &Csr, max: usize) -> Result<Vec<Identifier>, Problem> {
     let texts = csr
-        .dns_names()
-        .iter()
-        .chain(csr.common_names())
+        .text_names()
         .map(|name| ("dns", name.clone()))
         .chain(csr.ip_addresses().iter().map(|a| ("ip", a.to_string())));
     let (mut names, mut faults) = (BTreeSet::new(), Vec::new());

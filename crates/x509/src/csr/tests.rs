@@ -630,6 +630,38 @@ fn addresses_have_four_or_sixteen_octets() {
 }
 
 #[test]
+fn a_common_name_that_repeats_an_address_is_no_name_more() {
+    // 8738-3-2
+    let names = |common: &str, san: SanType| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, common);
+        params.subject_alt_names = vec![san];
+        let made = params.serialize_request(&KeyPair::generate().unwrap());
+        let csr = Csr::parse(made.unwrap().der()).unwrap();
+        csr.text_names().cloned().collect::<Vec<_>>()
+    };
+    let ip = |text: &str| SanType::IpAddress(text.parse().unwrap());
+    let dns = |text: &str| SanType::DnsName(text.try_into().unwrap());
+    let cases = [
+        ("192.0.2.1", ip("192.0.2.1"), vec![]),
+        ("2001:DB8::1", ip("2001:db8:0::1"), vec![]),
+        ("192.0.2.2", ip("192.0.2.1"), vec!["192.0.2.2"]),
+        (
+            "192.0.2.1",
+            dns("192.0.2.1"),
+            vec!["192.0.2.1", "192.0.2.1"],
+        ),
+        ("a.example", ip("192.0.2.1"), vec!["a.example"]),
+    ];
+    let wrong: Vec<_> = cases
+        .into_iter()
+        .map(|(common, san, want)| (common, names(common, san), want))
+        .filter(|(_, got, want)| got != want)
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+#[test]
 fn only_key_names_and_must_staple_come_out_of_what_is_asked() {
     // T-CA-53
     let mut params = CertificateParams::new(["a.example".to_owned()]).unwrap();
