@@ -364,6 +364,11 @@ impl Client<'_> {
         self.keep(what, Outcome::Fails(why.to_owned()));
     }
 
+    /// It says that it did this, and the test has shown that it did not; why.
+    pub(crate) fn feigns(&self, what: What, why: &str) {
+        self.keep(what, Outcome::Fails(why.to_owned()));
+    }
+
     fn keep(&self, what: What, outcome: Outcome) {
         let server = match self.stand.server {
             Server::Cairn(_) => seen::CAIRN,
