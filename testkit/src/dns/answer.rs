@@ -148,7 +148,7 @@ impl Tables {
         if let Some(records) = self.records.get(name) {
             return Some(records.clone());
         }
-        if let Some(records) = self.from_folder(name) {
+        if let Some(records) = self.read_folder(name) {
             return Some(records);
         }
         let below = |suffix: &str, name: &str| {
@@ -173,7 +173,7 @@ impl Tables {
 
 impl Tables {
     /// The TXT records that lie in the folder for a name.
-    fn from_folder(&self, name: &str) -> Option<Vec<RData>> {
+    fn read_folder(&self, name: &str) -> Option<Vec<RData>> {
         // A question is from outside; no name leads out of the folder.
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
         let file = self.folder.as_ref().filter(|_| name.chars().all(plain))?;

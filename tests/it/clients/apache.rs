@@ -123,7 +123,7 @@ impl<'a> Apache<'a> {
 impl Drop for Apache<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            println!("{}", self.log());
+            eprintln!("{}", self.log());
         }
     }
 }
