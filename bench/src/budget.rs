@@ -1,7 +1,8 @@
 //! The bounds that Cairn keeps, judged on a report.
 
-use crate::plan::CLIENTS;
+use crate::plan::{CLIENTS, CLIENTS_OF_LARGE_WORK};
 use crate::report::{Report, Row};
+use crate::revocation::REVOKED;
 use crate::subjects::Subject;
 
 /// The time of one verification for which the bounds on CPU are set; a slower machine has more.
@@ -73,6 +74,19 @@ pub(crate) fn judge(report: &Report) -> Vec<Verdict> {
     if let Some(row) = cairn("http-01-held-20000", CLIENTS) {
         at_most("memory after 20,000 certificates", 60.0, row.rss_mib, "MiB");
     }
+    if let Some(row) = cairn("names-100", CLIENTS_OF_LARGE_WORK) {
+        at_most(
+            "CPU a name, orders of 100 names",
+            scaled(0.9, row),
+            row.cpu_ms,
+            "ms",
+        );
+    }
+    if let Some(row) = cairn("revoke-10000", CLIENTS_OF_LARGE_WORK).filter(|row| row.is_measure()) {
+        let seconds = REVOKED as f64 / row.certs_per_s;
+        at_most("10,000 revoked and on the list", 5.0, seconds, "s");
+        at_most("p99 of others' requests meanwhile", 100.0, row.p99_ms, "ms");
+    }
     if let (Some(empty), Some(full)) = (
         cairn("http-01", CLIENTS),
         cairn("http-01-held-1000000", CLIENTS),
@@ -86,15 +100,16 @@ pub(crate) fn judge(report: &Report) -> Vec<Verdict> {
             "%",
         );
     }
+    let mut at_least = |what: &str, bound: f64, measured: f64| {
+        let kept = measured >= bound;
+        verdicts.push(verdict(what, ("at least", bound), measured, "", kept));
+    };
     if let Some(row) = cairn("http-01", CLIENTS) {
-        let kept = row.certs_per_s >= 600.0;
-        verdicts.push(verdict(
-            "certificates a second, 32 clients",
-            ("at least", 600.0),
-            row.certs_per_s,
-            "",
-            kept,
-        ));
+        at_least("certificates a second, 32 clients", 600.0, row.certs_per_s);
+    }
+    if let Some(row) = cairn("renewal-info", CLIENTS).filter(|row| row.is_measure()) {
+        let what = "answers on renewal a CPU second";
+        at_least(what, 20_000.0, 1000.0 / row.cpu_ms);
     }
     verdicts
 }
@@ -169,6 +184,34 @@ mod tests {
             !names.iter().any(|name| name.contains("Pebble")),
             "{names:?}"
         );
+    }
+
+    #[test]
+    fn what_is_done_over_and_over_is_judged_by_its_rate() {
+        let row = |work, clients, certs_per_s, cpu_ms| Row {
+            certs_per_s,
+            cpu_ms,
+            ..example(Subject::Cairn, work, clients)
+        };
+        let judged = |rows| {
+            let report = Report {
+                machine: serde_json::Value::Null,
+                rows,
+            };
+            judge(&report).iter().map(|v| v.kept).collect::<Vec<_>>()
+        };
+        let good = [
+            row("names-100", CLIENTS_OF_LARGE_WORK, 9.0, 0.89),
+            row("renewal-info", CLIENTS, 9000.0, 0.049),
+            row("revoke-10000", CLIENTS_OF_LARGE_WORK, 2001.0, 1.0),
+        ];
+        assert_eq!(judged(good.to_vec()), [true; 4]);
+        let bad = [
+            row("names-100", CLIENTS_OF_LARGE_WORK, 9.0, 0.91),
+            row("renewal-info", CLIENTS, 9000.0, 0.051),
+            row("revoke-10000", CLIENTS_OF_LARGE_WORK, 1999.0, 1.0),
+        ];
+        assert_eq!(judged(bad.to_vec()), [false, false, true, false]);
     }
 
     #[test]

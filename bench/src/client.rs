@@ -1,12 +1,14 @@
-//! A subscriber: one account, one connection, one certificate after the other, each for a name of its own by http-01.
+//! A subscriber: one account, one connection, one piece of work after the other. How a certificate is obtained is
+//! `order`'s.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use cairn_acme::jws::{KeyRef, SigningKey, sign_request};
 use cairn_acme::key::Algorithm;
 use http::{Method, StatusCode};
@@ -15,7 +17,7 @@ use serde::Deserialize;
 use crate::connection::{Answer, Connection, Target};
 use crate::polling::Polling;
 use crate::prepare::Prepared;
-use crate::responder::Tokens;
+use crate::proofs::{Method as Challenge, Proofs};
 
 /// After a failure, so that a broken subject is not hammered.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -28,14 +30,28 @@ const NONCES_MAX: usize = 5;
 pub(crate) struct Directory {
     new_nonce: String,
     new_account: String,
-    new_order: String,
+    pub(crate) new_order: String,
+    /// RFC 9773; Cairn alone is asked.
+    pub(crate) renewal_info: Option<String>,
+}
+
+/// What the clients do over and over.
+#[derive(Debug, Clone)]
+pub(crate) enum Task {
+    /// Obtain certificates by this challenge.
+    Obtain(Challenge),
+    /// Renew what they have: look when, and replace it.
+    Renew,
+    /// Only look when to renew: these certificates, by the names that RFC 9773 gives them.
+    Look(Rc<Vec<String>>),
 }
 
 /// What all clients of a run have in common.
 pub(crate) struct Scene {
     pub(crate) target: Target,
     pub(crate) directory: Directory,
-    pub(crate) tokens: Tokens,
+    pub(crate) proofs: Proofs,
+    pub(crate) task: Task,
     /// A new connection for each certificate.
     pub(crate) fresh_tls: bool,
     /// For authorizations and for orders.
@@ -47,9 +63,13 @@ pub(crate) struct Scene {
 /// What the clients count.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// When each certificate was finished, and how long it took.
+    /// When each piece of work was finished, and how long it took.
     pub(crate) finished: RefCell<Vec<(Instant, Duration)>>,
+    /// The same of each signed request.
+    pub(crate) answered: RefCell<Vec<(Instant, Duration)>>,
     pub(crate) requests: AtomicU64,
+    /// Names whose challenge was answered.
+    pub(crate) proven: AtomicU64,
     pub(crate) octets: Arc<AtomicU64>,
     pub(crate) failed: AtomicU64,
     pub(crate) first_failure: RefCell<Option<String>>,
@@ -65,37 +85,14 @@ impl Tally {
 
 /// One client.
 pub(crate) struct Client {
-    scene: Rc<Scene>,
+    pub(crate) scene: Rc<Scene>,
     key: SigningKey,
-    thumbprint: String,
+    pub(crate) thumbprint: String,
     account: Option<String>,
     connection: Option<Connection>,
     nonce: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-struct Order<'a> {
-    status: &'a str,
-    authorizations: Vec<&'a str>,
-    finalize: &'a str,
-    certificate: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'a"))]
-struct Authorization<'a> {
-    status: &'a str,
-    challenges: Vec<Challenge<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Challenge<'a> {
-    #[serde(rename = "type")]
-    kind: &'a str,
-    status: &'a str,
-    url: &'a str,
-    token: Option<&'a str>,
+    /// Names of certificates that it has and will renew, and what RFC 9773 calls these.
+    pub(crate) owned: VecDeque<(Vec<String>, String)>,
 }
 
 /// Fetches the directory.
@@ -116,6 +113,7 @@ impl Client {
             account: None,
             connection: None,
             nonce: None,
+            owned: VecDeque::new(),
         })
     }
 
@@ -133,137 +131,53 @@ impl Client {
         Ok(())
     }
 
-    /// Obtains certificates until the work ends.
+    /// Works until there is no more to do.
     pub(crate) async fn run(mut self) {
+        let scene = Rc::clone(&self.scene);
+        let mut turn = 0;
         loop {
-            let Some(prepared) = self.scene.work.borrow_mut().next() else {
-                return;
+            let prepared = match scene.task {
+                Task::Obtain(_) => match scene.work.borrow_mut().next() {
+                    Some(prepared) => Some(prepared),
+                    None => return,
+                },
+                Task::Renew | Task::Look(_) => None,
             };
             let start = Instant::now();
-            match self.certificate(&prepared).await {
+            let done = match (&scene.task, &prepared) {
+                (Task::Look(names), _) => {
+                    turn += 1;
+                    self.look(names, turn).await
+                }
+                (_, Some(prepared)) => self.certificate(prepared, None).await.map(drop),
+                (_, None) => self.renewal().await,
+            };
+            match done {
                 Ok(()) => {
                     let now = Instant::now();
                     let took = now.duration_since(start);
-                    self.scene.tally.finished.borrow_mut().push((now, took));
+                    scene.tally.finished.borrow_mut().push((now, took));
                 }
                 Err(fault) => {
-                    self.scene.tally.fail(&fault);
+                    scene.tally.fail(&fault);
                     self.connection = None;
                     tokio::time::sleep(PAUSE).await;
                 }
             }
-            if self.scene.fresh_tls {
+            if scene.fresh_tls {
                 self.connection = None;
             }
         }
     }
 
-    /// One certificate: with held answers five signed requests.
-    async fn certificate(&mut self, prepared: &Prepared) -> Result<()> {
-        let scene = Rc::clone(&self.scene);
-        let placed = self
-            .post(&scene.directory.new_order, prepared.order.as_bytes())
-            .await?;
-        let order: Order<'_> = serde_json::from_slice(placed.success()?).context("order")?;
-        let order_url = placed
-            .header("location")
-            .context("newOrder without Location")?;
-        if order.status == "pending" {
-            let [authorization] = order.authorizations.as_slice() else {
-                bail!("an order with one authorization")
-            };
-            self.authorize(authorization).await?;
-        }
-        let finalized = self
-            .post(order.finalize, prepared.finalize.as_bytes())
-            .await?;
-        let certificate = self.issued(order_url, finalized).await?;
-        let chain = self.post(&certificate, b"").await?;
-        ensure!(
-            chain.success()?.starts_with(b"-----BEGIN CERTIFICATE-----"),
-            "the certificate is not PEM"
-        );
-        Ok(())
-    }
-
-    async fn authorize(&mut self, url: &str) -> Result<()> {
-        let answer = self.post(url, b"").await?;
-        let authorization: Authorization<'_> =
-            serde_json::from_slice(answer.success()?).context("authorization")?;
-        let challenge = authorization
-            .challenges
-            .iter()
-            .find(|challenge| challenge.kind == "http-01");
-        let challenge = challenge.context("an authorization with http-01")?;
-        let token = challenge.token.context("a challenge with a token")?;
-        let tokens = self.scene.tokens.clone();
-        tokens.put(token, format!("{token}.{}", self.thumbprint));
-        let proven = self.prove(url, challenge.url).await;
-        tokens.remove(token);
-        proven
-    }
-
-    /// Answers the challenge (RFC 8555 §7.5.1) and waits until the authorization is valid.
-    async fn prove(&mut self, authorization: &str, challenge: &str) -> Result<()> {
-        let scene = Rc::clone(&self.scene);
-        let [polling, _] = &scene.polling;
-        let answer = self.post(challenge, b"{}").await?;
-        let answered: Challenge<'_> =
-            serde_json::from_slice(answer.success()?).context("challenge")?;
-        if answered.status == "valid" {
-            return Ok(());
-        }
-        let mut wait = polling.start(answer.retry_after());
-        loop {
-            wait.next().await;
-            let answer = self.post(authorization, b"").await?;
-            let now: Authorization<'_> =
-                serde_json::from_slice(answer.success()?).context("authorization")?;
-            match now.status {
-                "valid" => break,
-                "pending" => wait.again(answer.retry_after()),
-                _ => bail!("authorization: {}", String::from_utf8_lossy(&answer.body)),
-            }
-        }
-        polling.done(&wait);
-        Ok(())
-    }
-
-    /// Waits until the order has its certificate; its URL.
-    async fn issued(&mut self, order_url: &str, mut answer: Answer) -> Result<String> {
-        let scene = Rc::clone(&self.scene);
-        let [_, polling] = &scene.polling;
-        let mut wait = None;
-        loop {
-            let order: Order<'_> = serde_json::from_slice(answer.success()?).context("order")?;
-            match (order.status, order.certificate) {
-                ("valid", Some(url)) => {
-                    let url = url.to_owned();
-                    if let Some(wait) = wait {
-                        polling.done(&wait);
-                    }
-                    return Ok(url);
-                }
-                ("processing", _) => {
-                    let retry_after = answer.retry_after();
-                    let wait = match &mut wait {
-                        None => wait.insert(polling.start(retry_after)),
-                        Some(wait) => {
-                            wait.again(retry_after);
-                            wait
-                        }
-                    };
-                    wait.next().await;
-                }
-                _ => bail!("order: {}", String::from_utf8_lossy(&answer.body)),
-            }
-            answer = self.post(order_url, b"").await?;
-        }
+    /// Reads a resource that needs no signature.
+    pub(crate) async fn get(&mut self, url: &str) -> Result<Answer> {
+        self.exchange(Method::GET, url, String::new()).await
     }
 
     /// One signed request (RFC 8555 §6.2), again with a new nonce if that is all that was wrong, and later if the
     /// subject says so.
-    async fn post(&mut self, url: &str, payload: &[u8]) -> Result<Answer> {
+    pub(crate) async fn post(&mut self, url: &str, payload: &[u8]) -> Result<Answer> {
         for _ in 0..NONCES_MAX {
             let nonce = match self.nonce.take() {
                 Some(nonce) => nonce,
@@ -275,7 +189,11 @@ impl Client {
             };
             let body = sign_request(&self.key, key, &nonce, url, payload);
             self.scene.tally.requests.fetch_add(1, Relaxed);
+            let start = Instant::now();
             let answer = self.exchange(Method::POST, url, body).await?;
+            let now = Instant::now();
+            let took = now.duration_since(start);
+            self.scene.tally.answered.borrow_mut().push((now, took));
             let busy = matches!(
                 answer.status,
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE

@@ -3,18 +3,22 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+mod alpn;
 mod budget;
 mod client;
 mod connection;
 mod dns;
 mod document;
 mod measure;
+mod order;
 mod plan;
 mod polling;
 mod prefill;
 mod prepare;
+mod proofs;
 mod report;
 mod responder;
+mod revocation;
 mod run;
 mod subjects;
 
@@ -27,8 +31,8 @@ use clap::{Parser, ValueEnum};
 
 use crate::measure::Preload;
 use crate::plan::{Bench, Depth};
+use crate::proofs::Proofs;
 use crate::report::{Report, note, print};
-use crate::responder::Tokens;
 use crate::subjects::{Stage, Subject};
 
 /// Compare Cairn with Pebble
@@ -114,10 +118,11 @@ async fn bench(args: &Args) -> Result<()> {
         None if subjects.contains(&Subject::Cairn) => build(&checkout)?,
         None => PathBuf::new(),
     };
-    let tokens = Tokens::default();
+    let proofs = Proofs::default();
     let stage = Stage {
-        dns: dns::start().await?,
-        responder: responder::start(tokens.clone()).await?,
+        dns: dns::start(proofs.clone()).await?,
+        responder: responder::start(proofs.clone()).await?,
+        alpn: alpn::start(proofs.clone()).await?,
         preload: Preload::build(folder.path())?,
         folder: folder.path().to_owned(),
         cairn,
@@ -144,7 +149,7 @@ async fn bench(args: &Args) -> Result<()> {
         let work = args.work.is_empty() || args.work.contains(&entry.work.to_string());
         work && (args.clients.is_empty() || args.clients.contains(&entry.clients))
     });
-    let rows = Bench::new(stage, tokens, depth, commit(&checkout))
+    let rows = Bench::new(stage, proofs, depth, commit(&checkout))
         .rows(&entries)
         .await?;
 

@@ -2,29 +2,40 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use cairn_acme::renewal::CertId;
 use tempfile::TempDir;
 
+use crate::client::Task;
 use crate::measure::median;
-use crate::prefill;
+use crate::prepare::Shape;
+use crate::proofs::{Method, Proofs};
 use crate::report::{Row, note};
-use crate::responder::Tokens;
 use crate::run::{Conditions, Sample, run};
 use crate::subjects::{Cairn, Pebble, Running, Stage, Subject};
+use crate::{prefill, revocation};
 
 /// The load under which the special rows are measured, and most bounds are set.
 pub(crate) const CLIENTS: usize = 32;
 const CLIENTS_OF_PLAIN_ROWS: [usize; 4] = [1, 8, CLIENTS, 64];
+/// Fewer where each of them does much at once.
+pub(crate) const CLIENTS_OF_LARGE_WORK: usize = 8;
 const SLOW_FSYNC: Duration = Duration::from_millis(5);
 /// Pebble looks through all that it holds at each order and hangs sooner or later: a short run is its best case.
 const PEBBLE_DURATION: Duration = Duration::from_secs(3);
 /// Certificates that the store is filled from, and with.
 const SEED: usize = 64;
 const HELD: [usize; 2] = [20_000, 1_000_000];
-/// A first guess at certificates a second, for what is prepared.
+/// Names of the largest order.
+const NAMES: usize = 100;
+/// Certificates whose renewal information is asked for.
+const LOOKED_AT: usize = 5000;
+/// A first guess at certificates a second, for what is prepared; and at most so many names are.
 const GUESS: f64 = 500.0;
+const PREPARED_MAX: f64 = 12_000.0;
 
 /// What is done, beside the plain case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +50,20 @@ pub(crate) enum Work {
     SlowFsync,
     /// So many certificates are in the store already.
     Held(usize),
+    /// The answer is a TXT record.
+    Dns,
+    /// The answer is a certificate of the name's TLS server.
+    Alpn,
+    /// A hundred names in one order.
+    Names,
+    /// `*.` and a name.
+    Wildcard,
+    /// A certificate is replaced when its window says so.
+    Renew,
+    /// Renewal information alone, of many certificates.
+    Look,
+    /// Ten thousand certificates are revoked while clients obtain theirs.
+    Revoke,
 }
 
 /// One row to be.
@@ -62,7 +87,7 @@ pub(crate) struct Depth {
 /// Measures entries.
 pub(crate) struct Bench {
     stage: Stage,
-    tokens: Tokens,
+    proofs: Proofs,
     depth: Depth,
     commit: String,
     rates: HashMap<Entry, f64>,
@@ -78,6 +103,13 @@ impl fmt::Display for Work {
             Self::FreshTls => f.write_str("http-01-fresh-tls"),
             Self::SlowFsync => f.write_str("http-01-slow-fsync"),
             Self::Held(count) => write!(f, "http-01-held-{count}"),
+            Self::Dns => f.write_str("dns-01"),
+            Self::Alpn => f.write_str("tls-alpn-01"),
+            Self::Names => write!(f, "names-{NAMES}"),
+            Self::Wildcard => f.write_str("wildcard"),
+            Self::Renew => f.write_str("renew-ari"),
+            Self::Look => f.write_str("renewal-info"),
+            Self::Revoke => write!(f, "revoke-{}", revocation::REVOKED),
         }
     }
 }
@@ -106,16 +138,24 @@ pub(crate) fn entries(subjects: &[Subject], plain_only: bool, depth: Depth) -> V
         for count in HELD.into_iter().filter(|count| *count <= depth.held_max) {
             add(Subject::Cairn, Work::Held(count), CLIENTS);
         }
+        for work in [Work::Dns, Work::Alpn, Work::Wildcard] {
+            add(Subject::Cairn, work, CLIENTS);
+            add(Subject::Pebble, work, CLIENTS);
+        }
+        add(Subject::Cairn, Work::Names, CLIENTS_OF_LARGE_WORK);
+        add(Subject::Cairn, Work::Renew, CLIENTS);
+        add(Subject::Cairn, Work::Look, CLIENTS);
+        add(Subject::Cairn, Work::Revoke, CLIENTS_OF_LARGE_WORK);
     }
     entries
 }
 
 impl Bench {
-    pub(crate) fn new(stage: Stage, tokens: Tokens, depth: Depth, commit: String) -> Self {
+    pub(crate) fn new(stage: Stage, proofs: Proofs, depth: Depth, commit: String) -> Self {
         let (rates, stores) = Default::default();
         Self {
             stage,
-            tokens,
+            proofs,
             depth,
             commit,
             rates,
@@ -169,11 +209,40 @@ impl Bench {
 
     async fn sample(&mut self, entry: Entry) -> Result<Sample> {
         let folder = tempfile::tempdir_in(&self.stage.folder)?;
+        let seconds = (self.depth.duration + self.depth.warm_up).as_secs_f64();
+        let rate = self.rates.get(&entry).copied().unwrap_or(GUESS);
+        let base = self.conditions(entry);
+        let expected = match base.task {
+            Task::Obtain(_) => (rate * seconds * 1.3).min(PREPARED_MAX / base.shape.names as f64),
+            Task::Renew | Task::Look(_) => 0.0,
+        };
+        let mut conditions = Conditions {
+            expected: expected as usize,
+            // The bound on memory is for a server that has issued as many.
+            at_least: match entry.work {
+                Work::Held(count) if count == HELD[0] && self.depth.held_max > count => count,
+                _ => 0,
+            },
+            ..base
+        };
         let server = match (entry.subject, entry.work) {
             (Subject::Pebble, _) => Pebble::start(&self.stage, folder.path()).await?,
             (Subject::Cairn, Work::Held(count)) => {
                 let (ca, _) = self.stores.get(&count).context("a filled store")?;
                 ca.serve(&self.stage, Duration::ZERO).await?
+            }
+            (Subject::Cairn, Work::Revoke) => return self.revocation(conditions).await,
+            (Subject::Cairn, Work::Look) => {
+                let (ca, _folder) = self.filled(LOOKED_AT).await?;
+                let key_id = ca.issuer()?.key_id().to_owned();
+                let names = ca.serials(LOOKED_AT)?;
+                let names = names.iter().map(|serial| {
+                    let id = CertId::new(&key_id, serial.as_bytes())?;
+                    anyhow::Ok(id.to_string())
+                });
+                conditions.task = Task::Look(Rc::new(names.collect::<Result<_>>()?));
+                let server = ca.serve(&self.stage, Duration::ZERO).await?;
+                return self.run(server, &conditions).await;
             }
             (Subject::Cairn, work) => {
                 let ca = Cairn::init(&self.stage, folder.path())?;
@@ -187,25 +256,34 @@ impl Bench {
                 ca.serve(&self.stage, delay).await?
             }
         };
-        let seconds = (self.depth.duration + self.depth.warm_up).as_secs_f64();
-        let rate = self.rates.get(&entry).copied().unwrap_or(GUESS);
-        let conditions = Conditions {
-            expected: (rate * seconds * 1.3) as usize,
-            // The bound on memory is for a server that has issued as many.
-            at_least: match entry.work {
-                Work::Held(count) if count == HELD[0] && self.depth.held_max > count => count,
-                _ => 0,
-            },
-            ..self.conditions(entry)
-        };
         let sample = self.run(server, &conditions).await?;
         self.rates.insert(entry, sample.certs_per_s);
+        Ok(sample)
+    }
+
+    /// Each time with a store of its own: what is revoked stays so.
+    async fn revocation(&mut self, conditions: Conditions) -> Result<Sample> {
+        let (ca, _folder) = self.filled(revocation::REVOKED).await?;
+        let server = ca.serve(&self.stage, Duration::ZERO).await?;
+        let conditions = self.numbered(&conditions);
+        let sample = revocation::run(&server, &ca, &self.proofs, &conditions).await?;
+        server.stop().await?;
         Ok(sample)
     }
 
     fn conditions(&self, entry: Entry) -> Conditions {
         Conditions {
             clients: entry.clients,
+            task: match entry.work {
+                Work::Dns | Work::Wildcard => Task::Obtain(Method::Dns01),
+                Work::Alpn => Task::Obtain(Method::TlsAlpn01),
+                Work::Renew => Task::Renew,
+                _ => Task::Obtain(Method::Http01),
+            },
+            shape: Shape {
+                names: if entry.work == Work::Names { NAMES } else { 1 },
+                wildcard: entry.work == Work::Wildcard,
+            },
             warm_up: self.depth.warm_up,
             duration: match entry.subject {
                 Subject::Cairn => self.depth.duration,
@@ -219,13 +297,18 @@ impl Bench {
         }
     }
 
-    async fn run(&mut self, server: Running, conditions: &Conditions) -> Result<Sample> {
+    /// The names of each run are its own.
+    fn numbered(&mut self, conditions: &Conditions) -> Conditions {
         self.runs += 1;
-        let conditions = Conditions {
+        Conditions {
             series: format!("r{}", self.runs),
             ..conditions.clone()
-        };
-        let ran = run(&server, &self.tokens, &conditions).await;
+        }
+    }
+
+    async fn run(&mut self, server: Running, conditions: &Conditions) -> Result<Sample> {
+        let conditions = self.numbered(conditions);
+        let ran = run(&server, &self.proofs, &conditions).await;
         let sample = ran.unwrap_or_else(|fault| Sample {
             // One that does not even open accounts, or that ended, is no better.
             hung: true,
@@ -284,7 +367,7 @@ fn summary(entry: Entry, samples: &[Sample], commit: &str) -> Row {
         certs_per_s: middle(|sample| sample.certs_per_s, 1),
         p50_ms: middle(|sample| sample.p50_ms, 2),
         p99_ms: middle(|sample| sample.p99_ms, 2),
-        cpu_ms: middle(|sample| sample.cpu_ms, 3),
+        cpu_ms: middle(|sample| sample.cpu_ms, 4),
         rss_mib: samples
             .iter()
             .map(|sample| (sample.rss_mib * 10.0).round() / 10.0)
@@ -354,7 +437,21 @@ mod tests {
             "slow-fsync",
             "held-20000",
             "held-1000000",
+        ]
+        .map(|name| format!("http-01-{name}"));
+        let others = [
+            "dns-01",
+            "dns-01",
+            "tls-alpn-01",
+            "tls-alpn-01",
+            "wildcard",
+            "wildcard",
+            "names-100",
+            "renew-ari",
+            "renewal-info",
+            "revoke-10000",
         ];
-        assert_eq!(names, want.map(|name| format!("http-01-{name}")));
+        let want: Vec<_> = want.into_iter().chain(others.map(str::to_owned)).collect();
+        assert_eq!(names, want);
     }
 }

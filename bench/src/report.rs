@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::subjects::Subject;
 
-/// One row. `cpu_ms`, `fsyncs`, `requests` (signed ones) and `bytes` (on the wire, both ways) are for one certificate;
-/// `certs` is the sum of all runs, `rss_mib` the most that was seen, the others are medians of the runs.
+/// One row. `cpu_ms`, `fsyncs`, `requests` (signed ones) and `bytes` (on the wire, both ways) are for one certificate, in
+/// `names-100` for one name, in `renewal-info` and `revoke-10000` for one answer and one revocation, which `certs` then
+/// counts; `certs` is the sum of all runs, `rss_mib` the most that was seen, the others are medians of the runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) subject: Subject,
@@ -135,7 +136,10 @@ impl Report {
                 .unwrap_or_default(),
             format!("{:.1}", row.p50_ms),
             format!("{:.1}", row.p99_ms),
-            format!("{:.2}", row.cpu_ms),
+            match row.cpu_ms {
+                small @ ..0.1 if small > 0.0 => format!("{small:.3}"),
+                cpu => format!("{cpu:.2}"),
+            },
             pebble
                 .map(|pebble| ratio(pebble.cpu_ms, row.cpu_ms))
                 .unwrap_or_default(),

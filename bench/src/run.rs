@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::task::JoinSet;
 
-use crate::client::{self, Client, Scene, Tally};
+use crate::client::{self, Client, Scene, Tally, Task};
 use crate::measure::{VerifyTimer, cpu, median, quantile, rss_mib};
 use crate::polling::Polling;
-use crate::prepare;
-use crate::responder::Tokens;
+use crate::prepare::Shape;
+use crate::proofs::Proofs;
 use crate::subjects::Running;
 
 /// Nothing finished for so long is a hang.
@@ -24,10 +24,15 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// The end of a run that waits for a number of certificates.
 const COUNT_PATIENCE: Duration = Duration::from_secs(120);
 
+/// Certificates that each client has before it renews them one after the other.
+const OWNED: usize = 16;
+
 /// How a run goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Conditions {
     pub(crate) clients: usize,
+    pub(crate) task: Task,
+    pub(crate) shape: Shape,
     pub(crate) warm_up: Duration,
     pub(crate) duration: Duration,
     /// Go on until so many certificates are there.
@@ -41,7 +46,8 @@ pub(crate) struct Conditions {
     pub(crate) series: String,
 }
 
-/// What one run came to. Counts and times are for one certificate.
+/// What one run came to. `p50_ms` and `p99_ms` are a certificate's, counts and CPU are for one name of it; where
+/// something else is done over and over, for one of that.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample {
     pub(crate) certs: usize,
@@ -60,44 +66,23 @@ pub(crate) struct Sample {
 }
 
 /// All counters at one moment.
-struct Moment {
-    at: Instant,
-    cpu: Duration,
-    flushes: u64,
+pub(crate) struct Moment {
+    pub(crate) at: Instant,
+    pub(crate) cpu: Duration,
+    pub(crate) flushes: u64,
     requests: u64,
+    proven: u64,
     octets: u64,
 }
 
 /// Runs the clients against a server that is ready.
 pub(crate) async fn run(
     server: &Running,
-    tokens: &Tokens,
+    proofs: &Proofs,
     conditions: &Conditions,
 ) -> Result<Sample> {
-    let prepared = prepare::prepare(&conditions.series, conditions.expected)?;
-    let work = prepared
-        .into_iter()
-        .chain(prepare::more(conditions.series.clone()));
-    let scene = Rc::new(Scene {
-        target: server.target.clone(),
-        directory: client::directory(&server.target, &server.directory)
-            .await
-            .context("the directory")?,
-        tokens: tokens.clone(),
-        fresh_tls: conditions.fresh_tls,
-        polling: [
-            Polling::new(conditions.holds),
-            Polling::new(conditions.holds),
-        ],
-        work: RefCell::new(Box::new(work)),
-        tally: Tally::default(),
-    });
-    let mut clients = Vec::new();
-    for _ in 0..conditions.clients {
-        let mut client = Client::new(Rc::clone(&scene))?;
-        client.register().await.context("newAccount")?;
-        clients.push(client);
-    }
+    let scene = scene(server, proofs, conditions).await?;
+    let clients = clients(&scene, conditions).await?;
     let mut loops = JoinSet::new();
     for client in clients {
         loops.spawn_local(client.run());
@@ -109,18 +94,13 @@ pub(crate) async fn run(
     let (begin, end, rss_mib, hung) = watched?;
 
     let tally = &scene.tally;
-    let finished = tally.finished.borrow();
-    let inside = finished
-        .iter()
-        .filter(|(at, _)| *at > begin.at && *at <= end.at);
-    let took: Vec<f64> = inside.map(|(_, took)| took.as_secs_f64() * 1e3).collect();
-    let each = |total: f64| {
-        if took.is_empty() {
-            0.0
-        } else {
-            total / took.len() as f64
-        }
+    let took = between(&tally.finished.borrow(), &begin, &end);
+    // Of large orders, few end within a run: their names are counted instead.
+    let units = match conditions.shape.names {
+        1 => took.len() as f64,
+        _ => (end.proven - begin.proven) as f64,
     };
+    let each = |total: f64| if units > 0.0 { total / units } else { 0.0 };
     Ok(Sample {
         certs: took.len(),
         certs_per_s: took.len() as f64 / end.at.duration_since(begin.at).as_secs_f64(),
@@ -136,6 +116,77 @@ pub(crate) async fn run(
         failed: tally.failed.load(Relaxed),
         first_failure: tally.first_failure.borrow().clone(),
     })
+}
+
+/// What the clients of a run have in common.
+pub(crate) async fn scene(
+    server: &Running,
+    proofs: &Proofs,
+    conditions: &Conditions,
+) -> Result<Rc<Scene>> {
+    let shape = conditions.shape;
+    let prepared = shape.prepare(&conditions.series, conditions.expected)?;
+    let work = prepared
+        .into_iter()
+        .chain(shape.more(conditions.series.clone()));
+    Ok(Rc::new(Scene {
+        target: server.target.clone(),
+        directory: client::directory(&server.target, &server.directory)
+            .await
+            .context("the directory")?,
+        proofs: proofs.clone(),
+        task: conditions.task.clone(),
+        fresh_tls: conditions.fresh_tls,
+        polling: [
+            Polling::new(conditions.holds),
+            Polling::new(conditions.holds),
+        ],
+        work: RefCell::new(Box::new(work)),
+        tally: Tally::default(),
+    }))
+}
+
+/// The clients, with all that they need before the clock runs.
+pub(crate) async fn clients(scene: &Rc<Scene>, conditions: &Conditions) -> Result<Vec<Client>> {
+    let mut getting_ready = JoinSet::new();
+    for number in 0..conditions.clients {
+        let mut client = Client::new(Rc::clone(scene))?;
+        client.register().await.context("newAccount")?;
+        let scene = Rc::clone(scene);
+        let all = conditions.clients;
+        getting_ready.spawn_local(async move {
+            match &scene.task {
+                Task::Obtain(_) => {}
+                Task::Renew => {
+                    for _ in 0..OWNED {
+                        let prepared = scene.work.borrow_mut().next();
+                        client.own(&prepared.context("no more work")?).await?;
+                    }
+                }
+                // Each once, by one of them: what is asked for again is what counts.
+                Task::Look(names) => {
+                    for turn in (number..names.len()).step_by(all) {
+                        client.look(names, turn).await?;
+                    }
+                }
+            }
+            Ok::<_, anyhow::Error>(client)
+        });
+    }
+    let mut clients = Vec::new();
+    while let Some(ready) = getting_ready.join_next().await {
+        clients.push(ready??);
+    }
+    Ok(clients)
+}
+
+/// The milliseconds of what was finished between two moments.
+pub(crate) fn between(finished: &[(Instant, Duration)], begin: &Moment, end: &Moment) -> Vec<f64> {
+    finished
+        .iter()
+        .filter(|(at, _)| *at > begin.at && *at <= end.at)
+        .map(|(_, took)| took.as_secs_f64() * 1e3)
+        .collect()
 }
 
 /// The first and the last moment of what counts, the most memory seen, and whether the server hung.
@@ -171,12 +222,13 @@ async fn watch(
 }
 
 impl Moment {
-    fn now(server: &Running, tally: &Tally) -> Result<Self> {
+    pub(crate) fn now(server: &Running, tally: &Tally) -> Result<Self> {
         Ok(Self {
             at: Instant::now(),
             cpu: cpu(server.pid()).context("the server ended")?,
             flushes: server.flushes.count()?,
             requests: tally.requests.load(Relaxed),
+            proven: tally.proven.load(Relaxed),
             octets: tally.octets.load(Relaxed),
         })
     }

@@ -52,6 +52,7 @@ pub(crate) enum Subject {
 pub(crate) struct Stage {
     pub(crate) dns: SocketAddr,
     pub(crate) responder: SocketAddr,
+    pub(crate) alpn: SocketAddr,
     pub(crate) preload: Preload,
     /// For what is made and thrown away; on a real disk.
     pub(crate) folder: PathBuf,

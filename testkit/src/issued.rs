@@ -18,6 +18,16 @@ use crate::places;
 /// The CRLs that this process's certificates name.
 static CRL_URLS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
+/// The first certificate of a chain, DER.
+///
+/// # Panics
+/// If there is none.
+pub fn leaf(chain: &str) -> Vec<u8> {
+    CertificateDer::from_pem_slice(chain.as_bytes())
+        .expect("a certificate")
+        .to_vec()
+}
+
 /// Keeps a chain as the CA sent it: PEM, leaf first.
 pub fn keep_chain(pem: &str) {
     keep("chain", "pem", pem.as_bytes());
@@ -71,15 +81,6 @@ fn crl_url(der: &[u8]) -> Option<String> {
         String::from_utf8(der.get(at..at + length)?.to_vec()).ok()
     });
     urls.into_iter().find(|url| url.ends_with(".crl"))
-}
-
-/// A chain's first certificate, DER.
-///
-/// # Panics
-/// If there is none.
-pub fn leaf(pem: &str) -> CertificateDer<'static> {
-    let first = CertificateDer::pem_slice_iter(pem.as_bytes()).next();
-    first.expect("a certificate").expect("PEM").into_owned()
 }
 
 /// The serial of a chain's first certificate, in hexadecimal.

@@ -1,11 +1,17 @@
 //! Cairn as its users have it: `cairn ca init`, its `cairn.toml`, `cairn ca serve`; everything on.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use cairn_x509::certificate::{Certificate, Serial};
+use cairn_x509::crl::Crl;
+use rusqlite::{Connection, OpenFlags, params};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use toml::{Table, Value};
 
 use super::{Running, Stage, Start, answers_ok, free_port, local};
@@ -56,6 +62,10 @@ impl Cairn {
                     "http_port".to_owned(),
                     Value::from(i64::from(stage.responder.port())),
                 ),
+                (
+                    "tls_port".to_owned(),
+                    Value::from(i64::from(stage.alpn.port())),
+                ),
             ]);
             settings.insert("names".to_owned(), Value::Array(vec![Value::Table(rule)]));
             // As `--permit-dns` writes it beside such a rule: CAA is asked for the name and for its zone.
@@ -83,6 +93,64 @@ impl Cairn {
             ready: &|| answers_ok(self.publication, "/health/ready"),
         };
         start.spawn(&stage.preload).await
+    }
+
+    /// Starts the operator's command that revokes these serials and has the list signed.
+    pub(crate) fn revoke(&self, serials: &[String]) -> Result<Child> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(["ca", "revoke", "--yes", "--json", "--dir"])
+            .arg(self.dir())
+            .args(serials)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command.spawn().context("cairn ca revoke")
+    }
+
+    /// The published list of what is revoked, of the only shard that `ca init` makes.
+    pub(crate) fn crl(&self) -> Result<Crl> {
+        let issuer: String =
+            self.store()?
+                .query_row("SELECT lower(hex(id)) FROM issuers", [], |row| row.get(0))?;
+        let mut stream = TcpStream::connect(self.publication)?;
+        write!(
+            stream,
+            "GET /crl/{issuer}/0.crl HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let head = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        let body = head.and_then(|head| answer.get(head + 4..));
+        Ok(Crl::parse(body.context("an answer without a body")?)?)
+    }
+
+    /// Serials of certificates in its store, so many.
+    pub(crate) fn serials(&self, count: usize) -> Result<Vec<Serial>> {
+        let store = self.store()?;
+        let mut statement = store.prepare(
+            "SELECT c.serial FROM certificates c JOIN certificate_names n ON n.certificate = c.row \
+             JOIN certificate_outcomes o ON o.certificate = c.row AND o.state = 1 \
+             WHERE n.name LIKE '%.' || ?1 ORDER BY c.row DESC LIMIT ?2",
+        )?;
+        let count = i64::try_from(count)?;
+        let found = statement.query_map(params![ZONE, count], |row| row.get::<_, [u8; 19]>(0))?;
+        found
+            .map(|serial| Serial::from_bytes(serial?).context("a serial in the store"))
+            .collect()
+    }
+
+    /// The issuing certificate.
+    pub(crate) fn issuer(&self) -> Result<Certificate> {
+        let pem = std::fs::read(self.dir().join("issuing.pem")).context("issuing.pem")?;
+        Ok(Certificate::parse(&CertificateDer::from_pem_slice(&pem)?)?)
+    }
+
+    fn store(&self) -> Result<Connection> {
+        let path = self.dir().join("cairn.db");
+        Ok(Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )?)
     }
 
     /// The CA's directory.

@@ -27,7 +27,7 @@ impl Pebble {
             "certificate": certificate,
             "privateKey": key,
             "httpPort": stage.responder.port(),
-            "tlsPort": free_port()?,
+            "tlsPort": stage.alpn.port(),
             "ocspResponderURL": "",
             "externalAccountBindingRequired": false,
         }});

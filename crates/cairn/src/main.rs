@@ -16,6 +16,12 @@ mod words;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// Requests allocate on one thread and the store's writer frees on another, which costs the system's allocator a tenth of
+/// the server's time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = match args::Cli::try_parse() {

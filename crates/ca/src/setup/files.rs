@@ -76,12 +76,27 @@ pub(super) fn create_dir(path: &Path) -> Result<(), FileFault> {
 }
 
 /// Makes a file that only its owner reads, from its creation on whatever the umask says.
-pub(super) fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
     create(path, bytes, 0o600)
 }
 
+/// Makes a file that only its owner reads, in a directory that is in use: it is there whole or not at all, whenever the
+/// process is killed, and never in the place of another.
+pub(super) fn place_secret(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+    let place = || {
+        let beside = path.parent().unwrap_or(Path::new("."));
+        // Its mode is 0600.
+        let mut file = tempfile::NamedTempFile::new_in(beside)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path)?;
+        File::open(beside)?.sync_all()
+    };
+    place().map_err(io_at(path))
+}
+
 /// Makes a file that anybody may read.
-pub(super) fn create_public(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+pub(crate) fn create_public(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
     create(path, bytes, 0o644)
 }
 

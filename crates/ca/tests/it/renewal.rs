@@ -1,5 +1,7 @@
 //! renewalInfo (RFC 9773 §4) and the operator's way to move a window.
 
+use std::time::Duration;
+
 use cairn_acme::renewal::CertId;
 use cairn_ca::operator::{self, Query};
 use cairn_testkit::acme::{Client, Response, encode};
@@ -59,10 +61,6 @@ async fn renewal_information_is_a_plain_get_that_anybody_may_keep_for_a_while() 
         info,
         "the same at any time"
     );
-
-    // Once asked it is in memory, and the tables are left alone.
-    let serial: Serial = id(&got.certificate);
-    assert!(world.ca().store.remembered_renewal_facts(serial).is_some());
 
     let url = format!("{base}/{name}");
     let head = stranger.head_quietly(&url).await.unwrap();
@@ -129,12 +127,52 @@ async fn what_names_no_certificate_is_told_apart_from_what_names_none_of_ours() 
     if bare.status != 400 {
         wrong.push(format!("the base alone: {}", bare.status));
     }
-    // What was not found is remembered too.
-    let absent = Serial::from_bytes([1; 19]).unwrap();
-    if world.ca().store.remembered_renewal_facts(absent) != Some(None) {
-        wrong.push("an absent one is looked for each time".to_owned());
-    }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    world.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_certificate_costs_one_look_at_the_tables_until_a_commit_touches_it() {
+    // T-CA-131
+    let world = World::with_parts(
+        |_| {},
+        |parts| {
+            // What runs by schedule looks at the tables too.
+            let never = Duration::from_secs(86_400);
+            parts.timing.crl = never;
+            parts.timing.housekeeping = never;
+            parts.timing.own_certificate = never;
+        },
+    )
+    .await;
+    let client = world.subscriber().await;
+    let got = [
+        client.obtain(&["a.ari.test"], &world.web).await,
+        client.obtain(&["b.ari.test"], &world.web).await,
+    ];
+    let mut names: Vec<String> = got.iter().map(|g| named(&world, &g.certificate)).collect();
+    let (key_id, _) = names[0].split_once('.').unwrap();
+    // One that was never issued is remembered as well.
+    names.push(format!("{key_id}.{}", encode(&[1; 19])));
+    let reads = || world.ca().store.stats().reads;
+    let ask_all = async || {
+        let before = reads();
+        for name in &names {
+            told(&client, name).await;
+        }
+        reads() - before
+    };
+    assert_eq!(ask_all().await, 3);
+    assert_eq!(ask_all().await + ask_all().await, 0);
+
+    let serials = vec![id::<Serial>(&got[0].certificate).to_string()];
+    let moved = Query::SetAside {
+        serials,
+        explanation: None,
+    };
+    operator::ask(&world.dir(), moved).await.unwrap();
+    assert_eq!(ask_all().await, 1);
+    assert_eq!(ask_all().await, 0);
     world.shutdown().await;
 }
 

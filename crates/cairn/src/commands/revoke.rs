@@ -1,6 +1,7 @@
 //! `cairn ca revoke`: looks the certificates up, says what it will do, asks, does it, and has the lists signed.
 
 use std::{
+    collections::BTreeSet,
     io::{BufRead, IsTerminal, Write},
     path::Path,
 };
@@ -95,7 +96,7 @@ pub(crate) fn run(args: &Revoke, ui: &Ui) -> Result<(), Failure> {
 
 /// The certificates as the CA knows them.
 fn look_up(args: &Revoke, dir: &Path, what: &str) -> Result<Vec<Value>, Failure> {
-    let mut serials: Vec<String> = args
+    let mut serials: BTreeSet<String> = args
         .serials
         .iter()
         // People paste URLs and openssl's serials.
@@ -105,18 +106,21 @@ fn look_up(args: &Revoke, dir: &Path, what: &str) -> Result<Vec<Value>, Failure>
         })
         .collect();
     for path in &args.certificate {
-        serials.push(serial_of(path)?);
+        serials.insert(serial_of(path)?);
     }
     let mut found = Vec::new();
-    for serial in serials {
-        let unknown = || Failure::new(format!("{what}: {} is no certificate here", plain(&serial)));
-        let shown = query::ask(dir, Query::Show(serial.clone()), what)?;
-        // An order's or an account's id is no serial.
-        if shown.get("serial").and_then(Value::as_str) != Some(serial.as_str()) {
-            return Err(unknown());
+    let serials: Vec<String> = serials.into_iter().collect();
+    for page in serials.chunks(PAGE) {
+        let mut answer = query::ask(dir, Query::Certificates(page.to_vec()), what)?;
+        let unknown = answer["unknown"].get(0).and_then(Value::as_str);
+        if let Some(serial) = unknown {
+            return Err(Failure::new(format!(
+                "{what}: {} is no certificate here",
+                plain(serial)
+            )));
         }
-        if !found.contains(&shown) {
-            found.push(shown);
+        if let Some(Value::Array(some)) = answer.get_mut("certificates") {
+            found.append(some);
         }
     }
     if args.unconfirmed {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use super::OpenError;
 
@@ -113,6 +113,9 @@ fn common(conn: &Connection) -> Result<(), OpenError> {
     conn.busy_timeout(BUSY).map_err(fault)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     conn.pragma_update(None, "temp_store", "MEMORY")
+        .map_err(fault)?;
+    // Else a statement over a partial index is parsed and planned anew whenever its values change: each time.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(fault)?;
     // A row that another program damaged is a fault, not a crash.
     conn.pragma_update(None, "trusted_schema", false)

@@ -16,6 +16,7 @@ mod checkpoint;
 mod code;
 mod connect;
 mod crls;
+mod external;
 mod lists;
 mod lock;
 mod meta;
@@ -577,6 +578,7 @@ impl Store {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.inner.shared.count_read();
         match &self.inner.readers {
             Some(readers) => readers.quick(read),
             None => {
@@ -594,6 +596,7 @@ impl Store {
         if self.inner.readers.is_none() {
             return self.read(read).await;
         }
+        self.inner.shared.count_read();
         let inner = Arc::clone(&self.inner);
         let listed = tokio::task::spawn_blocking(move || match &inner.readers {
             Some(readers) => readers.long(read),

@@ -61,6 +61,8 @@ pub struct StoreStats {
     pub transactions: u64,
     /// Rows written.
     pub rows: u64,
+    /// Look-ups and lists that memory did not answer.
+    pub reads: u64,
 }
 
 /// The shared part of a store.
@@ -77,6 +79,7 @@ pub(super) struct Shared {
     commits: AtomicU64,
     transactions: AtomicU64,
     rows: AtomicU64,
+    reads: AtomicU64,
 }
 
 impl Shared {
@@ -100,6 +103,7 @@ impl Shared {
             commits: AtomicU64::default(),
             transactions: AtomicU64::default(),
             rows: AtomicU64::default(),
+            reads: AtomicU64::default(),
         }
     }
 
@@ -138,11 +142,16 @@ impl Shared {
         self.rows.fetch_add(rows, Ordering::Relaxed);
     }
 
+    pub(super) fn count_read(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn stats(&self) -> StoreStats {
         StoreStats {
             commits: self.commits.load(Ordering::Relaxed),
             transactions: self.transactions.load(Ordering::Relaxed),
             rows: self.rows.load(Ordering::Relaxed),
+            reads: self.reads.load(Ordering::Relaxed),
         }
     }
 }

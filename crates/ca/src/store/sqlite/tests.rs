@@ -172,16 +172,14 @@ async fn a_deactivation_reads_the_orders_that_rest_on_the_authorization_and_no_o
     );
 }
 
-#[test]
-fn every_statement_prepares_on_a_migrated_database() {
-    let conn = connect::memory().unwrap();
-    migrate::upgrade(&conn, None, migrate::MIGRATIONS, NOW).unwrap();
-    let files = [
+fn statements() -> Vec<&'static str> {
+    [
         accounts::STATEMENTS,
         audit::STATEMENTS,
         authorizations::STATEMENTS,
         certificates::STATEMENTS,
         crls::STATEMENTS,
+        external::STATEMENTS,
         lists::STATEMENTS,
         meta::STATEMENTS,
         orders::STATEMENTS,
@@ -189,13 +187,42 @@ fn every_statement_prepares_on_a_migrated_database() {
         super::revocations::STATEMENTS,
         renewals::STATEMENTS,
         work::STATEMENTS,
-    ];
-    let faults: Vec<String> = files
+    ]
+    .concat()
+}
+
+#[test]
+fn every_statement_prepares_on_a_migrated_database() {
+    let conn = connect::memory().unwrap();
+    migrate::upgrade(&conn, None, migrate::MIGRATIONS, NOW).unwrap();
+    let faults: Vec<String> = statements()
         .iter()
-        .flat_map(|f| f.iter())
         .filter_map(|sql| conn.prepare(sql).err().map(|e| format!("{sql}: {e}")))
         .collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn no_query_is_planned_anew_when_its_values_change() {
+    let conn = connect::memory().unwrap();
+    migrate::upgrade(&conn, None, migrate::MIGRATIONS, NOW).unwrap();
+    let mut again = Vec::new();
+    for sql in statements() {
+        let mut statement = conn.prepare(sql).unwrap();
+        if !statement.readonly() {
+            continue;
+        }
+        for value in 1..=2 {
+            for n in 1..=statement.parameter_count() {
+                statement.raw_bind_parameter(n, value).unwrap();
+            }
+            statement.raw_query().next().unwrap();
+        }
+        if statement.get_status(rusqlite::StatementStatus::RePrepare) > 0 {
+            again.push(sql);
+        }
+    }
+    assert!(again.is_empty(), "{}", again.join("\n"));
 }
 
 #[test]
@@ -207,6 +234,7 @@ fn no_statement_of_a_request_scans_a_table() {
         accounts::STATEMENTS,
         authorizations::STATEMENTS,
         certificates::STATEMENTS,
+        external::STATEMENTS,
         orders::STATEMENTS,
         renewals::STATEMENTS,
     ]
