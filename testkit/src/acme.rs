@@ -63,7 +63,7 @@ impl Obtained {
     /// # Panics
     /// If the chain is none.
     pub fn leaf(&self) -> Vec<u8> {
-        issued::leaf(&self.chain)
+        issued::leaf(&self.chain).to_vec()
     }
 }
 

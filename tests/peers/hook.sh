@@ -8,7 +8,11 @@ forget() { rm -f "$ZONE/${1%.}"; }
 token() { printf '%s' "$2" >"$WEBROOT/.well-known/acme-challenge/$1"; }
 
 case "${1-}" in
-# lego's exec provider: name, value
+# mod_md: name, value
+setup) record "_acme-challenge.$2" "$3" ;;
+teardown) forget "_acme-challenge.$2" ;;
+
+# lego's exec provider, in Traefik too: name, value
 present) record "$2" "$3" ;;
 cleanup) forget "$2" ;;
 

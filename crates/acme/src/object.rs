@@ -85,10 +85,14 @@ pub struct NewAccount {
 
 /// The payload of a POST to an account's URL (RFC 8555 §7.3.2, §7.3.6).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct AccountUpdate {
     /// The new contacts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Vec<String>>,
+    /// Agrees to the terms that are in force now (RFC 8555 §7.3.3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms_of_service_agreed: Option<bool>,
     /// `deactivated` ends the account; any other word is ignored (8555-7.3.2-1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use cairn_acme::identifier::{DnsName, parse_suffix};
-use cairn_x509::certificate::Certificate;
+use cairn_x509::certificate::{Certificate, NameConstraints};
 
 use crate::{
     authority::policy::{AddressGrant, NameGrant, NamePattern, NamePolicy},
@@ -11,14 +11,20 @@ use crate::{
     validation::{AddressRule, NameRule, NameRules},
 };
 
-/// What is issued for under this issuer.
-pub(crate) fn policy(
+/// What is issued for where each of these may come to be the issuer.
+pub(crate) fn policy<'a>(
     config: &Config,
-    issuer: &Certificate,
+    issuers: impl IntoIterator<Item = &'a Certificate>,
     reachable: &NameRules,
 ) -> Result<NamePolicy, String> {
+    let mut constraints: Vec<NameConstraints> = Vec::new();
+    for issuer in issuers {
+        if !constraints.contains(issuer.constraints()) {
+            constraints.push(issuer.constraints().clone());
+        }
+    }
     Ok(NamePolicy {
-        constraints: issuer.constraints().clone(),
+        constraints,
         forbidden: forbidden(config)?,
         names: name_grants(config)?,
         addresses: address_grants(config),

@@ -3,7 +3,9 @@
 
 mod base_url;
 mod check;
+mod directories;
 mod fault;
+mod issuers;
 mod parse;
 mod profiles;
 mod reference;
@@ -11,14 +13,17 @@ mod span;
 #[cfg(test)]
 mod tests;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use cairn_acme::challenge::ChallengeType;
+use cairn_acme::{challenge::ChallengeType, time::Timestamp};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use base_url::{BadBaseUrl, BadPublicationUrl, BaseUrl, PublicationUrl};
+pub use directories::DirectorySettings;
 pub use fault::ConfigFault;
+pub use issuers::{DEFAULT as DEFAULT_ISSUER, IssuerSettings, LeafKey};
+pub(crate) use profiles::is_name as is_table_name;
 pub use profiles::{DEFAULT as DEFAULT_PROFILE, IdentifierType, ProfileSettings, Profiles};
 pub use reference::{SETTINGS, Setting, markdown, nearest, sample};
 pub use span::{BadSpan, Span};
@@ -52,6 +57,9 @@ pub struct Config {
     /// Names that are never issued for, whatever a rule says.
     #[serde(default)]
     pub forbidden_names: Vec<String>,
+    /// A page about the CA.
+    #[serde(default)]
+    pub website: Option<String>,
     /// Where it listens.
     #[serde(default)]
     pub listen: Listen,
@@ -61,6 +69,9 @@ pub struct Config {
     /// Where its keys and certificates lie.
     #[serde(default)]
     pub keys: Keys,
+    /// Issuers beside the one of `keys`, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub issuer: BTreeMap<String, IssuerSettings>,
     /// Whom it asks for names.
     #[serde(default)]
     pub dns: Dns,
@@ -85,6 +96,9 @@ pub struct Config {
     /// What is forgotten, and when.
     #[serde(default)]
     pub sweep: Sweep,
+    /// Directories beside the first.
+    #[serde(default)]
+    pub directory: Vec<DirectorySettings>,
     /// Which names are issued for and where they may lead, by suffix; the longest suffix that fits decides.
     #[serde(default)]
     pub names: Vec<NameRule>,
@@ -142,6 +156,8 @@ pub struct Keys {
     pub issuing_certificate: PathBuf,
     /// PEM.
     pub root_certificate: PathBuf,
+    /// PEM files of further chains of the issuing key.
+    pub alternates: Vec<PathBuf>,
     /// Hashes of keys that are never certified.
     pub blocked_keys: Option<PathBuf>,
 }
@@ -230,6 +246,8 @@ pub struct AddressRule {
 pub struct Accounts {
     /// Terms of service that a new account must agree to.
     pub terms: Option<String>,
+    /// Since when accounts that agreed to other terms are refused.
+    pub terms_enforced_from: Option<Timestamp>,
     /// Contacts that one account may name.
     pub contacts_max: usize,
     /// Whether new accounts are bound to external ones.
@@ -359,6 +377,7 @@ impl Default for Keys {
             ring_key: "keys/ring.key.pem".into(),
             issuing_certificate: "issuing.pem".into(),
             root_certificate: "root.pem".into(),
+            alternates: Vec::new(),
             blocked_keys: None,
         }
     }
@@ -378,6 +397,7 @@ impl Default for Accounts {
     fn default() -> Self {
         Self {
             terms: None,
+            terms_enforced_from: None,
             contacts_max: 10,
             external: External::Off,
             external_source: "ask the operator of this CA for one (cairn ca eab add)".to_owned(),

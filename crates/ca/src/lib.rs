@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "dev")]
 pub mod dev;
+pub mod directories;
 mod fault;
 pub mod frontend;
 pub mod holds;

@@ -21,6 +21,7 @@ use crate::store::TransactionOutcome;
 pub struct Metrics {
     registry: Registry,
     requests: Requests,
+    directories: Family<ByDirectory, Counter>,
     problems: Family<ByType, Counter>,
     took: Histogram,
     transactions: Transactions,
@@ -55,6 +56,11 @@ pub struct Metrics {
 struct ByRoute {
     route: &'static str,
     status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDirectory {
+    directory: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,6 +110,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// The counter of a directory's requests, to be kept.
+    pub(crate) fn directory(&self, name: &str) -> Counter {
+        let directory = name.to_owned();
+        self.directories
+            .get_or_create_owned(&ByDirectory { directory })
+    }
+
     /// Registers everything at zero.
     #[must_use]
     pub fn new() -> Self {
@@ -113,6 +126,12 @@ impl Metrics {
             "requests",
             "Answers of the subscribers' listener",
             requests.family.clone(),
+        );
+        let directories = Family::default();
+        registry.register(
+            "directory_requests",
+            "The same answers by directory",
+            directories.clone(),
         );
         let problems = Family::default();
         registry.register("problems", "Refusals by problem type", problems.clone());
@@ -218,6 +237,7 @@ impl Metrics {
         Self {
             registry,
             requests,
+            directories,
             problems,
             took,
             transactions,

@@ -42,11 +42,20 @@ pub struct Account {
     pub status: AccountStatus,
     pub contacts: Vec<Contact>,
     pub terms_agreed: bool,
+    /// To which; none where there were none, or where it agreed before that was kept.
+    pub terms: Option<AgreedTerms>,
     /// The exact URL that the account was given; its kid for life, also after the base URL moved.
     pub url: String,
     /// The external account key that opened it, if one did.
     pub external: Option<ExternalAccount>,
     pub created_at: Timestamp,
+}
+
+/// Terms of service that an account agreed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgreedTerms {
+    pub url: String,
+    pub at: Timestamp,
 }
 
 /// How far an order is, as stored. `ready` is not stored: it is an open order all of whose authorizations are valid,

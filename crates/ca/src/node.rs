@@ -1,5 +1,7 @@
 //! Puts the parts together from the configuration, starts what runs by schedule, and stops in good order.
 
+mod snapshot;
+
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -17,17 +19,14 @@ use tracing::{error, info, warn};
 #[cfg(feature = "dev")]
 use crate::dev::Doors;
 use crate::{
-    authority::{caa::CaaPolicy, policy::NamePolicy},
-    borders,
     clock::{Clock, SteadyClock},
-    config::{Accounts, Config, Dnssec, Listen, Preset},
+    config::{Config, Dnssec, Listen},
     fault::Causes,
-    frontend::{self, Urls},
+    frontend,
     holds::Holds,
-    id::{BootId, IdSeed},
+    id::{BootId, DirectoryId, IdSeed},
     issuance::{
-        CrlPublisher, Issuance, IssuanceParts, Issuer, OwnCertificate, OwnCertificateFault,
-        Profiles, signer::Signer,
+        CrlPublisher, Issuance, Issuer, IssuerParts, Issuers, OwnCertificate, OwnCertificateFault,
     },
     limits::Limits,
     metrics::Metrics,
@@ -39,8 +38,10 @@ use crate::{
         self, Filter, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy,
         TakeOver, TxError,
     },
-    validation::{NameRules, Resolver, ValidationDriver, Validator, resolver::ResolverConfig},
+    validation::{Resolver, ValidationDriver, Validator, resolver::ResolverConfig},
 };
+
+pub use snapshot::Snapshot;
 
 /// How many rows one take-over or sweep handles in a transaction.
 const CHUNK: usize = 256;
@@ -82,27 +83,6 @@ impl Default for Timing {
             validations: 1024,
         }
     }
-}
-
-/// One configuration in force. A request and an issuance keep the snapshot that they began with.
-#[derive(Debug)]
-pub struct Snapshot {
-    /// As written.
-    pub config: Config,
-    /// Made from the configured URL.
-    pub urls: Urls,
-    /// Which names are issued for.
-    pub names: NamePolicy,
-    /// Where validation may connect to.
-    pub rules: NameRules,
-    /// How CAA records name this CA.
-    pub caa: CaaPolicy,
-    /// What may be ordered.
-    pub profiles: Profiles,
-    /// Keys that are refused.
-    pub blocked: BlockedKeys,
-    /// Whether the server repeats a validation that failed transiently; never under `public`.
-    pub retries: bool,
 }
 
 /// The CA: what every handler works with.
@@ -154,12 +134,12 @@ pub struct NodeParts {
     pub dir: PathBuf,
     /// Its configuration.
     pub config: Config,
-    /// The unlocked issuing key's signer.
-    pub signer: Arc<dyn Signer>,
+    /// The issuer of `[keys]`.
+    pub issuer: IssuerParts,
+    /// Those beside it.
+    pub issuers: Vec<IssuerParts>,
     /// The opened key ring.
     pub ring: KeyRing,
-    /// The issuing certificate, DER.
-    pub issuing_certificate: Vec<u8>,
     /// The root certificate, DER.
     pub root_certificate: Vec<u8>,
     /// Keys that are refused.
@@ -183,9 +163,9 @@ pub enum StartFault {
     /// A transaction of the start.
     #[error(transparent)]
     Transaction(#[from] TxError),
-    /// The issuing certificate.
-    #[error("the issuing certificate cannot be used: {0}")]
-    Issuer(String),
+    /// An issuing certificate.
+    #[error("the certificate of issuer {0} cannot be used: {1}")]
+    Issuer(String, String),
     /// The configuration, as far as it meets the rest.
     #[error("{0}")]
     Config(String),
@@ -238,57 +218,6 @@ impl std::fmt::Debug for Node {
     }
 }
 
-impl Snapshot {
-    /// Judges a configuration against the issuer that it shall serve.
-    ///
-    /// # Errors
-    /// In words for the operator.
-    pub fn build(config: Config, blocked: BlockedKeys, issuer: &Issuer) -> Result<Self, String> {
-        let urls = Urls::new(&config.url.to_string(), &config.publication(), issuer.id)
-            .map_err(|e| e.to_string())?;
-        let profiles = Profiles::new(&config.profile);
-        let own: Vec<SocketAddr> = config
-            .listen
-            .subscribers
-            .iter()
-            .chain(&config.listen.publication)
-            .copied()
-            .collect();
-        let rules = borders::rules(&config, own)?;
-        Ok(Self {
-            names: borders::policy(&config, &issuer.certificate, &rules)?,
-            rules,
-            caa: caa_policy(&config),
-            retries: config.preset != Preset::Public,
-            urls,
-            profiles,
-            blocked,
-            config,
-        })
-    }
-}
-
-impl Snapshot {
-    /// How new accounts are bound to external ones: the one place that says it.
-    #[must_use]
-    pub fn external_accounts(&self) -> &Accounts {
-        &self.config.accounts
-    }
-}
-
-fn caa_policy(config: &Config) -> CaaPolicy {
-    let mut identities = config.caa_identities.clone();
-    // An address is no issuer domain name; such a CA has one only by configuration.
-    if identities.is_empty() && config.url.is_named() {
-        identities.push(config.url.host().to_owned());
-    }
-    CaaPolicy {
-        identities,
-        account_prefixes: config.caa_account_prefixes.clone(),
-        private_zones: config.private_zones.clone(),
-    }
-}
-
 impl Node {
     /// Opens the store, takes over what was under way, gets the listener's certificate, and listens.
     ///
@@ -315,9 +244,9 @@ impl Node {
         let NodeParts {
             dir,
             config,
-            signer,
+            issuer,
+            issuers,
             ring,
-            issuing_certificate,
             root_certificate,
             blocked,
             clock,
@@ -338,24 +267,10 @@ impl Node {
         let store = Store::open(&location, options)?;
         // Nothing outlives a store in memory: what `ca init` writes down for ever is written at each start.
         let founds = matches!(location, store::Location::Memory);
-        let certificate = Certificate::parse(&issuing_certificate)
-            .map_err(|e| StartFault::Issuer(e.to_string()))?;
-        let known = store
-            .transact(RegisterIssuer {
-                issuer: Issuer::record(&certificate, &issuing_certificate, 1, now),
-                add: founds,
-            })
-            .await?;
-        let mut issuer = Issuer {
-            id: known.id,
-            chain_pem: cairn_x509::certificate::pem("CERTIFICATE", &issuing_certificate),
-            der: issuing_certificate,
-            certificate,
-            crl_shards: known.crl_shards,
-            epoch: store.epoch(),
-            url: String::new(),
-        };
-        let snapshot = Snapshot::build(config, blocked, &issuer).map_err(StartFault::Config)?;
+        let issuers = known_issuers(&store, &config, (issuer, founds), issuers, now).await?;
+        let directories = known_directories(&store, &config, now).await?;
+        let snapshot = Snapshot::build(config, blocked, &issuers, &directories, &metrics)
+            .map_err(StartFault::Config)?;
         if founds {
             store.set_base_url(snapshot.urls.base(), now).await?;
             store
@@ -370,7 +285,6 @@ impl Node {
             .check_publication_url(snapshot.urls.publication())
             .await
             .map_err(StartFault::Config)?;
-        issuer.url = snapshot.urls.issuer();
         keep_profiles(&store, &snapshot).await?;
         let nonces = open_nonces(&store, &*clock).await?;
         let dns = &snapshot.config.dns;
@@ -382,20 +296,20 @@ impl Node {
         })
         .map_err(|e| StartFault::System(e.to_string()))?;
         let shelf = Shelf::default();
-        shelf.put(
-            publication::issuer_path(issuer.id),
-            File::certificate(issuer.der.clone(), now),
-        );
+        for signing in issuers.iter() {
+            let issuer = &signing.issuer;
+            shelf.put(
+                publication::issuer_path(issuer.id),
+                File::certificate(issuer.der.clone(), now),
+            );
+        }
         shelf.put(
             publication::ROOT_PATH.to_owned(),
             File::certificate(root_certificate.clone(), now),
         );
         let ca = Arc::new(Ca {
             validation: ValidationDriver::new(Validator::new(resolver), timing.validations),
-            issuance: Issuance::new(IssuanceParts {
-                issuer: Arc::new(issuer),
-                signer,
-            }),
+            issuance: Issuance::new(issuers),
             snapshot: ArcSwap::from_pointee(snapshot),
             store,
             nonces,
@@ -513,6 +427,7 @@ impl Node {
             ),
             ("listen", old.config.listen != config.listen),
             ("keys", old.config.keys != config.keys),
+            ("issuer", old.config.issuer != config.issuer),
             ("tls", old.config.tls != config.tls),
             ("dns", old.config.dns != config.dns),
             ("log", old.config.log != config.log),
@@ -528,7 +443,12 @@ impl Node {
                 changed.join(", ")
             ));
         }
-        let snapshot = Snapshot::build(config, blocked, self.ca.issuance.issuer())?;
+        let ca = &self.ca;
+        let directories = known_directories(&ca.store, &config, ca.clock.wall())
+            .await
+            .map_err(|e| e.to_string())?;
+        let issuers = ca.issuance.issuers();
+        let snapshot = Snapshot::build(config, blocked, issuers, &directories, &ca.metrics)?;
         let listener = match (&snapshot.config.tls.certificate, &snapshot.config.tls.key) {
             (Some(certificate), Some(key)) => Some(
                 OwnCertificate::read_files(&self.dir.join(certificate), &self.dir.join(key))
@@ -579,6 +499,47 @@ impl Node {
         self.ca.store.close().await;
         info!("stopped");
     }
+}
+
+/// The issuers as the store knows them: that of `[keys]` it must know since `ca init`, unless this start founds it; another it meets at its first start,
+/// and spreads its certificates over as many lists.
+async fn known_issuers(
+    store: &Store,
+    config: &Config,
+    (first, founds): (IssuerParts, bool),
+    others: Vec<IssuerParts>,
+    now: Timestamp,
+) -> Result<Issuers, StartFault> {
+    let urls = snapshot::urls(config).map_err(StartFault::Config)?;
+    let epoch = store.epoch();
+    let known = async |parts: &IssuerParts, shards: u32, add: bool| {
+        let der = parts.certificate.clone();
+        let certificate = Certificate::parse(&der)
+            .map_err(|e| StartFault::Issuer(parts.name.clone(), e.to_string()))?;
+        let issuer = Issuer::record(&certificate, &der, shards, now);
+        let record = store.transact(RegisterIssuer { issuer, add }).await?;
+        let named = (parts.name.clone(), der, certificate);
+        let url = urls.issuer(record.id);
+        let chains = parts.chains.clone();
+        Ok::<_, StartFault>(Issuer::new(&record, named, chains, epoch, url))
+    };
+    let issuer = known(&first, 1, founds).await?;
+    let mut beside = Vec::new();
+    for parts in others {
+        let other = known(&parts, issuer.crl_shards, true).await?;
+        beside.push((other, parts.signer, parts.leaf_keys));
+    }
+    Ok(Issuers::new((issuer, first.signer), beside))
+}
+
+/// The ids of the further directories, in the order of the configuration.
+async fn known_directories(
+    store: &Store,
+    config: &Config,
+    now: Timestamp,
+) -> Result<Vec<DirectoryId>, StoreError> {
+    let names = config.directory.iter().map(|d| d.name.clone()).collect();
+    store.directory_ids(names, now).await
 }
 
 /// Stores the text of each profile before any order can name its hash.

@@ -9,6 +9,8 @@ mod chain;
 mod files;
 mod host;
 mod init;
+mod issuers;
+mod key;
 mod lists;
 mod load;
 mod passphrase;
@@ -23,6 +25,8 @@ pub use files::{FileFault, read_public, read_secret};
 pub(crate) use files::{create_public, create_secret};
 pub use host::full_name;
 pub use init::{CertificateReport, Choose, InitReport, InitRequest, init};
+pub use issuers::LoadedIssuer;
+pub use key::{CrossReport, CrossRequest, IssuerReport, IssuerRequest, add_issuer, cross_sign};
 pub use lists::{PublishedLists, published_lists};
 pub use load::{
     Loaded, check_restore, load, needed_files, parse_config, read_blocked, read_config, root,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use cairn_ca::config::{BaseUrl, Unlock};
+use cairn_x509::key::KeyKind;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
@@ -78,6 +79,9 @@ pub(crate) enum CaCommand {
     /// Steer when certificates are renewed (ACME renewal information)
     #[command(subcommand)]
     Ari(AriCommand),
+    /// Make issuers and chains beside the first
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print the root certificate
     Root(Place),
     /// Copy the CA's state into one file while it runs
@@ -152,6 +156,18 @@ pub(crate) enum KeyType {
     Rsa3072,
     /// RSA of 4096 bits
     Rsa4096,
+}
+
+impl From<KeyType> for KeyKind {
+    fn from(key: KeyType) -> Self {
+        match key {
+            KeyType::P256 => Self::P256,
+            KeyType::P384 => Self::P384,
+            KeyType::Rsa2048 => Self::Rsa2048,
+            KeyType::Rsa3072 => Self::Rsa3072,
+            KeyType::Rsa4096 => Self::Rsa4096,
+        }
+    }
 }
 
 /// Where the passphrase comes from.
@@ -267,6 +283,9 @@ pub(crate) struct EabAdd {
     /// Which CA.
     #[command(flatten)]
     pub(crate) place: Place,
+    /// Which directory's accounts it opens [default: the first's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) directory: Option<String>,
     /// Whom it is for; shown in lists and in refusals
     #[arg(long, value_name = "TEXT")]
     pub(crate) owner: Option<String>,
@@ -385,6 +404,50 @@ impl Reason {
             Self::PrivilegeWithdrawn => 9,
         }
     }
+}
+
+/// `cairn ca key …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make another issuer under the CA's root
+    Add(KeyAdd),
+    /// Have another root certify an issuer's key, as a second chain
+    CrossSign(KeyCrossSign),
+}
+
+/// `cairn ca key add`.
+#[derive(Debug, Args)]
+pub(crate) struct KeyAdd {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The issuer's name
+    pub(crate) name: String,
+    /// Kind of its key
+    #[arg(long, value_enum)]
+    pub(crate) key_type: KeyType,
+    /// The root's key [default: keys/root.key.pem in the CA's directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_key: Option<PathBuf>,
+}
+
+/// `cairn ca key cross-sign`.
+#[derive(Debug, Args)]
+pub(crate) struct KeyCrossSign {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Where to put the chain
+    pub(crate) file: PathBuf,
+    /// Whose key [default: the issuer of [keys]]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) issuer: Option<String>,
+    /// The other root's certificate
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: PathBuf,
+    /// The other root's key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root_key: PathBuf,
 }
 
 /// `cairn ca backup`.

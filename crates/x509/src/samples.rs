@@ -75,8 +75,26 @@ pub(crate) fn chain() -> Chain {
     )
 }
 
+/// The same with an RSA key as the issuer's.
+pub(crate) fn rsa_chain() -> Chain {
+    let permit_ip = [("10.0.0.0".parse().unwrap(), 8)];
+    chain_under(
+        key("leaf-rsa2048"),
+        &["widgets.internal".to_owned()],
+        &permit_ip,
+    )
+}
+
 pub(crate) fn chain_for(permit_dns: &[String], permit_ip: &[(IpAddr, u8)]) -> Chain {
-    let (root_key, issuing_key) = (key("root-p256"), key("issuing-p256"));
+    chain_under(key("issuing-p256"), permit_dns, permit_ip)
+}
+
+fn chain_under(
+    issuing_key: PrivateKey,
+    permit_dns: &[String],
+    permit_ip: &[(IpAddr, u8)],
+) -> Chain {
+    let root_key = key("root-p256");
     let root_tbs = RootTemplate {
         serial: serial(1),
         subject: &name("Acme Widgets Root R1"),

@@ -51,17 +51,15 @@ pub(crate) struct Client<'a> {
 
 /// Runs a test against Cairn.
 pub(crate) fn beside_cairn(path: &str, body: impl FnOnce(&Stand)) {
-    let namespace = TestCa::namespace();
-    inside(
-        namespace,
-        path,
-        |_| {
-            // Who shows a key of the operator is bound to it; nobody has to.
-            let builder = TestCa::builder().set("accounts.external", "\"optional\"");
-            Server::Cairn(builder.start())
-        },
-        body,
-    );
+    beside_cairn_with("", path, body);
+}
+
+/// The same with further tables of `cairn.toml`.
+pub(crate) fn beside_cairn_with(tables: &str, path: &str, body: impl FnOnce(&Stand)) {
+    // Who shows a key of the operator is bound to it; nobody has to.
+    let builder = TestCa::builder().set("accounts.external", "\"optional\"");
+    let start = |_: &Path| Server::Cairn(builder.tables(tables).start());
+    inside(TestCa::namespace(), path, start, body);
 }
 
 /// Runs a test against Pebble.
@@ -174,6 +172,7 @@ impl Stand {
             "REQUESTS_CA_BUNDLE",
             "CURL_CA_BUNDLE",
             "LEGO_CA_CERTIFICATES",
+            "NODE_EXTRA_CA_CERTS",
         ] {
             command.env(name, self.root());
         }
@@ -377,11 +376,12 @@ impl Client<'_> {
     /// It was asked and could not; what it said has these words.
     pub(crate) fn fails(&self, what: What, said: &Said, words: &str, why: &str) {
         assert!(!said.good, "{} does this now: {}", self.name, said.text);
-        assert!(
-            said.text.contains(words),
-            "«{words}» is not in: {}",
-            said.text
-        );
+        self.stumbles(what, &said.text, words, why);
+    }
+
+    /// It runs on and could not; its log has these words.
+    pub(crate) fn stumbles(&self, what: What, log: &str, words: &str, why: &str) {
+        assert!(log.contains(words), "«{words}» is not in: {log}");
         self.keep(what, Outcome::Fails(why.to_owned()));
     }
 

@@ -19,9 +19,55 @@ use super::{
 };
 use crate::{
     id::{AccountId, DirectoryId},
-    model::{Account, ExternalAccount, ExternalKey, Order, OrderState, Requester},
+    model::{Account, AgreedTerms, ExternalAccount, ExternalKey, Order, OrderState, Requester},
     store::{Changes, Decision},
 };
+
+/// A directory's terms of service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Where they can be read; other terms have another URL.
+    pub url: String,
+    /// Since when who has not agreed to them orders nothing; none: never, who agreed once goes on.
+    pub enforced_from: Option<Timestamp>,
+}
+
+impl Terms {
+    /// Whether the account may go on ordering (RFC 8555 §7.3.3).
+    ///
+    /// # Errors
+    /// `userActionRequired`, with where to read and how to agree.
+    pub fn judge(&self, account: &Account, now: Timestamp) -> Result<(), Problem> {
+        let enforced = self.enforced_from.is_some_and(|from| from <= now);
+        let agreed = account.terms.as_ref();
+        if !enforced || agreed.is_some_and(|agreed| agreed.url == self.url) {
+            return Ok(());
+        }
+        let (url, before) = (&self.url, agreed.map(|agreed| &agreed.url));
+        let before = match before {
+            Some(before) => format!("this account agreed to {before}"),
+            None => "it is not known to which this account agreed".to_owned(),
+        };
+        Err(self.needed(format!(
+            "the terms of service are those at {url} now, and {before}: read them, then POST {{\"termsOfServiceAgreed\": true}} to the account's URL"
+        )))
+    }
+
+    fn needed(&self, detail: String) -> Problem {
+        let mut problem = Problem::new(ProblemType::UserActionRequired, detail);
+        problem.instance = Some(self.url.clone());
+        let link = ("terms-of-service".to_owned(), self.url.clone());
+        problem.links.push(link);
+        problem
+    }
+
+    fn agreed(&self, at: Timestamp) -> AgreedTerms {
+        AgreedTerms {
+            url: self.url.clone(),
+            at,
+        }
+    }
+}
 
 /// What newAccount asks for.
 #[derive(Debug, Clone)]
@@ -34,8 +80,8 @@ pub struct CreateAccount {
     pub contacts: Vec<Contact>,
     pub terms_agreed: bool,
     pub only_return_existing: bool,
-    /// The terms' URL, if the directory has terms.
-    pub terms_required: Option<String>,
+    /// The directory's terms, if it has some.
+    pub terms: Option<Terms>,
     pub external: ExternalClaim,
     pub requester: Requester,
     pub now: Timestamp,
@@ -96,18 +142,12 @@ pub fn create(input: &CreateAccount, applicant: Applicant) -> Decision<AccountFo
             "no account has this key, and onlyReturnExisting asks not to make one",
         ));
     }
-    if let (Some(terms), false) = (&input.terms_required, input.terms_agreed) {
-        let mut problem = Problem::new(
-            ProblemType::UserActionRequired,
-            format!(
-                "an account needs consent to the terms of service at {terms}: read them, then send termsOfServiceAgreed: true"
-            ),
+    if let (Some(terms), false) = (&input.terms, input.terms_agreed) {
+        let url = &terms.url;
+        let detail = format!(
+            "an account needs consent to the terms of service at {url}: read them, then send termsOfServiceAgreed: true"
         );
-        problem.instance = Some(terms.clone());
-        problem
-            .links
-            .push(("terms-of-service".to_owned(), terms.clone()));
-        return Decision::refuse(problem);
+        return Decision::refuse(terms.needed(detail));
     }
     if applicant.is_blocked_key {
         // T-CA-39
@@ -156,6 +196,11 @@ pub fn create(input: &CreateAccount, applicant: Applicant) -> Decision<AccountFo
         status: AccountStatus::Valid,
         contacts: input.contacts.clone(),
         terms_agreed: input.terms_agreed,
+        terms: input
+            .terms
+            .as_ref()
+            .filter(|_| input.terms_agreed)
+            .map(|terms| terms.agreed(input.now)),
         url: input.url.clone(),
         external: bound,
         created_at: input.now,
@@ -196,6 +241,8 @@ pub struct UpdateAccount {
     pub account: AccountId,
     pub contacts: Option<Vec<Contact>>,
     pub deactivate: bool,
+    /// The directory's terms, which the account agrees to.
+    pub agrees_to: Option<Terms>,
     pub requester: Requester,
     pub now: Timestamp,
 }
@@ -225,6 +272,27 @@ pub fn update(
     if let Some(contacts) = &input.contacts {
         account.contacts.clone_from(contacts);
     }
+    // Again to the same ones is nothing new.
+    let agrees = input.agrees_to.as_ref().filter(|terms| {
+        account
+            .terms
+            .as_ref()
+            .is_none_or(|agreed| agreed.url != terms.url)
+    });
+    if let Some(terms) = agrees {
+        account.terms_agreed = true;
+        account.terms = Some(terms.agreed(input.now));
+        changes.audit.push(audit(
+            input.now,
+            "terms-agreed",
+            Some(account.id),
+            None,
+            &[
+                ("address", &address(&input.requester)),
+                ("terms", &terms.url),
+            ],
+        ));
+    }
     if input.deactivate {
         account.status = AccountStatus::Deactivated;
         for mut order in unfinished
@@ -251,7 +319,7 @@ pub fn update(
             &[("address", &address(&input.requester))],
         ));
     }
-    if input.deactivate || contacts_change {
+    if input.deactivate || contacts_change || agrees.is_some() {
         changes.update_accounts.push(account.clone());
     }
     Decision {

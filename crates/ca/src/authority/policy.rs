@@ -20,8 +20,8 @@ use crate::{model::ExternalAccount, validation::NameRules};
 /// What this CA issues for.
 #[derive(Debug, Clone, Default)]
 pub struct NamePolicy {
-    /// The issuing certificate's name constraints.
-    pub constraints: NameConstraints,
+    /// The name constraints of each certificate that may come to be the issuer: before the key is known, all hold.
+    pub constraints: Vec<NameConstraints>,
     /// Never issued for, whatever a rule says.
     pub forbidden: Vec<NamePattern>,
     /// The rules on names.
@@ -190,10 +190,8 @@ impl NamePolicy {
         } else {
             asked.base.to_string()
         };
-        if self.constraints.permits_dns(&name) {
-            return None;
-        }
-        let permitted = self.constraints.permitted_dns();
+        let by = self.constraints.iter().find(|c| !c.permits_dns(&name))?;
+        let permitted = by.permitted_dns();
         Some(if permitted.is_empty() {
             "this CA's certificate excludes it (name constraints); use another CA".to_owned()
         } else {
@@ -287,8 +285,8 @@ impl NamePolicy {
                     .to_owned(),
             );
         }
-        if !self.constraints.permits_ip(address) {
-            let permitted = self.constraints.permitted_ranges();
+        if let Some(by) = self.constraints.iter().find(|c| !c.permits_ip(address)) {
+            let permitted = by.permitted_ranges();
             return Some(if permitted.is_empty() {
                 "this CA may sign for no such address (its certificate's name constraints); order a name or use another CA".to_owned()
             } else {

@@ -8,7 +8,8 @@ use std::{
 use cairn_acme::challenge::ChallengeType;
 
 use super::{
-    Config, Dnssec, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name, profiles,
+    Config, Dnssec, Preset, PublicationUrl, Span, Unlock, base_url::is_host_name, directories,
+    issuers, profiles,
 };
 use crate::validation::is_global;
 
@@ -66,6 +67,8 @@ pub(super) fn check(config: &Config) -> Option<(String, String)> {
         .or_else(|| addresses(config))
         .or_else(|| caa(config))
         .or_else(|| profiles::check(&config.profile))
+        .or_else(|| issuers::check(config))
+        .or_else(|| directories::check(config))
         .map(|(key, reason)| (key, reason.to_owned()))
 }
 
@@ -281,12 +284,18 @@ fn bounds(config: &Config) -> Found {
             )
         })
         .or_else(|| {
-            let terms = config.accounts.terms.as_deref();
-            let bad = terms.is_some_and(|t| {
-                !(t.starts_with("https://") || t.starts_with("http://"))
-                    || t.contains(|c: char| c.is_control() || c == ' ')
-            });
-            found(bad, "accounts.terms", "is the URL of a page")
+            let bad = |page: &Option<String>| !page.as_deref().is_none_or(is_page);
+            let page = "is the URL of a page";
+            found(bad(&config.accounts.terms), "accounts.terms", page)
+                .or_else(|| found(bad(&config.website), "website", page))
+        })
+        .or_else(|| {
+            let accounts = &config.accounts;
+            found(
+                accounts.terms_enforced_from.is_some() && accounts.terms.is_none(),
+                "accounts.terms_enforced_from",
+                "goes with accounts.terms",
+            )
         })
         .or_else(|| {
             let source = &config.accounts.external_source;
@@ -299,6 +308,12 @@ fn bounds(config: &Config) -> Found {
                 "is one line of text, at most 300 characters",
             )
         })
+}
+
+/// Whether it goes into a header and into JSON as it is.
+pub(super) fn is_page(url: &str) -> bool {
+    (url.starts_with("https://") || url.starts_with("http://"))
+        && !url.contains(|c: char| c.is_control() || matches!(c, ' ' | '<' | '>' | '"'))
 }
 
 fn names(config: &Config) -> Found {

@@ -53,6 +53,9 @@ pub struct ProfileSettings {
     pub client_auth: bool,
     /// Certificate policies, as dotted object identifiers.
     pub policies: Vec<String>,
+    /// Who signs; unset: by the kind of the certificate's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
     // The lists below are left out while they are empty: the version of a profile that has none keeps its hash.
     /// Types of identifiers; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -86,6 +89,7 @@ impl Default for ProfileSettings {
             server_auth: true,
             client_auth: false,
             policies: Vec::new(),
+            issuer: None,
             identifiers: Vec::new(),
             challenges: Vec::new(),
             accounts: Vec::new(),
@@ -149,7 +153,8 @@ pub(super) fn check(profiles: &Profiles) -> Option<(String, &'static str)> {
     })
 }
 
-fn is_name(name: &str) -> bool {
+/// What tables may be called.
+pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_MAX).contains(&name.len())
         && name
             .bytes()

@@ -23,6 +23,12 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// Whether its table is one of many, of which a file begins with none.
+    #[must_use]
+    pub fn is_repeated(&self) -> bool {
+        REPEATED.contains(&self.table)
+    }
+
     /// The dotted path: `orders.life`.
     #[must_use]
     pub fn path(&self) -> String {
@@ -33,14 +39,24 @@ impl Setting {
     }
 }
 
+/// Where the settings of all `[issuer.NAME]` are described.
+const ISSUER: &str = "issuer.NAME";
+
+/// Lists of tables and tables of the operator's own naming: a file begins without any.
+const REPEATED: [&str; 4] = [ISSUER, "directory", "names", "addresses"];
+
 /// Tables in the order of the file, with their heading.
-const TABLES: [(&str, &str); 14] = [
+const TABLES: [(&str, &str); 16] = [
     ("", "The CA"),
     ("listen", "Where it listens"),
     ("tls", "The certificate of its own listener"),
     (
         "keys",
         "Keys and certificates; paths are relative to this file's directory",
+    ),
+    (
+        ISSUER,
+        "Issuers beside the one of [keys], each with a table of its own, such as [issuer.rsa]; `cairn ca key add` makes one. Its keys open with the passphrase of [keys]",
     ),
     ("dns", "Whom it asks for names"),
     ("accounts", "Accounts"),
@@ -56,6 +72,10 @@ const TABLES: [(&str, &str); 14] = [
     ),
     ("log", "Log lines, on standard error"),
     ("sweep", "What is forgotten; certificates never are"),
+    (
+        "directory",
+        "Directories beside the first, for clients that shall have other terms, profiles or challenges; accounts of one are none in another. What is not here holds for all",
+    ),
     (
         "names",
         "Which names are issued for and where they may lead, by suffix; the longest suffix that fits decides, other names lead to global addresses",
@@ -97,6 +117,8 @@ pub const SETTINGS: &[Setting] = &[
 
     s("", "forbidden_names", "list of domain names", "[]", "Names that are never issued for, whatever a rule allows: `bank.example` that name alone, `.bank.example` all below it too. A wildcard that would cover one is refused as well.", "whose impersonation would hurt you most, only you know"),
 
+    s("", "website", "URL", "", "A page about the CA, which the directory names. Unset: none.", "people who find the CA in a client's list want to know whose it is"),
+
     s("listen", "subscribers", "list of ADDRESS:PORT", "[]", "ACME over TLS. An IPv6 address takes IPv6 alone. Empty: all addresses, the port of `url`.", "clients come to the URL's port"),
     s("listen", "publication", "list of ADDRESS:PORT", "[]", "CRLs, the issuing and the root certificate over plain HTTP. Empty: all addresses, port 80, or 14480 if `url` has a port of its own.", "who checks a certificate can't check the server's first"),
 
@@ -110,13 +132,21 @@ pub const SETTINGS: &[Setting] = &[
     s("keys", "ring_key", "path", "\"keys/ring.key.pem\"", "The key ring's secret, which seals the secrets of external accounts in the store: encrypted like the issuing key, under the same passphrase. Made at the first start if it is not there.", "written by `cairn ca init`; belongs to the keys, not to the backups of the store"),
     s("keys", "issuing_certificate", "path", "\"issuing.pem\"", "The issuing certificate.", "written by `cairn ca init`"),
     s("keys", "root_certificate", "path", "\"root.pem\"", "The root certificate. Its key is not needed to serve.", "written by `cairn ca init`"),
+    s("keys", "alternates", "list of paths", "[]", "Further chains that are offered beside the first: PEM, a certificate of the same key and name signed by another root, what lies between, and that root, which is checked and not sent. One that has ended is left out.", "old devices trust other roots than new ones; `cairn ca key cross-sign` makes one"),
     s("keys", "blocked_keys", "path", "", "Keys that are never certified: one SHA-256 of a SubjectPublicKeyInfo a line, in hex; `#` begins a comment.", "lists of known weak keys are large and yours to choose"),
+
+    s("issuer.NAME", "key", "path", "", "The issuing key: encrypted PKCS#8 PEM, mode 0600, no symbolic link.", "written by `cairn ca key add`"),
+    s("issuer.NAME", "certificate", "path", "", "The issuing certificate; certificates between it and the root follow in the same file.", "written by `cairn ca key add`"),
+    s("issuer.NAME", "root", "path", "", "The root that the chain ends in. Unset: the root of [keys].", "most CAs have one root"),
+    s("issuer.NAME", "for", "list of \"rsa\" and \"ecdsa\"", "[]", "Certificates for keys of these kinds are signed by this issuer; each kind by one. What no table claims, [keys] signs. Empty: it signs its revocation lists alone, and what a profile names it for.", "a new issuer signs nothing until you say so, and a retired one only goes on with its lists"),
+    s("issuer.NAME", "alternates", "list of paths", "[]", "Further chains, as keys.alternates.", "see keys"),
 
     s("dns", "servers", "list of ADDRESS or ADDRESS:PORT", "[]", "Recursive name servers for validation. Empty: those of /etc/resolv.conf.", "the machine's own are right until they are not"),
     s("dns", "timeout", "duration", "\"3s\"", "For one query to one server.", "a validation has 20s in all"),
     s("dns", "dnssec", "\"off\" or \"trust-resolver\"", "\"off\"", "Who judges DNSSEC. `trust-resolver`: the servers named in `dns.servers` validate, and their AD bit is believed and kept as evidence; name only servers that validate and that you reach over a network of your own. `off`: nobody, which departs from RFC 8657 §5.6. An answer that is bogus to the resolver fails either way.", "whether your resolver validates, and who can write on the way to it, only you know"),
 
     s("accounts", "terms", "URL", "", "Terms of service that a new account must agree to. Unset: none.", "a CA for one house needs none"),
+    s("accounts", "terms_enforced_from", "time, such as \"2027-01-01T00:00:00Z\"", "", "From then on an account that has not agreed to `terms` as they are now can order nothing until it does. Unset: never; an account that agreed once goes on.", "a change of terms would stop every renewal at once: give people time, and a date"),
     s("accounts", "contacts_max", "number", "10", "Contacts that one account may name.", "more are a mistake or an abuse"),
     s("accounts", "external", "\"off\", \"optional\" or \"required\"", "\"off\"", "External account binding: `required` makes no account without a key that you gave out (`cairn ca eab add`); with `optional` a binding that is sent has to verify, and binds; with `off` it is ignored.", "control of a name is what most networks ask for; keys say who asks"),
     s("accounts", "external_source", "text, one line", "\"ask the operator of this CA for one (cairn ca eab add)\"", "Where such a key comes from, as refusals tell it to whoever has none or a spent one. Fits into \"for another key, …\".", "who is refused needs a person or a page to turn to"),
@@ -135,6 +165,7 @@ pub const SETTINGS: &[Setting] = &[
     s("profile.default", "server_auth", "true or false", "true", "Certificates are for TLS servers.", "what ACME proves: control of a server's name"),
     s("profile.default", "client_auth", "true or false", "false", "Certificates are for TLS clients too.", "a server's name is seldom what a client should be trusted for"),
     s("profile.default", "policies", "list of object identifiers", "[]", "Certificate policies.", "mean something only where somebody wrote a policy"),
+    s("profile.default", "issuer", "an issuer's name", "", "Who signs certificates of this profile, whatever their keys: \"default\" is the issuer of [keys]. Unset: by the kind of the key.", "clients want a chain of the kind that they use anyway"),
     s("profile.default", "identifiers", "list of \"dns\" and \"ip\"", "[]", "Which types of identifiers may be ordered. Empty: all.", "names and addresses are judged by rules of their own"),
     s("profile.default", "challenges", "list of \"http-01\", \"dns-01\" and \"tls-alpn-01\"", "[]", "Which challenge types an order is offered, of those that the CA has. Empty: all.", "each shows control of the name"),
     s("profile.default", "accounts", "list of accounts' ids", "[]", "Which accounts may order it. Empty: all.", "a profile is a form, seldom a privilege"),
@@ -158,6 +189,14 @@ pub const SETTINGS: &[Setting] = &[
     s("sweep", "orders_after", "duration", "\"30d\"", "Orders and authorizations go this long after they ended. Certificates keep their evidence.", "long enough to ask what went wrong"),
     s("sweep", "audit_after", "duration", "\"730d\"", "Audit rows go at this age.", "two years is what auditors of public CAs ask for"),
 
+    s("directory", "name", "text", "", "Its path is `/acme/NAME/directory`.", "each directory has its own"),
+    s("directory", "terms", "URL", "", "Terms of service that its accounts must agree to. Unset: none.", "see accounts.terms"),
+    s("directory", "terms_enforced_from", "time", "", "As accounts.terms_enforced_from.", "see there"),
+    s("directory", "website", "URL", "", "A page about it. Unset: none.", "see website"),
+    s("directory", "external", "\"off\", \"optional\" or \"required\"", "", "As accounts.external, of which it is in place; keys are made for it by `cairn ca eab add --directory NAME`. Unset: what accounts.external says.", "one directory for strangers, another for who was given a key"),
+    s("directory", "profiles", "list of profiles' names", "[]", "Profiles on offer; an order that names none gets the first. Empty: all, and `default`.", "most directories differ in nothing else"),
+    s("directory", "challenges", "list of \"http-01\", \"dns-01\", \"tls-alpn-01\"", "[]", "How control may be shown here, of what orders.challenges has. Empty: all of that.", "inside hosts may have no port open to the CA"),
+
     s("names", "suffix", "domain name", "", "Names at and below it come under this rule.", "each rule has its own"),
     s("names", "exact", "true or false", "false", "The rule is for the suffix itself, not for names below it or its wildcard.", "most rules are for a zone"),
     s("names", "allow", "true or false", "", "Whether these names are issued for. Unset: as a rule for a shorter suffix says, else yes. Once one rule says true, names that no such rule covers are refused. A rule that says true with a public suffix as its own is needed to issue for that suffix or its wildcard.", "a CA issues to whoever shows control, until you draw a border"),
@@ -171,36 +210,50 @@ pub const SETTINGS: &[Setting] = &[
     s("addresses", "tls_port", "port", "443", "Where tls-alpn-01, and a redirect to https, connects.", "RFC 8737 §3"),
 ];
 
-/// The path as the table has it: `names[0].dial` is `names.dial`, and the settings of `[profile.NAME]` are those of the
-/// default; with it the profile's name. A name that is nearly "default" is no profile but a slip.
-fn as_documented(path: &str) -> (String, Option<String>) {
+/// A path as the table has it, and the table of the file that it came from where that has another name there.
+struct Documented {
+    path: String,
+    /// (as documented, as written)
+    table: Option<(String, String)>,
+}
+
+/// The path as the table has it: `names[0].dial` is `names.dial`, the settings of `[profile.NAME]` are those of the default,
+/// and those of `[issuer.NAME]` are described once. A name that is nearly "default" is no profile but a slip.
+fn as_documented(path: &str) -> Documented {
     let path = without_indexes(path);
-    let Some(rest) = path.strip_prefix("profile.") else {
-        return (path, None);
+    let plain = |path| Documented { path, table: None };
+    let tables = [("profile.", DEFAULT), ("issuer.", "NAME")];
+    let Some((prefix, documented)) = tables.into_iter().find(|(p, _)| path.starts_with(p)) else {
+        return plain(path);
     };
+    let rest = path.get(prefix.len()..).unwrap_or_default();
     let (name, key) = match rest.split_once('.') {
         Some((name, key)) => (name, Some(key)),
         None => (rest, None),
     };
-    if name == DEFAULT || strsim::damerau_levenshtein(&name.to_lowercase(), DEFAULT) <= 2 {
-        return (path, None);
+    let nearly = || strsim::damerau_levenshtein(&name.to_lowercase(), documented) <= 2;
+    if name == documented || (documented == DEFAULT && nearly()) {
+        return plain(path);
     }
-    let documented = match key {
-        Some(key) => format!("profile.{DEFAULT}.{key}"),
-        None => format!("profile.{DEFAULT}"),
-    };
-    (documented, Some(name.to_owned()))
+    let (table, written) = (format!("{prefix}{documented}"), format!("{prefix}{name}"));
+    Documented {
+        path: match key {
+            Some(key) => format!("{table}.{key}"),
+            None => table.clone(),
+        },
+        table: Some((table, written)),
+    }
 }
 
 /// The settings with this dotted path; `names[0].dial` is `names.dial`.
 pub(super) fn find(path: &str) -> Option<&'static Setting> {
-    let (path, _) = as_documented(path);
+    let path = as_documented(path).path;
     SETTINGS.iter().find(|s| s.path() == path)
 }
 
 /// Whether the path is a setting or a table that holds some.
 pub(super) fn is_known(path: &str) -> bool {
-    let (path, _) = as_documented(path);
+    let path = as_documented(path).path;
     let below = format!("{path}.");
     SETTINGS
         .iter()
@@ -210,13 +263,13 @@ pub(super) fn is_known(path: &str) -> bool {
 /// The valid key that was probably meant: near in the same table, else the same or a near one elsewhere.
 #[must_use]
 pub fn nearest(path: &str) -> Option<String> {
-    let (path, profile) = as_documented(path);
+    let Documented { path, table } = as_documented(path);
     let found = nearest_documented(&path)?;
-    let table = format!("profile.{DEFAULT}.");
-    Some(match (profile, found.strip_prefix(&table)) {
-        (Some(name), Some(key)) => format!("profile.{name}.{key}"),
-        _ => found,
-    })
+    let as_written = table.and_then(|(documented, written)| {
+        let key = found.strip_prefix(&documented)?;
+        Some(format!("{written}{key}"))
+    });
+    Some(as_written.unwrap_or(found))
 }
 
 fn nearest_documented(path: &str) -> Option<String> {
@@ -289,9 +342,13 @@ pub fn sample(values: &[(&str, String)], rules: &[Vec<(&str, String)>]) -> Strin
             names(&mut text, rules);
             continue;
         }
-        if table == "addresses" {
+        if REPEATED.contains(&table) {
             rule_comments(&mut text, settings);
-            text.push_str("#[[addresses]]\n#range = \"10.0.0.0/8\"\n");
+            text.push_str(match table {
+                ISSUER => "#[issuer.rsa]\n#key = \"keys/rsa.key.pem\"\n#certificate = \"rsa.pem\"\n#for = [\"rsa\"]\n",
+                "directory" => "#[[directory]]\n#name = \"team\"\n",
+                _ => "#[[addresses]]\n#range = \"10.0.0.0/8\"\n",
+            });
             continue;
         }
         if !table.is_empty() {
@@ -366,12 +423,12 @@ pub fn markdown() -> String {
          Durations are a whole number and a unit: `250ms`, `2s`, `15m`, `36h`, `90d`. Paths are relative to the file's directory. \
          A wrong key, type or combination is refused with path, line, column and the nearest valid key. `SIGHUP` makes a running \
          server read the file again; a wrong one leaves the old in force and is logged. A change of `url`, `[listen]`, `[tls]`, \
-         `[keys]`, `[dns]` or `[log]` needs a restart; the files that `[tls]` names are read again.\n",
+         `[keys]`, `[issuer.NAME]`, `[dns]` or `[log]` needs a restart; the files that `[tls]` names are read again.\n",
     );
     for (table, heading) in TABLES {
         let title = match table {
             "" => "Top of the file".to_owned(),
-            "names" | "addresses" => format!("[[{table}]]"),
+            "directory" | "names" | "addresses" => format!("[[{table}]]"),
             _ => format!("[{table}]"),
         };
         let _ = write!(

@@ -538,13 +538,36 @@ fn keys_of_the_structs() -> Vec<String> {
     };
     config.keys.blocked_keys = Some("a".into());
     config.accounts.terms = Some("https://t".into());
+    let since = Timestamp::from_seconds(1_800_000_000);
+    config.accounts.terms_enforced_from = Some(since);
+    config.website = Some("https://w".into());
+    config.directory = vec![DirectorySettings {
+        name: "a".into(),
+        terms: Some("https://t".into()),
+        terms_enforced_from: Some(since),
+        website: Some("https://w".into()),
+        external: Some(External::Off),
+        profiles: vec![],
+        challenges: vec![],
+    }];
     config.profile.default = ProfileSettings {
         description: Some("a".into()),
+        issuer: Some("a".into()),
         identifiers: vec![IdentifierType::Dns],
         challenges: vec![cairn_acme::challenge::ChallengeType::Http01],
         accounts: vec!["a".into()],
         ..ProfileSettings::default()
     };
+    config.issuer.insert(
+        "NAME".into(),
+        IssuerSettings {
+            key: "a".into(),
+            certificate: "a".into(),
+            root: Some("a".into()),
+            leaf_keys: vec![],
+            alternates: vec![],
+        },
+    );
     config.publication_url = Some("http://ca.example.org".parse().unwrap());
     config.names = vec![NameRule {
         suffix: "a".into(),
@@ -606,7 +629,7 @@ fn documented_defaults_are_the_real_ones() {
     let least = Config::parse(HEAD, Path::new("cairn.toml")).unwrap();
     for s in SETTINGS
         .iter()
-        .filter(|s| !s.default.is_empty() && !["names", "addresses"].contains(&s.table))
+        .filter(|s| !s.default.is_empty() && !s.is_repeated())
     {
         let table = if s.table.is_empty() {
             String::new()

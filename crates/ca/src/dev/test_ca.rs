@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Config, ConfigFault, Keys, Tls},
-    issuance::signer::SoftwareSigner,
+    config::{Config, ConfigFault, DEFAULT_ISSUER, Keys, Tls},
+    issuance::{IssuerParts, signer::SoftwareSigner},
     node::{Node, NodeParts, StartFault, Timing},
     ring::{KeyRing, RingFault},
     setup::{FileFault, create_public, create_secret},
@@ -121,9 +121,15 @@ impl TestCa {
         let parts = NodeParts {
             dir: dir.path().to_owned(),
             config,
-            signer: Arc::new(signer.map_err(TestCaFault::Signer)?),
+            issuer: IssuerParts {
+                name: DEFAULT_ISSUER.to_owned(),
+                signer: Arc::new(signer.map_err(TestCaFault::Signer)?),
+                certificate: made.issuing_der,
+                chains: Vec::new(),
+                leaf_keys: Vec::new(),
+            },
+            issuers: Vec::new(),
             ring: KeyRing::ephemeral()?,
-            issuing_certificate: made.issuing_der,
             root_certificate: made.root_der,
             blocked: BlockedKeys::default(),
             clock,

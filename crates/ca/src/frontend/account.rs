@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     authority::keys,
-    id::{AccountId, DirectoryId},
+    id::AccountId,
     model::Account,
     refusals,
     store::{CreateAccount, ExternalClaim, TxError, UpdateAccount},
@@ -44,8 +44,8 @@ pub(crate) async fn create(
     let id = AccountId::new(context.now, seed()?);
     let create = CreateAccount {
         id,
-        directory: DirectoryId::FIRST,
-        url: context.snapshot.urls.account(id),
+        directory: context.directory().id,
+        url: context.urls().account(id),
         spki_sha256: spki_sha256(key),
         key: key.clone(),
         // With contacts that cannot be taken nothing is made; but a known key still finds its account, whose contacts
@@ -53,7 +53,7 @@ pub(crate) async fn create(
         only_return_existing: only_return_existing || contacts.is_err(),
         contacts: contacts.as_ref().cloned().unwrap_or_default(),
         terms_agreed: wanted.terms_of_service_agreed.unwrap_or(false),
-        terms_required: context.snapshot.config.accounts.terms.clone(),
+        terms: context.directory().terms.clone(),
         external,
         requester: context.requester(),
         now: context.now,
@@ -84,7 +84,11 @@ pub(crate) async fn create(
     } else {
         StatusCode::OK
     };
-    Ok(show(context, &found.account, status).location(&found.account.url))
+    let answer = show(context, &found.account, status).location(&found.account.url);
+    Ok(match &context.directory().terms {
+        Some(terms) => answer.link(&terms.url, "terms-of-service"),
+        None => answer,
+    })
 }
 
 /// The account resource: read, update, deactivate (RFC 8555 §7.3.2, §7.3.6).
@@ -110,6 +114,11 @@ pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<An
         account: request.signer().id,
         contacts,
         deactivate,
+        agrees_to: wanted
+            .terms_of_service_agreed
+            .unwrap_or(false)
+            .then(|| context.directory().terms.clone())
+            .flatten(),
         requester: context.requester(),
         now: context.now,
     };
@@ -149,7 +158,7 @@ pub(crate) fn show(context: &Context, account: &Account, status: StatusCode) -> 
             .external
             .as_ref()
             .and_then(|external| RawValue::from_string(external.binding.clone()).ok()),
-        orders: Some(context.snapshot.urls.orders(account.id, None)),
+        orders: Some(context.urls().orders(account.id, None)),
     };
     Answer::json(status, &body)
 }

@@ -166,10 +166,7 @@ pub(crate) fn challenge_object(
 ) -> object::Challenge {
     object::Challenge {
         kind: challenge.kind.to_string(),
-        url: context
-            .snapshot
-            .urls
-            .challenge(authorization.id, challenge.kind),
+        url: context.urls().challenge(authorization.id, challenge.kind),
         status: challenge.status,
         validated: challenge.validated,
         error: challenge.error.clone(),

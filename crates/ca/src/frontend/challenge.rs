@@ -135,7 +135,7 @@ fn show(
         StatusCode::OK,
         &challenge_object(context, authorization, challenge),
     )
-    .link(&context.snapshot.urls.authorization(authorization.id), "up");
+    .link(&context.urls().authorization(authorization.id), "up");
     Ok(match retry_after(challenge) {
         Some(wait) if challenge.status == ChallengeStatus::Processing => answer.retry_after(wait),
         _ => answer,

@@ -5,8 +5,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use aws_lc_rs::rand;
 use cairn_acme::{problem::Problem, time::Timestamp};
 
-use super::{Route, admission::Place};
+use super::{Route, Urls, admission::Place};
 use crate::{
+    directories::Directory,
     id::IdSeed,
     model::Requester,
     node::{Ca, Snapshot},
@@ -17,6 +18,8 @@ use crate::{
 pub(crate) struct Context {
     pub(crate) ca: Arc<Ca>,
     pub(crate) snapshot: Arc<Snapshot>,
+    /// The place of its directory; none is the first.
+    pub(crate) directory: Option<usize>,
     pub(crate) address: IpAddr,
     pub(crate) route: Route,
     /// As requested; what a protected `url` must end with.
@@ -30,6 +33,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The directory that was asked.
+    pub(crate) fn directory(&self) -> &Directory {
+        self.snapshot.directories.at(self.directory)
+    }
+
+    /// Its URLs.
+    pub(crate) fn urls(&self) -> &Urls {
+        &self.directory().urls
+    }
+
     pub(crate) fn requester(&self) -> Requester {
         Requester {
             address: Some(self.address),

@@ -4,15 +4,15 @@ use cairn_acme::object::{Directory, Meta};
 use http::StatusCode;
 
 use super::answer::Answer;
-use crate::{config::External, node::Snapshot};
+use crate::{config::External, directories, node::Snapshot};
 
 /// Answers GET and POST-as-GET.
-pub(crate) fn show(snapshot: &Snapshot) -> Answer {
-    Answer::json(StatusCode::OK, &directory(snapshot))
+pub(crate) fn show(snapshot: &Snapshot, asked: &directories::Directory) -> Answer {
+    Answer::json(StatusCode::OK, &directory(snapshot, asked))
 }
 
-fn directory(snapshot: &Snapshot) -> Directory {
-    let urls = &snapshot.urls;
+fn directory(snapshot: &Snapshot, asked: &directories::Directory) -> Directory {
+    let urls = &asked.urls;
     Directory {
         new_nonce: urls.new_nonce(),
         new_account: urls.new_account(),
@@ -22,15 +22,16 @@ fn directory(snapshot: &Snapshot) -> Directory {
         key_change: Some(urls.key_change()),
         renewal_info: Some(urls.renewal_info()),
         meta: Some(Meta {
-            terms_of_service: snapshot.config.accounts.terms.clone(),
-            external_account_required: snapshot.external_accounts().external == External::Required,
+            terms_of_service: asked.terms.as_ref().map(|terms| terms.url.clone()),
+            website: asked.website.clone(),
+            external_account_required: asked.external == External::Required,
             caa_identities: snapshot.caa.identities.clone(),
             profiles: snapshot
                 .profiles
                 .iter()
+                .filter(|profile| asked.offers(&profile.name))
                 .map(|profile| (profile.name.clone(), profile.description()))
                 .collect(),
-            ..Meta::default()
         }),
     }
 }

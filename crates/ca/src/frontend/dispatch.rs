@@ -18,7 +18,7 @@ use super::{
     cors, directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order,
     order, orders, renewal_info, revoke_cert,
 };
-use crate::node::Ca;
+use crate::node::{Ca, Snapshot};
 
 /// Answers one request. Never fails: what goes wrong is a problem document.
 pub(crate) async fn answer(
@@ -33,7 +33,8 @@ pub(crate) async fn answer(
         .uri()
         .path_and_query()
         .map_or("/", |path| path.as_str());
-    let route = Route::parse(path);
+    let (place, route) = snapshot.directories.find(path);
+    let directory = snapshot.directories.at(place);
     let is_post = request.method() == Method::POST;
     let method = request.method().clone();
     let from_browser = cors::is_asked(&request);
@@ -47,9 +48,19 @@ pub(crate) async fn answer(
             renewal_info::show(&ca, &snapshot, path).await
         }
         Some(route) if is_post && route != Route::RenewalInfo => {
-            post(&ca, route, address, request, bounds).await
+            post(
+                &ca,
+                Arc::clone(&snapshot),
+                (place, route),
+                address,
+                request,
+                bounds,
+            )
+            .await
         }
-        Some(Route::Directory) if is_get(request.method()) => Ok(directory::show(&snapshot)),
+        Some(Route::Directory) if is_get(request.method()) => {
+            Ok(directory::show(&snapshot, directory))
+        }
         Some(Route::NewNonce) if is_get(request.method()) => Ok(new_nonce::show(request.method())),
         route => {
             let problem = match route {
@@ -73,9 +84,10 @@ pub(crate) async fn answer(
         answer.status().as_u16(),
         ca.clock.monotonic().saturating_sub(arrived),
     );
+    directory.requests.inc();
     // The nonce is minted last, so that it is as young as can be.
     let nonce = with_nonce.then(|| ca.nonces.mint(ca.clock.monotonic()));
-    let index = (route != Some(Route::Directory)).then(|| snapshot.urls.directory());
+    let index = (route != Some(Route::Directory)).then(|| directory.urls.directory());
     let mut response = answer.finish(nonce.as_deref(), index.as_deref());
     if from_browser {
         cors::permit(&mut response, &method, route);
@@ -85,12 +97,12 @@ pub(crate) async fn answer(
 
 async fn post(
     ca: &Arc<Ca>,
-    route: Route,
+    snapshot: Arc<Snapshot>,
+    (directory, route): (Option<usize>, Route),
     address: IpAddr,
     request: Request<impl Arriving>,
     bounds: Bounds,
 ) -> Result<Answer, Problem> {
-    let snapshot = ca.snapshot.load_full();
     let (head, body) = request.into_parts();
     if let Err(problem) = admission::judge(
         ca.store.requests_in_progress(),
@@ -106,6 +118,7 @@ async fn post(
     let context = Context {
         ca: Arc::clone(ca),
         snapshot,
+        directory,
         address,
         route,
         path: head
@@ -130,7 +143,9 @@ async fn post(
         Route::RevokeCert => Err(Problem::malformed("revokeCert has its own envelope")),
         // Unreachable too: it is not signed for.
         Route::RenewalInfo => Err(not_allowed(route, &Method::POST)),
-        Route::Directory => verified.fetch().map(|_| directory::show(&context.snapshot)),
+        Route::Directory => verified
+            .fetch()
+            .map(|_| directory::show(&context.snapshot, context.directory())),
         Route::NewNonce => verified.fetch().map(|_| new_nonce::show(&Method::GET)),
         Route::NewOrder => new_order::create(&context, verified).await,
         Route::NewAuthz => new_authz::create(&context, verified).await,
@@ -141,8 +156,9 @@ async fn post(
         Route::Finalize(id) => finalize::post(&context, id, verified).await,
         Route::Authorization(id) => authorization::post(&context, id, verified).await,
         Route::Challenge(id, kind) => challenge::post(&context, id, kind, verified).await,
-        Route::Certificate(serial) => {
-            certificate::fetch(&context, serial, accept::form(&head.headers), verified).await
+        Route::Certificate(serial, chain) => {
+            let form = accept::form(&head.headers);
+            certificate::fetch(&context, (serial, chain), form, verified).await
         }
     }
 }

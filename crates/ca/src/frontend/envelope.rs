@@ -188,12 +188,12 @@ fn begin(context: &Context, envelope: &Envelope) -> Result<Algorithm, Problem> {
 
 /// Finds the account that a kid names, by its form alone and in our own store: a kid is never fetched (T-CA-06).
 async fn account_of(context: &Context, kid: &str) -> Result<Arc<Account>, Problem> {
-    let id = match context.snapshot.urls.kid(kid) {
+    let id = match context.urls().kid(kid) {
         Kid::Account(id) => id,
         Kid::Unknown => return Err(unknown_account()),
         Kid::Foreign => {
             return Err(Problem::malformed(
-                "the kid is not an account URL of this server; use the Location of newAccount's answer",
+                "the kid is not an account URL of this directory; use the Location of newAccount's answer",
             ));
         }
     };
@@ -203,6 +203,8 @@ async fn account_of(context: &Context, kid: &str) -> Result<Arc<Account>, Proble
         .account(id)
         .await
         .map_err(problem::of_store)?
+        // Another directory's account is none here, by whatever URL.
+        .filter(|account| account.directory == context.directory().id)
         .ok_or_else(unknown_account)?;
     if account.status != AccountStatus::Valid {
         return Err(accounts::not_valid(account.status));
@@ -233,14 +235,11 @@ fn finish(
         return Err(problem);
     }
     // Byte for byte, and against the configured base: what the Host header says counts for nothing (T-CA-12).
-    let asked = envelope
-        .header
-        .url
-        .strip_prefix(context.snapshot.urls.base());
+    let asked = envelope.header.url.strip_prefix(context.urls().base());
     if asked != Some(context.path.as_str()) {
         return Err(Problem::unauthorized(format!(
             "the signed url is not that of this resource, {}{}: the request was made for another one, or for another server",
-            context.snapshot.urls.base(),
+            context.urls().base(),
             context.path
         )));
     }

@@ -12,7 +12,7 @@ use super::{context::Context, problem};
 use crate::{
     authority::external::{missing, unverified},
     config::External,
-    id::{DirectoryId, ExternalKeyId},
+    id::ExternalKeyId,
     store::ExternalClaim,
 };
 
@@ -25,15 +25,15 @@ pub(super) async fn claim(
     binding: Option<&RawValue>,
     account_key: &PublicKey,
 ) -> Result<ExternalClaim, Problem> {
-    let accounts = context.snapshot.external_accounts();
+    let accounts = &context.snapshot.config.accounts;
     let source = &accounts.external_source;
-    let text = match (accounts.external, binding) {
+    let text = match (context.directory().external, binding) {
         // What is not asked for is ignored, as by CAs that know no external accounts, and never repeated (8555-7.3.4-3).
         (External::Off, _) | (External::Optional, None) => return Ok(ExternalClaim::None),
         (External::Required, None) => return Ok(refused(missing(source))),
         (External::Optional | External::Required, Some(binding)) => binding.get(),
     };
-    let url = format!("{}{}", context.snapshot.urls.base(), context.path);
+    let url = format!("{}{}", context.urls().base(), context.path);
     let binding = match Binding::parse(text.as_bytes(), &url, account_key) {
         Ok(binding) => binding,
         Err(fault) => return Ok(refused(fault)),
@@ -73,7 +73,7 @@ async fn secret(
     };
     let found = context.ca.store.external_key(id).await;
     let found = found.map_err(problem::of_store)?;
-    let Some(key) = found.filter(|key| key.directory == DirectoryId::FIRST) else {
+    let Some(key) = found.filter(|key| key.directory == context.directory().id) else {
         return Ok(None);
     };
     match context.ca.ring.open_external(id, &key.sealed) {

@@ -69,7 +69,7 @@ fn verify(context: &Context, inner: &Envelope) -> Result<PublicKey, Problem> {
             "inner JWS: it has a nonce, which belongs to the outer one alone",
         ));
     }
-    let outer = format!("{}{}", context.snapshot.urls.base(), context.path);
+    let outer = format!("{}{}", context.urls().base(), context.path);
     if inner.header.url != outer {
         return Err(Problem::malformed(
             "inner JWS: its url is not that of the outer one",
@@ -95,7 +95,7 @@ fn verify(context: &Context, inner: &Envelope) -> Result<PublicKey, Problem> {
 fn judge_payload(context: &Context, signer: &Account, inner: &Envelope) -> Result<(), Problem> {
     let wanted: object::KeyChange = cairn_acme::json::parse_object(&inner.payload)
         .map_err(|error| Problem::malformed(format!("inner JWS, payload: {error}")))?;
-    if wanted.account != signer.url && wanted.account != context.snapshot.urls.account(signer.id) {
+    if wanted.account != signer.url && wanted.account != context.urls().account(signer.id) {
         return Err(Problem::malformed(
             "inner JWS: account is not the URL of the account that signs the outer one",
         ));

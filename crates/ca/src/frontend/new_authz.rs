@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     authority::order_request,
-    id::{AuthorizationId, DirectoryId},
+    id::AuthorizationId,
     refusals,
     store::{CreateAuthorization, Seed},
 };
@@ -36,10 +36,12 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     // What may be authorized is what may be ordered.
     let bounds = new_order::bounds(context, snapshot.profiles.default(), false);
     let external = account.external.as_ref();
-    let judged = order_request::parse(&wanted, context.now, &bounds).and_then(|parsed| {
-        snapshot.names.judge_for(external, &parsed.identifiers)?;
-        Ok(parsed)
-    });
+    let judged = new_order::agreed(context, account)
+        .and_then(|()| order_request::parse(&wanted, context.now, &bounds))
+        .and_then(|parsed| {
+            snapshot.names.judge_for(external, &parsed.identifiers)?;
+            Ok(parsed)
+        });
     let identifier = match judged {
         Ok(parsed) => parsed.identifiers.into_iter().next(),
         Err(refusal) => {
@@ -71,9 +73,9 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
             token,
         },
         account: account.id,
-        directory: DirectoryId::FIRST,
+        directory: account.directory,
         identifier,
-        challenges: snapshot.config.orders.challenges.clone(),
+        challenges: context.directory().challenges.clone(),
         life: snapshot.config.orders.pending_authorization_life.into(),
         requester: context.requester(),
         now: context.now,
@@ -85,7 +87,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         .await
         .map_err(problem::of_transaction)?;
     tracing::info!(target: "cairn", authorization = %made.id, account = %account.id, name = %made.identifier, "authorization created");
-    let url = snapshot.urls.authorization(made.id);
+    let url = context.urls().authorization(made.id);
     Ok(authorization::show(context, &made, StatusCode::CREATED).location(&url))
 }
 

@@ -20,7 +20,8 @@ use crate::{
         order_request::{self, Bounds, ParsedOrder},
         profiles, replacements,
     },
-    id::{AuthorizationId, DirectoryId, OrderId},
+    directories::Directory,
+    id::{AuthorizationId, OrderId},
     issuance::Profile,
     model::Account,
     node::Snapshot,
@@ -35,7 +36,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
-    let judged = judge(context, request.payload(), account);
+    let judged = agreed(context, account).and_then(|()| judge(context, request.payload(), account));
     let Wanted {
         profile,
         parsed,
@@ -67,7 +68,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let create = CreateOrder {
         id: OrderId::new(context.now, seed()?),
         account: account.id,
-        directory: DirectoryId::FIRST,
+        directory: account.directory,
         identifiers: parsed.identifiers,
         not_before: parsed.not_before,
         not_after: parsed.not_after,
@@ -107,20 +108,31 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     ))
 }
 
+/// Whether the account agreed to what the directory asks for now.
+pub(crate) fn agreed(context: &Context, account: &Account) -> Result<(), Problem> {
+    match &context.directory().terms {
+        Some(terms) => terms.judge(account, context.now),
+        None => Ok(()),
+    }
+}
+
 /// What an order may be under a profile.
 pub(crate) fn bounds<'a>(
     context: &'a Context,
     profile: &Profile,
     profile_named: bool,
 ) -> Bounds<'a> {
-    let issuer = &context.ca.issuance.issuer().certificate;
+    // The key is not known yet: only what each of them could sign is taken.
+    let issuers = context.ca.issuance.issuers().of_profile(&profile.settings);
+    let from = issuers.iter().map(|s| s.issuer.certificate.not_before());
+    let until = issuers.iter().map(|s| s.issuer.certificate.not_after());
     Bounds {
         life: profile.life(),
         profile_named,
         names_max: context.snapshot.config.orders.names_max,
-        issuer_from: Timestamp::from_seconds(issuer.not_before()),
-        issuer_until: Timestamp::from_seconds(issuer.not_after()),
-        offered: &context.snapshot.config.orders.challenges,
+        issuer_from: Timestamp::from_seconds(from.max().unwrap_or(i64::MAX)),
+        issuer_until: Timestamp::from_seconds(until.min().unwrap_or(i64::MIN)),
+        offered: &context.directory().challenges,
     }
 }
 
@@ -138,16 +150,18 @@ fn judge<'a>(
     account: &Account,
 ) -> Result<Wanted<'a>, Problem> {
     let snapshot = &context.snapshot;
-    let profile = profile(snapshot, request.profile.as_deref())?;
+    let profile = profile(snapshot, context.directory(), request.profile.as_deref())?;
     let (name, settings) = (&profile.name, &profile.settings);
-    let challenges = profiles::challenges(name, settings, &snapshot.config.orders.challenges)?;
+    let challenges = profiles::challenges(name, settings, &context.directory().challenges)?;
     let bounds = Bounds {
         offered: &challenges,
         ..bounds(context, profile, request.profile.is_some())
     };
     let parsed = order_request::parse(request, context.now, &bounds)?;
     let external = account.external.as_ref();
-    snapshot.names.judge_for(external, &parsed.identifiers)?;
+    snapshot
+        .names_of(settings)
+        .judge_for(external, &parsed.identifiers)?;
     profiles::judge(name, settings, account.id, &parsed.identifiers)?;
     let replaces = request.replaces.as_deref();
     Ok(Wanted {
@@ -158,16 +172,22 @@ fn judge<'a>(
     })
 }
 
-/// The profile that the order asks for, else the default.
-fn profile<'a>(snapshot: &'a Snapshot, name: Option<&str>) -> Result<&'a Profile, Problem> {
+/// The profile that the order asks for, else the directory's usual one.
+fn profile<'a>(
+    snapshot: &'a Snapshot,
+    directory: &Directory,
+    name: Option<&str>,
+) -> Result<&'a Profile, Problem> {
     let profiles = &snapshot.profiles;
-    match name {
-        None => Ok(profiles.default()),
-        Some(name) => profiles
-            .named(name)
-            .map(AsRef::as_ref)
-            .ok_or_else(|| profiles::not_offered(name, profiles.iter().map(|p| p.name.as_str()))),
-    }
+    let name = name.unwrap_or_else(|| directory.usual_profile());
+    profiles
+        .named(name)
+        .filter(|_| directory.offers(name))
+        .map(AsRef::as_ref)
+        .ok_or_else(|| {
+            let names = profiles.iter().map(|p| p.name.as_str());
+            profiles::not_offered(name, names.filter(|name| directory.offers(name)))
+        })
 }
 
 /// The certificate that `replaces` names, if its form and its issuer are this CA's; whose it is the transaction asks.

@@ -106,7 +106,7 @@ pub(crate) fn show<A: Borrow<Authorization>>(
     authorizations: &[A],
     code: StatusCode,
 ) -> Answer {
-    let urls = &context.snapshot.urls;
+    let urls = context.urls();
     let status = status(context, order, authorizations);
     let body = object::Order {
         status,

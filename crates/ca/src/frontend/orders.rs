@@ -35,7 +35,7 @@ pub(crate) async fn list(
         .orders_of(account, before, context.now, PAGE + 1)
         .await
         .map_err(problem::of_store)?;
-    let urls = &context.snapshot.urls;
+    let urls = context.urls();
     let next = if found.len() > PAGE {
         found.truncate(PAGE);
         found.last().map(|last| urls.orders(account, Some(*last)))

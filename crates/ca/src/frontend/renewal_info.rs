@@ -24,8 +24,8 @@ const FRESH: Duration = Duration::from_secs(600);
 /// Answers GET and HEAD of a certificate's renewal information.
 pub(crate) async fn show(ca: &Ca, snapshot: &Snapshot, path: &str) -> Result<Answer, Problem> {
     let id: CertId = path
-        .strip_prefix(RENEWAL_INFO)
-        .and_then(|rest| rest.strip_prefix('/'))
+        .split_once(RENEWAL_INFO)
+        .and_then(|(_, rest)| rest.strip_prefix('/'))
         .unwrap_or_default()
         .parse()
         .map_err(|fault: CertIdFault| {

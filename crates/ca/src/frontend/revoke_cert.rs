@@ -69,18 +69,21 @@ pub(crate) async fn post(
 /// Finds the certificate, if these are the octets that were issued. One whose signature was never stored is known by the
 /// bytes that were permitted and the issuer's key: whoever shows it proves that it exists (T-CA-102).
 async fn find(context: &Context, presented: &Presented) -> Result<Arc<Certificate>, Problem> {
-    let issuer = context.ca.issuance.issuer();
-    let serial = presented
-        .cairn_serial()
-        .filter(|_| presented.issuer_der() == issuer.certificate.subject_der())
-        .ok_or_else(no_such_certificate)?;
+    let serial = presented.cairn_serial().ok_or_else(no_such_certificate)?;
     let stored = context
         .ca
         .store
         .certificate(serial)
         .await
         .map_err(problem::of_store)?
-        .filter(|stored| stored.key.issuer == issuer.id && stored.tbs == presented.tbs_der())
+        .filter(|stored| stored.tbs == presented.tbs_der())
+        .ok_or_else(no_such_certificate)?;
+    let issuer = context
+        .ca
+        .issuance
+        .issuers()
+        .of_certificate(presented)
+        .find(|issuer| issuer.id == stored.key.issuer)
         .ok_or_else(no_such_certificate)?;
     let is_issued = match &stored.signature {
         Some(signature) => signature == presented.signature(),

@@ -19,7 +19,8 @@ pub struct Urls {
     host: String,
     /// `http://HOST[:PORT]`, under which CRLs and issuers are named.
     publication: String,
-    issuer: IssuerId,
+    /// What the paths of another directory than the first begin with; of the first it is empty.
+    prefix: String,
 }
 
 impl Urls {
@@ -27,11 +28,7 @@ impl Urls {
     ///
     /// # Errors
     /// If the base is not `https://HOST[:PORT]`.
-    pub fn new(
-        base: &str,
-        publication: &PublicationUrl,
-        issuer: IssuerId,
-    ) -> Result<Self, BadBaseUrl> {
+    pub fn new(base: &str, publication: &PublicationUrl) -> Result<Self, BadBaseUrl> {
         let base: BaseUrl = base.parse()?;
         let host = base.host();
         let url = if base.port() == 443 {
@@ -43,8 +40,23 @@ impl Urls {
             base: url,
             host: host.to_owned(),
             publication: publication.to_string(),
-            issuer,
+            prefix: String::new(),
         })
+    }
+
+    /// The URLs of another directory of the same server.
+    #[must_use]
+    pub fn below(&self, directory: &str) -> Self {
+        Self {
+            prefix: format!("{ACME}/{directory}"),
+            ..self.clone()
+        }
+    }
+
+    /// What this directory's paths begin with, if it is not the first.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// `https://HOST[:PORT]`.
@@ -149,20 +161,35 @@ impl Urls {
         self.of(Route::Challenge(id, kind))
     }
 
-    /// A certificate.
+    /// A certificate with its usual chain.
     #[must_use]
     pub fn certificate(&self, serial: Serial) -> String {
-        self.of(Route::Certificate(serial))
+        self.chain(serial, 0)
+    }
+
+    /// A certificate with one of its chains: 0 is the usual one.
+    #[must_use]
+    pub fn chain(&self, serial: Serial, chain: u8) -> String {
+        self.of(Route::Certificate(serial, chain))
     }
 
     /// Any resource.
     #[must_use]
     pub fn of(&self, route: Route) -> String {
         use fmt::Write;
-        let mut url = String::with_capacity(self.base.len() + 64);
+        let mut url = String::with_capacity(self.base.len() + self.prefix.len() + 64);
         url.push_str(&self.base);
+        let start = url.len();
         // Writing to a String cannot fail.
         let _ = write!(url, "{route}");
+        if !self.prefix.is_empty() {
+            // Below its own prefix a resource lies as the first directory's do below /acme.
+            let general = match url.get(start..) {
+                Some(path) if path.starts_with(ACME) => ACME.len(),
+                _ => 0,
+            };
+            url.replace_range(start..start + general, &self.prefix);
+        }
         url
     }
 
@@ -172,10 +199,10 @@ impl Urls {
         format!("{}{}", self.publication, crl_path(*issuer, shard))
     }
 
-    /// The issuer's certificate, over plain HTTP (RFC 5280 §4.2.2.1).
+    /// An issuer's certificate, over plain HTTP (RFC 5280 §4.2.2.1).
     #[must_use]
-    pub fn issuer(&self) -> String {
-        format!("{}{}", self.publication, issuer_path(self.issuer))
+    pub fn issuer(&self, issuer: IssuerId) -> String {
+        format!("{}{}", self.publication, issuer_path(issuer))
     }
 
     /// The root certificate, over plain HTTP.
@@ -187,9 +214,14 @@ impl Urls {
     /// Whose account a kid names, as far as its form tells: nothing is ever fetched (T-CA-06).
     #[must_use]
     pub fn kid(&self, kid: &str) -> Kid {
+        let own = match self.prefix.as_str() {
+            "" => ACME,
+            prefix => prefix,
+        };
         match kid
             .strip_prefix(self.base.as_str())
-            .and_then(|path| path.strip_prefix(ACCOUNT))
+            .and_then(|path| path.strip_prefix(own))
+            .and_then(|path| path.strip_prefix(BELOW_ACCOUNT))
         {
             None => Kid::Foreign,
             Some(id) => id.parse().map_or(Kid::Unknown, Kid::Account),
@@ -200,18 +232,24 @@ impl Urls {
 /// What a kid names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kid {
-    /// An account URL of this server, if the account exists.
+    /// An account URL of this directory, if the account exists and is of this directory.
     Account(AccountId),
-    /// Under this server's accounts, but no id of one.
+    /// Under this directory's accounts, but no id of one.
     Unknown,
-    /// Not an account URL of this server.
+    /// Not an account URL of this directory.
     Foreign,
 }
 
 /// Where a CRL shard lies on the publication listener.
 #[must_use]
 pub fn crl_path(issuer: IssuerId, shard: u32) -> String {
-    format!("/crl/{issuer}/{shard}.crl")
+    format!("{}{shard}.crl", crl_folder(issuer))
+}
+
+/// Where all of an issuer's CRLs lie.
+#[must_use]
+pub fn crl_folder(issuer: IssuerId) -> String {
+    format!("/crl/{issuer}/")
 }
 
 /// Where an issuer's certificate lies on the publication listener.
@@ -254,28 +292,43 @@ pub enum Route {
     Authorization(AuthorizationId),
     /// §7.1.5.
     Challenge(AuthorizationId, ChallengeType),
-    /// §7.4.2.
-    Certificate(Serial),
+    /// §7.4.2: with the chain of this number, 0 being the usual one, which its path does not name.
+    Certificate(Serial, u8),
     /// RFC 9773 §4.1: with whatever follows, which its handler judges, so that a wrong name is told from a wrong path.
     RenewalInfo,
 }
 
 impl Route {
-    /// Finds the resource of a path. Each resource has one spelling; any other is none.
+    /// Finds the resource of a path of the first directory. Each resource has one spelling; any other is none.
     #[must_use]
     pub fn parse(path: &str) -> Option<Self> {
         match path {
-            "/directory" => return Some(Self::Directory),
-            "/acme/new-nonce" => return Some(Self::NewNonce),
-            "/acme/new-account" => return Some(Self::NewAccount),
-            "/acme/new-order" => return Some(Self::NewOrder),
-            "/acme/new-authz" => return Some(Self::NewAuthz),
-            "/acme/key-change" => return Some(Self::KeyChange),
-            "/acme/revoke-cert" => return Some(Self::RevokeCert),
-            RENEWAL_INFO => return Some(Self::RenewalInfo),
+            DIRECTORY => Some(Self::Directory),
+            path => Self::resource(path.strip_prefix(ACME)?),
+        }
+    }
+
+    /// The same of a path of another directory, from behind its prefix.
+    #[must_use]
+    pub fn parse_below(path: &str) -> Option<Self> {
+        match path {
+            DIRECTORY => Some(Self::Directory),
+            path => Self::resource(path),
+        }
+    }
+
+    fn resource(path: &str) -> Option<Self> {
+        match path {
+            "/new-nonce" => return Some(Self::NewNonce),
+            "/new-account" => return Some(Self::NewAccount),
+            "/new-order" => return Some(Self::NewOrder),
+            "/new-authz" => return Some(Self::NewAuthz),
+            "/key-change" => return Some(Self::KeyChange),
+            "/revoke-cert" => return Some(Self::RevokeCert),
+            "/renewal-info" => return Some(Self::RenewalInfo),
             _ => {}
         }
-        let (kind, rest) = path.strip_prefix("/acme/")?.split_once('/')?;
+        let (kind, rest) = path.strip_prefix('/')?.split_once('/')?;
         match (kind, rest.split_once('/')) {
             ("account", None) => Some(rest.parse().map_or(Self::NoAccount, Self::Account)),
             ("account", Some((id, rest))) => Some(orders(id, rest).unwrap_or(Self::NoAccount)),
@@ -286,11 +339,11 @@ impl Route {
                 Some(Self::Challenge(id.parse().ok()?, kind.parse().ok()?))
             }
             ("renewal-info", None) => Some(Self::RenewalInfo),
-            ("certificate", None) => rest
-                .parse()
-                .ok()
-                .filter(|serial: &Serial| serial.to_string() == rest)
-                .map(Self::Certificate),
+            ("certificate", None) => Some(Self::Certificate(one_spelling(rest)?, 0)),
+            ("certificate", Some((id, chain))) => Some(Self::Certificate(
+                one_spelling(id)?,
+                one_spelling(chain).filter(|n| *n != 0)?,
+            )),
             _ => None,
         }
     }
@@ -312,7 +365,7 @@ impl Route {
             Self::Finalize(_) => "finalize",
             Self::Authorization(_) => "authorization",
             Self::Challenge(..) => "challenge",
-            Self::Certificate(_) => "certificate",
+            Self::Certificate(..) => "certificate",
             Self::RenewalInfo => "renewal-info",
         }
     }
@@ -331,7 +384,7 @@ impl Route {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Directory => f.write_str("/directory"),
+            Self::Directory => f.write_str(DIRECTORY),
             Self::NewNonce => f.write_str("/acme/new-nonce"),
             Self::NewAccount => f.write_str("/acme/new-account"),
             Self::NewOrder => f.write_str("/acme/new-order"),
@@ -346,10 +399,17 @@ impl fmt::Display for Route {
             Self::Finalize(id) => write!(f, "/acme/order/{id}/finalize"),
             Self::Authorization(id) => write!(f, "/acme/authorization/{id}"),
             Self::Challenge(id, kind) => write!(f, "/acme/challenge/{id}/{}", kind),
-            Self::Certificate(serial) => write!(f, "/acme/certificate/{serial}"),
-            Self::RenewalInfo => f.write_str(RENEWAL_INFO),
+            Self::Certificate(serial, 0) => write!(f, "/acme/certificate/{serial}"),
+            Self::Certificate(serial, chain) => write!(f, "/acme/certificate/{serial}/{chain}"),
+            Self::RenewalInfo => f.write_str("/acme/renewal-info"),
         }
     }
+}
+
+/// What is written as it would be printed.
+fn one_spelling<T: std::str::FromStr + fmt::Display>(text: &str) -> Option<T> {
+    let parsed: T = text.parse().ok()?;
+    (parsed.to_string() == text).then_some(parsed)
 }
 
 /// `ID/orders` and `ID/orders/BEFORE`.
@@ -362,10 +422,13 @@ fn orders(id: &str, rest: &str) -> Option<Route> {
     Some(Route::Orders(id, before))
 }
 
+const DIRECTORY: &str = "/directory";
+const ACME: &str = "/acme";
 const ACCOUNT: &str = "/acme/account/";
+const BELOW_ACCOUNT: &str = "/account/";
 
-/// What the directory names; a client appends `/` and the certificate's name.
-pub(super) const RENEWAL_INFO: &str = "/acme/renewal-info";
+/// How the path that the directory names ends; a client appends `/` and the certificate's name.
+pub(super) const RENEWAL_INFO: &str = "/renewal-info";
 
 #[cfg(test)]
 mod tests {
@@ -373,12 +436,7 @@ mod tests {
 
     fn urls() -> Urls {
         let publication = "http://ca.example.test:14480".parse().unwrap();
-        Urls::new(
-            "https://ca.example.test:14443",
-            &publication,
-            IssuerId([0xab; 16]),
-        )
-        .unwrap()
+        Urls::new("https://ca.example.test:14443", &publication).unwrap()
     }
 
     #[test]
@@ -387,6 +445,7 @@ mod tests {
             OrderId::from_bytes([7; 16]),
             AuthorizationId::from_bytes([9; 16]),
         );
+        let serial = Serial::new(1, 2, [3; 16]);
         let routes = [
             Route::Directory,
             Route::NewNonce,
@@ -404,6 +463,9 @@ mod tests {
             Route::Authorization(authorization),
             Route::Challenge(authorization, ChallengeType::Http01),
             Route::Challenge(authorization, ChallengeType::TlsAlpn01),
+            Route::Certificate(serial, 0),
+            Route::Certificate(serial, 1),
+            Route::Certificate(serial, 255),
         ];
         for route in routes {
             assert_eq!(Route::parse(&route.to_string()), Some(route));
@@ -413,7 +475,14 @@ mod tests {
     #[test]
     fn other_spellings_are_no_route() {
         let order = Route::Order(OrderId::from_bytes([7; 16])).to_string();
+        let certificate = Route::Certificate(Serial::new(1, 2, [3; 16]), 0).to_string();
         for path in [
+            &format!("{certificate}/"),
+            &format!("{certificate}/0"),
+            &format!("{certificate}/01"),
+            &format!("{certificate}/+1"),
+            &format!("{certificate}/256"),
+            &format!("{certificate}/1/1"),
             "",
             "/",
             "/Directory",
@@ -466,6 +535,21 @@ mod tests {
     }
 
     #[test]
+    fn another_directorys_urls_and_kids_are_its_own() {
+        let first = urls();
+        let other = first.below("team");
+        let id = AccountId::from_bytes([1; 16]);
+        let base = "https://ca.example.test:14443";
+        assert_eq!(other.directory(), format!("{base}/acme/team/directory"));
+        assert_eq!(other.new_order(), format!("{base}/acme/team/new-order"));
+        assert_eq!(other.account(id), format!("{base}/acme/team/account/{id}"));
+        assert_eq!(other.root(), first.root());
+        assert_eq!(other.kid(&other.account(id)), Kid::Account(id));
+        assert_eq!(other.kid(&first.account(id)), Kid::Foreign);
+        assert_eq!(first.kid(&other.account(id)), Kid::Foreign);
+    }
+
+    #[test]
     fn published_urls_are_plain_http_on_the_same_host() {
         let urls = urls();
         assert_eq!(
@@ -473,7 +557,7 @@ mod tests {
             format!("http://ca.example.test:14480/crl/{}/0.crl", "ab".repeat(16))
         );
         let publication = "http://CA.example.test:80/".parse().unwrap();
-        let new = |base| Urls::new(base, &publication, IssuerId([0; 16])).unwrap();
+        let new = |base| Urls::new(base, &publication).unwrap();
         let standard = new("https://ca.example.test:443/");
         assert_eq!(standard.directory(), "https://ca.example.test/directory");
         assert_eq!(standard.root(), "http://ca.example.test/root.crt");

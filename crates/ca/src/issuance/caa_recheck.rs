@@ -102,7 +102,7 @@ pub(super) async fn recheck(
     let accounts = match ca.store.account(order.account).await? {
         Some(account) => snapshot
             .caa
-            .account_urls(&account, snapshot.urls.account(account.id)),
+            .account_urls(&account, snapshot.account_url(&account)),
         None => Vec::new(),
     };
     let deadline = Instant::now() + PATIENCE;

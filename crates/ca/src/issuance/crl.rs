@@ -20,9 +20,11 @@ use tracing::{error, info, warn};
 use super::{
     crl_copy,
     issuer::Issuer,
+    issuers::Signing,
     signer::{Signable, SignerFault},
 };
 use crate::{
+    id::IssuerId,
     model::{RevocationReason, StoredCrl},
     node::Ca,
     store::{PutCrl, ReserveCrlNumber, StoreError, TxError},
@@ -71,6 +73,8 @@ struct Overdue {
 /// One shard's new CRL, or why there is none.
 #[derive(Debug)]
 pub struct Published {
+    /// Whose.
+    pub issuer: IssuerId,
     /// Which shard.
     pub shard: u32,
     /// The CRL's number.
@@ -91,7 +95,7 @@ enum Pass {
 pub struct CrlPublisher {
     /// One pass at a time.
     turn: tokio::sync::Mutex<()>,
-    overdue: Mutex<BTreeMap<u32, Overdue>>,
+    overdue: Mutex<BTreeMap<(IssuerId, u32), Overdue>>,
     /// Where a copy of each published CRL is kept, for a restore.
     copies: PathBuf,
 }
@@ -111,8 +115,15 @@ impl CrlPublisher {
     pub async fn start(ca: &Arc<Ca>) {
         match ca.store.crls().await {
             Ok(stored) => {
+                let now = ca.clock.wall();
                 for crl in stored {
-                    ca.crls.put_crl(&crl);
+                    if ca.issuance.issuers().with_id(crl.issuer).is_some() {
+                        ca.crls.put_crl(&crl);
+                    } else if now < crl.next_update {
+                        let (issuer, end) = (crl.issuer, crl.next_update);
+                        warn!(%issuer, shard = crl.shard, %end, "an issuer is configured no more: nobody renews its CRL, which is served until it ends");
+                        ca.crls.put_crl(&crl);
+                    }
                 }
             }
             Err(error) => error!(%error, "stored CRLs could not be read"),
@@ -135,25 +146,40 @@ impl CrlPublisher {
 
     /// Shards that wait for their CRL longer than is promised, with the reason.
     #[must_use]
-    pub fn overdue(&self, monotonic: Duration) -> Vec<(u32, String)> {
+    pub fn overdue(&self, monotonic: Duration) -> Vec<((IssuerId, u32), String)> {
         let overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner);
         overdue
             .iter()
             .filter(|(_, o)| monotonic.saturating_sub(o.since) >= PROMISE)
-            .map(|(shard, o)| (*shard, o.why.clone()))
+            .map(|(which, o)| (*which, o.why.clone()))
             .collect()
     }
 
     async fn pass(ca: &Arc<Ca>, pass: Pass) -> Vec<Published> {
         let _turn = ca.publisher.turn.lock().await;
-        let issuer = Arc::clone(ca.issuance.issuer());
+        let mut published = Vec::new();
+        let now = ca.clock.wall().as_seconds();
+        for signing in ca.issuance.issuers().iter() {
+            // All that it signed has ended with it, and nobody asks for its list.
+            if signing.issuer.certificate.not_after() < now
+                && signing.is_retired(&ca.snapshot.load())
+            {
+                continue;
+            }
+            published.extend(Self::pass_of(ca, signing, pass).await);
+        }
+        published
+    }
+
+    async fn pass_of(ca: &Arc<Ca>, signing: &Signing, pass: Pass) -> Vec<Published> {
+        let issuer = &signing.issuer;
         let every: Duration = ca.snapshot.load().config.crl.every.into();
         let states = match ca.store.crl_shards(issuer.id, issuer.crl_shards).await {
             Ok(states) => states,
             Err(error) => {
-                error!(%error, "it is not known which CRLs are due; they stay as they are");
+                error!(issuer = %issuer.id, %error, "it is not known which CRLs are due; they stay as they are");
                 for shard in 0..issuer.crl_shards {
-                    ca.publisher.failed(ca, shard, &error);
+                    ca.publisher.failed(ca, (issuer.id, shard), &error);
                 }
                 return Vec::new();
             }
@@ -171,19 +197,20 @@ impl CrlPublisher {
             if !regular && !(state.behind && (rested || pass == Pass::AtOnce)) {
                 continue;
             }
-            let number = Self::publish(ca, &issuer, state.shard, regular).await;
+            let number = Self::publish(ca, signing, state.shard, regular).await;
             match &number {
                 Ok(number) => {
-                    ca.publisher.lock().remove(&state.shard);
+                    ca.publisher.lock().remove(&(issuer.id, state.shard));
                     info!(issuer = %issuer.id, shard = state.shard, number, "crl signed");
                 }
                 Err(error) => {
                     ca.metrics.crl_failed();
-                    ca.publisher.failed(ca, state.shard, error);
+                    ca.publisher.failed(ca, (issuer.id, state.shard), error);
                     error!(issuer = %issuer.id, shard = state.shard, %error, "no new CRL; the one before stays published");
                 }
             }
             published.push(Published {
+                issuer: issuer.id,
                 shard: state.shard,
                 number,
             });
@@ -191,26 +218,30 @@ impl CrlPublisher {
         published
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<u32, Overdue>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(IssuerId, u32), Overdue>> {
         self.overdue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn failed(&self, ca: &Ca, shard: u32, why: &dyn std::fmt::Display) {
+    fn failed(&self, ca: &Ca, which: (IssuerId, u32), why: &dyn std::fmt::Display) {
         let why = why.to_string();
         let since = ca.clock.monotonic();
         self.lock()
-            .entry(shard)
+            .entry(which)
             .and_modify(|o| o.why.clone_from(&why))
             .or_insert(Overdue { since, why });
     }
 
     async fn publish(
         ca: &Arc<Ca>,
-        issuer: &Arc<Issuer>,
+        signing: &Signing,
         shard: u32,
         regular: bool,
     ) -> Result<u64, CrlFault> {
-        let now = ca.issuance.clocks_agree(ca).map_err(CrlFault::Stopped)?;
+        let issuer = &signing.issuer;
+        let now = ca
+            .issuance
+            .clocks_agree(ca, issuer)
+            .map_err(CrlFault::Stopped)?;
         let number = ca
             .store
             .transact(ReserveCrlNumber {
@@ -235,9 +266,8 @@ impl CrlPublisher {
         };
         // Long lists take long to put together and to look over: not on the workers that answer requests.
         let (draft, tbs) = aside(move || draft.build(entries).map(|tbs| (draft, tbs))).await?;
-        let asked = ca
-            .issuance
-            .signer()
+        let asked = signing
+            .signer
             .sign(Signable::crl(tbs.clone()), SIGN_DEADLINE);
         let signature = tokio::time::timeout(SIGN_DEADLINE, asked)
             .await

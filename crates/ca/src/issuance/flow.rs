@@ -19,9 +19,10 @@ use tracing::{error, info, warn};
 use super::{
     caa_recheck::{Rechecks, recheck},
     issuer::Issuer,
+    issuers::{Issuers, Signing},
     judgement,
     profile::{Profile, Validity},
-    signer::{Signable, Signer, SignerFault},
+    signer::{Signable, SignerFault},
     under_way::UnderWay,
 };
 use crate::{
@@ -53,17 +54,9 @@ const STORE_PATIENCE: Duration = Duration::from_secs(30);
 /// How often a serial is drawn anew when it was taken; with 128 random bits once is a fault of the random source.
 const DRAWS_MAX: usize = 3;
 
-/// What issuance is made of.
-pub struct IssuanceParts {
-    /// The issuing certificate.
-    pub issuer: Arc<Issuer>,
-    /// Its key.
-    pub signer: Arc<dyn Signer>,
-}
-
 /// The one door to a signature over a certificate.
 pub struct Issuance {
-    parts: IssuanceParts,
+    issuers: Issuers,
     under_way: Arc<UnderWay>,
     rechecks: Arc<Rechecks>,
 }
@@ -71,7 +64,7 @@ pub struct Issuance {
 impl std::fmt::Debug for Issuance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Issuance")
-            .field("issuer", &self.parts.issuer.id)
+            .field("issuers", &self.issuers)
             .finish_non_exhaustive()
     }
 }
@@ -91,27 +84,25 @@ struct Request<'a> {
 impl Issuance {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(parts: IssuanceParts) -> Self {
+    pub fn new(issuers: Issuers) -> Self {
         Self {
-            parts,
+            issuers,
             under_way: Arc::default(),
             rechecks: Arc::default(),
         }
     }
 
-    /// The issuer.
+    /// Who signs.
     #[must_use]
-    pub fn issuer(&self) -> &Arc<Issuer> {
-        &self.parts.issuer
+    pub fn issuers(&self) -> &Issuers {
+        &self.issuers
     }
 
     /// The store's key of a certificate that a client names (RFC 9773 §4.1), if the issuer and the serial's form are ours.
     #[must_use]
     pub fn certificate_named(&self, id: &CertId) -> Option<CertificateKey> {
-        let issuer = self.issuer();
-        if id.key_id() != issuer.certificate.key_id() {
-            return None;
-        }
+        let mut issuers = self.issuers.iter().map(|signing| &signing.issuer);
+        let issuer = issuers.find(|issuer| issuer.certificate.key_id() == id.key_id())?;
         let serial = Serial::from_bytes(id.serial().try_into().ok()?)?;
         Some(CertificateKey {
             issuer: issuer.id,
@@ -124,13 +115,9 @@ impl Issuance {
         self.under_way.none().await;
     }
 
-    pub(super) fn signer(&self) -> &dyn Signer {
-        &*self.parts.signer
-    }
-
-    /// Stops signing while the clocks disagree (T-CA-96).
-    pub(super) fn clocks_agree(&self, ca: &Ca) -> Result<Timestamp, Problem> {
-        let Some(fault) = self.clock_fault(ca) else {
+    /// Stops signing while the clocks disagree (T-CA-96), or outside the issuer's own life.
+    pub(super) fn clocks_agree(&self, ca: &Ca, issuer: &Issuer) -> Result<Timestamp, Problem> {
+        let Some(fault) = self.clock_fault(ca, issuer) else {
             return Ok(ca.clock.wall());
         };
         error!(%fault, "signing stopped");
@@ -142,9 +129,9 @@ impl Issuance {
         .retry_after(Duration::from_secs(60)))
     }
 
-    /// Why nothing is signed now, as far as the clocks go.
+    /// Why nothing is signed by this issuer now, as far as the clocks go.
     #[must_use]
-    pub fn clock_fault(&self, ca: &Ca) -> Option<String> {
+    pub fn clock_fault(&self, ca: &Ca, issuer: &Issuer) -> Option<String> {
         // The store's first: what is written meanwhile is not younger than the clock.
         let database = ca.store.latest_time();
         let now = ca.clock.moment();
@@ -153,7 +140,7 @@ impl Issuance {
             expected: now.wall,
             database,
         };
-        let issuer = &self.parts.issuer.certificate;
+        let issuer = &issuer.certificate;
         match clock::agree(&now) {
             Err(fault) => Some(fault.to_string()),
             Ok(()) if now.wall.as_seconds() < issuer.not_before() => {
@@ -295,10 +282,14 @@ impl Issuance {
             return Err(refused(problem));
         }
         let profile = profile_of(ca, request.order).await?;
+        let signing = self
+            .issuers
+            .for_leaf(&profile.settings, request.csr.public_key())
+            .ok_or_else(|| refused(no_longer_issued()))?;
         let caa = recheck(ca, request.order, request.authorizations).await?;
         for _ in 0..DRAWS_MAX {
-            let now = self.clocks_agree(ca).map_err(refused)?;
-            let certificate = match self.build(ca, request, &profile, &caa, now) {
+            let now = self.clocks_agree(ca, &signing.issuer).map_err(refused)?;
+            let certificate = match build(ca, signing, request, &profile, &caa, now) {
                 Ok(certificate) => certificate,
                 Err(fault) => return Err(self.unfit(ca, request.order, fault).await),
             };
@@ -346,103 +337,104 @@ impl Issuance {
             "the certificate that this order asks for fails this CA's own checks; its operator has been told why",
         )))
     }
+}
 
-    fn build(
-        &self,
-        ca: &Ca,
-        request: &Request<'_>,
-        profile: &Profile,
-        caa: &[Option<CaaCheck>],
-        now: Timestamp,
-    ) -> Result<Certificate, String> {
-        let issuer = &self.parts.issuer;
-        let order = request.order;
-        let mut random = [0; 16];
-        rand::fill(&mut random).map_err(|_| "the random source failed".to_owned())?;
-        let day = u16::try_from(now.as_seconds().div_euclid(86_400).rem_euclid(65_536))
-            .unwrap_or_default();
-        let serial = Serial::new(issuer.epoch, day, random);
-        let crl_shard = shard(random, issuer.crl_shards);
-        let Validity {
-            not_before,
-            not_after,
-        } = profile
-            .validity(
-                now,
-                (order.not_before, order.not_after),
-                (
-                    issuer.certificate.not_before(),
-                    issuer.certificate.not_after(),
-                ),
-            )
-            .ok_or("no validity fits the order, the profile and the issuer")?;
-        let snapshot = ca.snapshot.load();
-        let (dns_names, ip_addresses) = names_of(&order.identifiers);
-        let crl_url = snapshot.urls.crl(&issuer.id, crl_shard);
-        let common_name = if profile.settings.common_name {
-            dns_names.iter().find(|n| n.len() <= 64).cloned()
-        } else {
-            None
-        };
-        let spki = request.csr.public_key();
-        let template = LeafTemplate {
+/// The bytes that this issuer shall sign, linted, with all that is kept beside them.
+fn build(
+    ca: &Ca,
+    signing: &Signing,
+    request: &Request<'_>,
+    profile: &Profile,
+    caa: &[Option<CaaCheck>],
+    now: Timestamp,
+) -> Result<Certificate, String> {
+    let issuer = &signing.issuer;
+    let order = request.order;
+    let mut random = [0; 16];
+    rand::fill(&mut random).map_err(|_| "the random source failed".to_owned())?;
+    let day =
+        u16::try_from(now.as_seconds().div_euclid(86_400).rem_euclid(65_536)).unwrap_or_default();
+    let serial = Serial::new(issuer.epoch, day, random);
+    let crl_shard = shard(random, issuer.crl_shards);
+    let Validity {
+        not_before,
+        not_after,
+    } = profile
+        .validity(
+            now,
+            (order.not_before, order.not_after),
+            (
+                issuer.certificate.not_before(),
+                issuer.certificate.not_after(),
+            ),
+        )
+        .ok_or("no validity fits the order, the profile and the issuer")?;
+    let snapshot = ca.snapshot.load();
+    let (dns_names, ip_addresses) = names_of(&order.identifiers);
+    let crl_url = snapshot.urls.crl(&issuer.id, crl_shard);
+    let common_name = if profile.settings.common_name {
+        dns_names.iter().find(|n| n.len() <= 64).cloned()
+    } else {
+        None
+    };
+    let spki = request.csr.public_key();
+    let template = LeafTemplate {
+        serial,
+        issuer_subject_der: issuer.certificate.subject_der(),
+        issuer_key_id: issuer.certificate.key_id(),
+        not_before,
+        not_after,
+        key: spki,
+        dns_names: &dns_names,
+        ip_addresses: &ip_addresses,
+        common_name: common_name.as_deref(),
+        key_encipherment: profile.settings.key_encipherment,
+        server_auth: profile.settings.server_auth,
+        client_auth: profile.settings.client_auth,
+        crl_url: &crl_url,
+        ca_issuers_url: &issuer.url,
+        policies: &profile.settings.policies,
+        must_staple: false,
+        signature_algorithm: issuer.certificate.issues_with(),
+    };
+    let tbs = template.build().map_err(|e| e.to_string())?;
+    let expected = LeafExpectation::of(
+        &template,
+        &issuer.certificate,
+        i64::try_from(profile.life().as_secs()).unwrap_or(i64::MAX),
+        now.as_seconds(),
+    );
+    let lint = lint_leaf(&tbs, &expected).map_err(|findings| {
+        findings
+            .iter()
+            .map(|f| format!("{} ({}): {}", f.id, f.clause, f.text))
+            .collect::<Vec<_>>()
+            .join("; ")
+    })?;
+    Ok(Certificate {
+        key: CertificateKey {
+            issuer: issuer.id,
             serial,
-            issuer_subject_der: issuer.certificate.subject_der(),
-            issuer_key_id: issuer.certificate.key_id(),
-            not_before,
-            not_after,
-            key: spki,
-            dns_names: &dns_names,
-            ip_addresses: &ip_addresses,
-            common_name: common_name.as_deref(),
-            key_encipherment: profile.settings.key_encipherment,
-            server_auth: profile.settings.server_auth,
-            client_auth: profile.settings.client_auth,
-            crl_url: &crl_url,
-            ca_issuers_url: &issuer.url,
-            policies: &profile.settings.policies,
-            must_staple: false,
-            signature_algorithm: issuer.certificate.issues_with(),
-        };
-        let tbs = template.build().map_err(|e| e.to_string())?;
-        let expected = LeafExpectation::of(
-            &template,
-            &issuer.certificate,
-            i64::try_from(profile.life().as_secs()).unwrap_or(i64::MAX),
-            now.as_seconds(),
-        );
-        let lint = lint_leaf(&tbs, &expected).map_err(|findings| {
-            findings
-                .iter()
-                .map(|f| format!("{} ({}): {}", f.id, f.clause, f.text))
-                .collect::<Vec<_>>()
-                .join("; ")
-        })?;
-        Ok(Certificate {
-            key: CertificateKey {
-                issuer: issuer.id,
-                serial,
-            },
-            account: order.account,
-            order: order.id,
-            directory: order.directory,
-            state: CertificateState::Permitted,
-            names: order.identifiers.clone(),
-            not_before: Timestamp::from_seconds(not_before),
-            not_after: Timestamp::from_seconds(not_after),
-            tbs,
-            signature: None,
-            spki_sha256: spki.spki_sha256(),
-            profile_hash: profile.hash,
-            crl_shard,
-            lint: lint.to_string(),
-            evidence: evidence(request.account, request.authorizations, caa),
-            request: request.bytes.to_vec(),
-            created_at: now,
-            issued_at: None,
-            revocation: None,
-        })
-    }
+        },
+        account: order.account,
+        order: order.id,
+        directory: order.directory,
+        state: CertificateState::Permitted,
+        names: order.identifiers.clone(),
+        not_before: Timestamp::from_seconds(not_before),
+        not_after: Timestamp::from_seconds(not_after),
+        tbs,
+        signature: None,
+        spki_sha256: spki.spki_sha256(),
+        profile_hash: profile.hash,
+        crl_shard,
+        lint: lint.to_string(),
+        evidence: evidence(request.account, request.authorizations, caa),
+        request: request.bytes.to_vec(),
+        created_at: now,
+        issued_at: None,
+        revocation: None,
+    })
 }
 
 /// The subject alternative names: addresses are no DNS names (8738-3-2).
@@ -501,11 +493,12 @@ async fn profile_of(ca: &Ca, order: &Order) -> Result<Arc<Profile>, TxError> {
         .as_deref()
         .and_then(|text| Profile::from_text(text, &order.profile_hash))
         .map(Arc::new);
-    stored.ok_or_else(|| {
-        TxError::Refused(Box::new(Problem::server_internal(
-            "the order's profile can no longer be issued; place a new order",
-        )))
-    })
+    stored.ok_or_else(|| TxError::Refused(Box::new(no_longer_issued())))
+}
+
+/// The profile's text cannot be read any more, or the issuer that it names is gone.
+fn no_longer_issued() -> Problem {
+    Problem::server_internal("the order's profile can no longer be issued; place a new order")
 }
 
 /// The CSR inside a stored request: the signed finalize, or the CSR alone for the CA's own certificate.
@@ -589,10 +582,14 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
     let serial = permit.certificate().serial;
     let failed = || Problem::server_internal("this CA's signer failed; place a new order");
     let deadline = ca.timing.sign;
+    let Some(signing) = issuance.issuers.with_id(permit.certificate().issuer) else {
+        error!(%serial, "not signed: its issuer is not there");
+        return Err(failed());
+    };
     let asked = async {
         loop {
-            match issuance
-                .signer()
+            match signing
+                .signer
                 .sign(Signable::certificate(permit), deadline)
                 .await
             {
@@ -605,7 +602,7 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
     let answered = tokio::time::timeout(deadline, asked).await;
     match answered.unwrap_or(Err(SignerFault::TimedOut(deadline))) {
         Ok(signature) => {
-            let issuer = &issuance.issuer().certificate;
+            let issuer = &signing.issuer.certificate;
             match issuer.verify_signature(permit.tbs(), &signature) {
                 Ok(()) => Ok(signature),
                 Err(fault) => {

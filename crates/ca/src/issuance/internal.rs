@@ -86,7 +86,7 @@ pub fn prepare(
 /// The CA's own account: its key is the issuing key's public half, so that no subscriber can have it.
 fn own_account(ca: &Ca) -> Result<Account, InternalFault> {
     let now = ca.clock.wall();
-    let certificate = &ca.issuance.issuer().certificate;
+    let certificate = &ca.issuance.issuers().first().certificate;
     let key = account_key(certificate.public_key())
         .ok_or(InternalFault::Unusable("the issuing key has no JWK form"))?;
     let id = AccountId::new(now, random::<10>()? as IdSeed);
@@ -99,6 +99,7 @@ fn own_account(ca: &Ca) -> Result<Account, InternalFault> {
         status: AccountStatus::Valid,
         contacts: Vec::new(),
         terms_agreed: true,
+        terms: None,
         url: ca.snapshot.load().urls.account(id),
         external: None,
         created_at: now,

@@ -17,18 +17,24 @@ pub(super) fn in_force(
     snapshot: &Snapshot,
 ) -> Result<(), Problem> {
     let external = account.external.as_ref();
-    snapshot.names.judge_for(external, &order.identifiers)?;
     let name = order.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
-    match snapshot.profiles.named(name) {
-        Some(profile) => profiles::judge(
-            &profile.name,
-            &profile.settings,
-            account.id,
-            &order.identifiers,
-        ),
+    let Some(profile) = snapshot.profiles.named(name) else {
         // A profile that is gone is told with the CSR, also to the CA's own orders.
-        None => Ok(()),
+        return snapshot.names.judge_for(external, &order.identifiers);
+    };
+    let directory = snapshot.directories.with_id(order.directory);
+    if directory.is_some_and(|directory| !directory.offers(name)) {
+        return Err(profiles::withdrawn(name));
     }
+    snapshot
+        .names_of(&profile.settings)
+        .judge_for(external, &order.identifiers)?;
+    profiles::judge(
+        &profile.name,
+        &profile.settings,
+        account.id,
+        &order.identifiers,
+    )
 }
 
 /// What a CSR must be for this order and account, whose profile must still be offered (PROF-4-4).

@@ -8,6 +8,7 @@ mod crl_copy;
 mod flow;
 pub mod internal;
 mod issuer;
+mod issuers;
 mod judgement;
 mod own_certificate;
 mod profile;
@@ -15,7 +16,8 @@ pub mod signer;
 mod under_way;
 
 pub use crl::{CrlFault, CrlPublisher, Published};
-pub use flow::{Issuance, IssuanceParts};
-pub use issuer::Issuer;
+pub use flow::Issuance;
+pub use issuer::{Chain, Issuer};
+pub use issuers::{IssuerParts, Issuers, Signing};
 pub use own_certificate::{OwnCertificate, OwnCertificateFault};
 pub use profile::{Profile, Profiles};

@@ -214,11 +214,17 @@ async fn is_good(ca: &Ca, chain_pem: &[u8]) -> bool {
     }
 }
 
-/// The chain's leaf and when a third of its life is left, if it is this issuer's and for this host.
+/// The chain's leaf and when a third of its life is left, if it is of the issuer that would sign it now and for this host.
 fn due_at(ca: &Ca, chain_pem: &[u8]) -> Option<(Certificate, Timestamp)> {
     let leaf = leaf(chain_pem)?;
-    let issuer = &ca.issuance.issuer().certificate;
-    let host = ca.snapshot.load().urls.host().to_owned();
+    let snapshot = ca.snapshot.load();
+    let profile = &snapshot.profiles.default().settings;
+    let issuers = ca.issuance.issuers();
+    let issuer = &issuers
+        .for_leaf(profile, leaf.public_key())?
+        .issuer
+        .certificate;
+    let host = snapshot.urls.host().to_owned();
     let fits = leaf.issuer_der() == issuer.subject_der() && leaf.dns_names().contains(&host);
     let life = leaf.not_after() - leaf.not_before();
     let due = Timestamp::from_seconds(leaf.not_after() - life / 3);
@@ -232,7 +238,7 @@ async fn issue(ca: &Arc<Ca>, host: Identifier, csr: &[u8]) -> Result<String, Own
     let order = ca.store.transact(CreateOwnOrder(order)).await?;
     let certificate = internal::complete(ca, &order, csr, None).await?;
     ca.issuance
-        .issuer()
+        .issuers()
         .chain_of(&certificate)
         .ok_or_else(|| OwnCertificateFault::Unusable("the certificate has no signature".to_owned()))
 }

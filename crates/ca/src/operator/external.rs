@@ -28,6 +28,8 @@ use crate::{
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExternalKeyQuery {
+    /// Which directory's accounts it opens; none is the first.
+    pub directory: Option<String>,
     /// Whom it is for, in words.
     pub owner: Option<String>,
     /// What its accounts may order: `NAME`, `.NAME` with all below it, ranges of addresses. Empty: anything.
@@ -55,6 +57,12 @@ pub(super) async fn add(ca: &Arc<Ca>, query: &ExternalKeyQuery) -> Result<Value,
     let secret = MacKey::new(secret);
     let id = ExternalKeyId::new(now, seed);
     let mut key = judged(id, query, now)?;
+    let snapshot = ca.snapshot.load();
+    if let Some(name) = &query.directory {
+        let directory = snapshot.directories.named(name);
+        let unknown = || QueryFault::Refused(format!("there is no directory {name:?}"));
+        key.directory = directory.ok_or_else(unknown)?.id;
+    }
     key.sealed = ca.ring.seal_external(id, &secret)?;
     let added = ca.store.transact(AddExternalKey(key)).await;
     let mut shown = show::external_key(&added.map_err(of_transaction)?, now);

@@ -150,6 +150,7 @@ mod tests {
                 status: AccountStatus::Valid,
                 contacts: Vec::new(),
                 terms_agreed: true,
+                terms: None,
                 url: String::new(),
                 external: None,
                 created_at: NOW,

@@ -49,7 +49,10 @@ pub(super) async fn issue(ca: &Arc<Ca>, query: &IssueQuery) -> Result<Value, Que
         })?,
     };
     let names = names_of(&csr, snapshot.config.orders.names_max).map_err(refused)?;
-    snapshot.names.judge(&names).map_err(refused)?;
+    snapshot
+        .names_of(&profile.settings)
+        .judge(&names)
+        .map_err(refused)?;
     let order = internal::prepare(ca, names.clone(), profile)?;
     let grant = OperatorGrant::new(order.order, names, csr.public_key().spki_sha256());
     let create = CreateGrantedOrder {
@@ -62,7 +65,7 @@ pub(super) async fn issue(ca: &Arc<Ca>, query: &IssueQuery) -> Result<Value, Que
         .await
         .map_err(internal::InternalFault::from)?;
     let certificate = internal::complete(ca, &order, &der, Some(grant)).await?;
-    let chain = ca.issuance.issuer().chain_of(&certificate);
+    let chain = ca.issuance.issuers().chain_of(&certificate);
     let mut shown = show::certificate(&certificate);
     if let Some(members) = shown.as_object_mut() {
         members.insert("chain".to_owned(), json!(chain));

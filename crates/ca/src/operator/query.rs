@@ -436,6 +436,7 @@ mod tests {
                 profile: None,
             }),
             Query::AddExternalKey(ExternalKeyQuery {
+                directory: None,
                 owner: Some("ops".to_owned()),
                 allowed: vec![".a.test".to_owned()],
                 many: true,

@@ -91,8 +91,8 @@ pub(super) async fn publish(ca: &std::sync::Arc<Ca>) -> Value {
         .await
         .into_iter()
         .map(|published| match published.number {
-            Ok(number) => json!({ "shard": published.shard, "number": number }),
-            Err(error) => json!({ "shard": published.shard, "error": error.to_string() }),
+            Ok(number) => json!({ "issuer": published.issuer.to_string(), "shard": published.shard, "number": number }),
+            Err(error) => json!({ "issuer": published.issuer.to_string(), "shard": published.shard, "error": error.to_string() }),
         })
         .collect();
     json!({ "crls": crls, "running": true })

@@ -154,6 +154,8 @@ pub(super) fn account_detail(shown: &Account, events: &[AuditRecord]) -> Value {
         json!({
             "url": shown.url,
             "terms_agreed": shown.terms_agreed,
+            "terms": shown.terms.as_ref().map(|terms| &terms.url),
+            "terms_agreed_at": shown.terms.as_ref().map(|terms| terms.at),
             "allowed": shown.external.as_ref().map(|e| texts(&e.allowed)),
             "key": { "algorithm": shown.key.algorithm().to_string(), "thumbprint": shown.thumbprint.to_string() },
             "audit": events.iter().map(audit).collect::<Vec<_>>(),

@@ -4,7 +4,7 @@ use cairn_acme::time::Timestamp;
 use serde::Serialize;
 
 use super::Shelf;
-use crate::node::Ca;
+use crate::{frontend::urls::crl_folder, node::Ca};
 
 /// A reading of the node's health.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,23 +25,43 @@ impl Readiness {
     /// Reads the node now.
     #[must_use]
     pub fn of(ca: &Ca, now: Timestamp) -> Self {
-        let mut read = Self::judge(ca.store.read_only_reason(), &ca.crls, now);
+        let snapshot = ca.snapshot.load();
+        let (retired, signing): (Vec<_>, Vec<_>) = ca
+            .issuance
+            .issuers()
+            .iter()
+            .partition(|signing| signing.is_retired(&snapshot));
+        // The last lists of an issuer that signs no more end with it, and none comes after them.
+        let is_last = |path: &str, end: Timestamp| {
+            retired.iter().any(|signing| {
+                let last = signing.issuer.certificate.not_after();
+                end.as_seconds() >= last && path.starts_with(&crl_folder(signing.issuer.id))
+            })
+        };
+        let mut read = Self::judge(ca.store.read_only_reason(), &ca.crls, now, is_last);
         // T-CA-96: the alarm of a clock that stepped.
-        let clock = ca.issuance.clock_fault(ca);
-        read.faults.extend(clock.map(|reason| Fault {
+        let mut clocks = signing
+            .iter()
+            .filter_map(|s| ca.issuance.clock_fault(ca, &s.issuer));
+        read.faults.extend(clocks.next().map(|reason| Fault {
             part: "clock",
             reason,
         }));
         let overdue = ca.publisher.overdue(ca.clock.monotonic());
-        read.faults.extend(overdue.into_iter().map(|(shard, why)| Fault {
+        read.faults.extend(overdue.into_iter().map(|((issuer, shard), why)| Fault {
             part: "crl",
-            reason: format!("the CRL of shard {shard} could not be renewed for a minute or more, and the one before stays published: {why}"),
+            reason: format!("the CRL of issuer {issuer}, shard {shard}, could not be renewed for a minute or more, and the one before stays published: {why}"),
         }));
         read
     }
 
     /// Judges what was read: a store that takes no writes, and CRLs that near their end unrenewed (T-CA-104).
-    fn judge(store: Option<String>, shelf: &Shelf, now: Timestamp) -> Self {
+    fn judge(
+        store: Option<String>,
+        shelf: &Shelf,
+        now: Timestamp,
+        is_last: impl Fn(&str, Timestamp) -> bool,
+    ) -> Self {
         let mut faults: Vec<_> = store
             .map(|reason| Fault {
                 part: "store",
@@ -50,7 +70,7 @@ impl Readiness {
             .into_iter()
             .collect();
         faults.extend(shelf.list().into_iter().filter_map(|(path, file)| {
-            let end = file.fresh_until?;
+            let end = file.fresh_until.filter(|end| !is_last(&path, *end))?;
             let life = end.since(file.modified);
             (end.since(now) < life / 8).then(|| Fault {
                 part: "crl",
@@ -90,14 +110,17 @@ mod tests {
             "/crl/ab/0.crl".to_owned(),
             File::crl(vec![1], now, now.plus(DAY * 7)),
         );
-        assert!(Readiness::judge(None, &shelf, now.plus(DAY * 6)).is_ready());
+        assert!(Readiness::judge(None, &shelf, now.plus(DAY * 6), |_, _| false).is_ready());
         let late = Readiness::judge(
             None,
             &shelf,
             now.plus(DAY * 7).minus(Duration::from_secs(3600)),
+            |_, _| false,
         );
         assert_eq!(late.faults().first().unwrap().part, "crl");
-        let full = Readiness::judge(Some("the disk is full".to_owned()), &shelf, now);
+        let full = Readiness::judge(Some("the disk is full".to_owned()), &shelf, now, |_, _| {
+            false
+        });
         assert_eq!(full.faults().first().unwrap().reason, "the disk is full");
     }
 }

@@ -8,7 +8,7 @@ use cairn_x509::{
     certificate::{
         Certificate, IssuingTemplate, Name, RootTemplate, Serial, assemble, fingerprint, pem,
     },
-    key::{KeyKind, PrivateKey, PrivateKeyFault},
+    key::{KeyKind, PrivateKey, PrivateKeyFault, PublicKeyKind},
     lint::{LintFinding, lint_issuing, lint_root},
     weak::BlockedKeys,
 };
@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use zeroize::Zeroizing;
 
-use super::{InitRequest, SetupFault};
+use super::{InitRequest, SetupFault, files};
 use crate::{
     config::PublicationUrl,
     id::BootId,
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Clocks of clients are behind; a certificate of tomorrow is no use today.
-const BACKDATE: Duration = Duration::from_secs(3600);
+pub(super) const BACKDATE: Duration = Duration::from_secs(3600);
 
 /// What a new CA shall be.
 pub(super) struct Wanted<'a> {
@@ -86,7 +86,16 @@ pub(super) fn kind_name(kind: KeyKind) -> &'static str {
     }
 }
 
-fn crypto(error: &dyn std::fmt::Display) -> SetupFault {
+/// A certificate's kind of key, as people say it.
+pub(super) fn key_name(certificate: &Certificate) -> String {
+    match certificate.public_key().kind() {
+        PublicKeyKind::Ec { bits } => format!("P-{bits}"),
+        PublicKeyKind::Rsa { modulus, .. } => format!("RSA-{}", modulus.len() * 8),
+        PublicKeyKind::Ed25519 => "Ed25519".to_owned(),
+    }
+}
+
+pub(super) fn crypto(error: &dyn std::fmt::Display) -> SetupFault {
     SetupFault::Crypto(error.to_string())
 }
 
@@ -151,7 +160,7 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Result<Chain, SetupFault> {
 }
 
 /// Bytes that our own lints refuse are not signed (T-CA-98).
-fn unfit(found: &[LintFinding]) -> SetupFault {
+pub(super) fn unfit(found: &[LintFinding]) -> SetupFault {
     let rules: Vec<String> = found.iter().map(ToString::to_string).collect();
     SetupFault::Crypto(format!(
         "the certificate would not be fit: {}",
@@ -159,7 +168,7 @@ fn unfit(found: &[LintFinding]) -> SetupFault {
     ))
 }
 
-fn serial(now: Timestamp) -> Result<Serial, SetupFault> {
+pub(super) fn serial(now: Timestamp) -> Result<Serial, SetupFault> {
     let mut random = [0; 16];
     rand::fill(&mut random).map_err(|_| SetupFault::Random)?;
     // Unique under the root; leaves are counted under the issuer.
@@ -170,7 +179,7 @@ fn serial(now: Timestamp) -> Result<Serial, SetupFault> {
     ))
 }
 
-fn signed(tbs: &[u8], key: &PrivateKey, name: &Name) -> Result<Made, SetupFault> {
+pub(super) fn signed(tbs: &[u8], key: &PrivateKey, name: &Name) -> Result<Made, SetupFault> {
     let signature = key.sign(tbs).map_err(|e| crypto(&e))?;
     let der = assemble(tbs, key.signature_algorithm(), &signature);
     let parsed = Certificate::parse(&der).map_err(|e| crypto(&e))?;
@@ -200,26 +209,73 @@ pub(super) fn from_pem(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, SetupFault>
     }
 }
 
-/// Whether the root issued the issuer, and both may.
-pub(super) fn fits(
-    (issuing, issuing_path): (&Certificate, &Path),
-    (root, root_path): (&Certificate, &Path),
+/// Certificates of one chain: more are a mistake in the path.
+const CHAIN_MAX: usize = 8;
+
+/// All certificates of a PEM file, in its order; at least one.
+pub(super) fn certificates(path: &Path) -> Result<Vec<(Vec<u8>, Certificate)>, SetupFault> {
+    let content = |reason: String| SetupFault::Content {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = files::read_public(path)?;
+    let mut found = Vec::new();
+    for der in CertificateDer::pem_slice_iter(&bytes) {
+        let der = der.map_err(|_| content("is no PEM file".to_owned()))?;
+        let parsed = Certificate::parse(&der).map_err(|e| content(e.to_string()))?;
+        found.push((der.to_vec(), parsed));
+    }
+    match found.len() {
+        0 => Err(content(
+            "holds no certificate (PEM, CERTIFICATE)".to_owned(),
+        )),
+        1..=CHAIN_MAX => Ok(found),
+        many => Err(content(format!(
+            "holds {many} certificates; a chain has at most {CHAIN_MAX}"
+        ))),
+    }
+}
+
+/// Whether each certificate was issued by the next one and the last by the root, and all of them may issue.
+pub(super) fn leads_to(
+    certificates: &[(Vec<u8>, Certificate)],
+    path: &Path,
+    root: &Certificate,
+    root_path: &Path,
 ) -> Result<(), SetupFault> {
-    for (certificate, path) in [(issuing, issuing_path), (root, root_path)] {
-        if !certificate.is_ca() {
-            let reason = "is no certificate of a CA (basicConstraints, keyUsage)".to_owned();
-            return Err(SetupFault::Content {
-                path: path.to_owned(),
-                reason,
-            });
+    let content = |path: &Path, reason: String| SetupFault::Content {
+        path: path.to_owned(),
+        reason,
+    };
+    let no_ca = "is no certificate of a CA (basicConstraints, keyUsage)";
+    if !root.is_ca() {
+        return Err(content(root_path, no_ca.to_owned()));
+    }
+    let above = certificates
+        .iter()
+        .skip(1)
+        .map(|(_, parsed)| (parsed, path));
+    let issuers = above.chain([(root, root_path)]);
+    for (below, ((_, parsed), (issuer, issuer_path))) in
+        (0_u64..).zip(certificates.iter().zip(issuers))
+    {
+        if !parsed.is_ca() {
+            return Err(content(path, no_ca.to_owned()));
+        }
+        if parsed.verify_issued_by(issuer).is_err() {
+            return Err(content(
+                path,
+                format!("was not issued by {}", issuer_path.display()),
+            ));
+        }
+        if issuer.path_length().is_some_and(|bound| bound < below + 1) {
+            return Err(content(
+                issuer_path,
+                "allows fewer certificates of CAs below it (pathLenConstraint)".to_owned(),
+            ));
         }
     }
-    issuing
-        .verify_issued_by(root)
-        .map_err(|_| SetupFault::Content {
-            path: issuing_path.to_owned(),
-            reason: format!("was not issued by {}", root_path.display()),
-        })
+    Ok(())
 }
 
 /// Opens a sealed key.

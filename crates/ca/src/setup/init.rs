@@ -21,7 +21,7 @@ use crate::config::{self, BaseUrl, Config, FILE_NAME, Keys, Unlock};
 /// Roots live long enough that nobody distributes a second one soon; half of what X.509 software was seen to bear.
 const ROOT_LIFE: Duration = Duration::from_secs(7305 * 86_400);
 /// Issuing keys are in daily use, and are replaced well before the root.
-const ISSUING_LIFE: Duration = Duration::from_secs(1826 * 86_400);
+pub(super) const ISSUING_LIFE: Duration = Duration::from_secs(1826 * 86_400);
 
 /// Private ranges that inside names lead to (RFC 1918, RFC 4193).
 const PRIVATE: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
@@ -284,7 +284,7 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         }
         if !config::SETTINGS
             .iter()
-            .any(|s| !["names", "addresses"].contains(&s.table) && s.path() == *key)
+            .any(|s| !s.is_repeated() && s.path() == *key)
         {
             return Err(SetupFault::Request(match config::nearest(key) {
                 // Known in a file, where its table can be written.

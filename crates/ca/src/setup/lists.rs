@@ -1,5 +1,5 @@
 //! Published CRLs, read back for a restore: the copies in the CA's directory and what the operator brings along. Each must
-//! bear the issuer's signature.
+//! bear an issuer's signature.
 
 use std::path::{Path, PathBuf};
 
@@ -30,10 +30,10 @@ pub struct PublishedLists {
 /// # Errors
 /// What is wrong with the issuing certificate or with a list that was brought.
 pub fn published_lists(dir: &Path, brought: &[PathBuf]) -> Result<PublishedLists, SetupFault> {
-    let issuing = load::issuing(dir)?;
+    let issuers = load::issuing(dir)?;
     let mut found = PublishedLists::default();
     for path in brought {
-        let list = read(path, &issuing).map_err(|reason| SetupFault::Content {
+        let list = read(path, &issuers).map_err(|reason| SetupFault::Content {
             path: path.clone(),
             reason,
         })?;
@@ -45,7 +45,7 @@ pub fn published_lists(dir: &Path, brought: &[PathBuf]) -> Result<PublishedLists
         if path.extension().is_none_or(|e| e != "crl") {
             continue;
         }
-        match read(&path, &issuing) {
+        match read(&path, &issuers) {
             Ok(list) => found.lists.push(list),
             Err(reason) => found.ignored.push(format!("{}: {reason}", path.display())),
         }
@@ -53,15 +53,17 @@ pub fn published_lists(dir: &Path, brought: &[PathBuf]) -> Result<PublishedLists
     Ok(found)
 }
 
-fn read(path: &Path, issuing: &Certificate) -> Result<PublishedList, String> {
+fn read(path: &Path, issuers: &[Certificate]) -> Result<PublishedList, String> {
     let der = std::fs::read(path).map_err(|e| e.to_string())?;
-    parse(&der, issuing)
+    parse(&der, issuers)
 }
 
-fn parse(der: &[u8], issuing: &Certificate) -> Result<PublishedList, String> {
+fn parse(der: &[u8], issuers: &[Certificate]) -> Result<PublishedList, String> {
     let crl = Crl::parse(der).map_err(|e| format!("no CRL in DER: {e}"))?;
-    crl.verify_issued_by(issuing)
-        .map_err(|_| "a CRL that this CA's issuing key did not sign".to_owned())?;
+    let issuing = issuers
+        .iter()
+        .find(|issuing| crl.verify_issued_by(issuing).is_ok())
+        .ok_or("a CRL that no issuing key of this CA signed")?;
     let issuer = Issuer::id_of(issuing);
     let shard = crl
         .url()

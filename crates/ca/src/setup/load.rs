@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
+use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
 
-use super::{Ask, ROOT_KEY, SetupFault, chain, files, passphrase, ring};
+use super::{Ask, LoadedIssuer, ROOT_KEY, SetupFault, chain, files, issuers, passphrase, ring};
 use crate::{
     config::{Config, FILE_NAME, Unlock},
     issuance::Issuer,
@@ -18,12 +18,12 @@ pub struct Loaded {
     pub dir: PathBuf,
     /// Its configuration.
     pub config: Config,
-    /// The issuing key, unlocked.
-    pub issuing_key: PrivateKey,
+    /// The issuer of `[keys]`.
+    pub issuer: LoadedIssuer,
+    /// Those beside it.
+    pub issuers: Vec<LoadedIssuer>,
     /// The key ring, opened.
     pub ring: KeyRing,
-    /// The issuing certificate, DER.
-    pub issuing_certificate: Vec<u8>,
     /// The root certificate, DER.
     pub root_certificate: Vec<u8>,
     /// Keys that are never certified.
@@ -72,13 +72,18 @@ pub fn parse_config(dir: &Path) -> Result<Config, SetupFault> {
 /// # Errors
 /// What is wrong with `cairn.toml`.
 pub fn needed_files(dir: &Path) -> Result<Vec<PathBuf>, SetupFault> {
-    let keys = parse_config(dir)?.keys;
-    let mut needed = vec![
-        dir.join(FILE_NAME),
-        dir.join(&keys.root_certificate),
-        dir.join(&keys.issuing_certificate),
-        dir.join(&keys.issuing_key),
-    ];
+    let config = parse_config(dir)?;
+    let keys = &config.keys;
+    let mut needed = vec![dir.join(FILE_NAME)];
+    for files in issuers::files(&config) {
+        let alternates = files.alternates.iter().map(PathBuf::as_path);
+        let all = [files.root, files.certificate, files.key].into_iter();
+        for path in all.chain(alternates).map(|path| dir.join(path)) {
+            if !needed.contains(&path) {
+                needed.push(path);
+            }
+        }
+    }
     if keys.unlock == Unlock::File {
         needed.push(dir.join(&keys.passphrase_file));
     }
@@ -131,32 +136,22 @@ pub fn load(dir: &Path, ask: Ask<'_>) -> Result<Loaded, SetupFault> {
     let config = read_config(dir)?;
     let at = |path: &Path| dir.join(path);
     let blocked = read_blocked(dir, &config)?;
-    let (issuing_path, root_path) = (
-        at(&config.keys.issuing_certificate),
-        at(&config.keys.root_certificate),
-    );
-    let (issuing_certificate, issuing) = certificate(&issuing_path)?;
-    let (root_certificate, root) = certificate(&root_path)?;
-    chain::fits((&issuing, &issuing_path), (&root, &root_path))?;
-    let key_path = at(&config.keys.issuing_key);
-    let sealed = files::read_secret(&key_path)?;
+    let (first, others) = issuers::read(dir, &config)?;
     let passphrase = passphrase::obtain(dir, &config, ask)?;
-    let issuing_key = chain::unlock(&key_path, &sealed, passphrase.as_bytes())?;
-    // T-CA-100: a swapped file must not sign in another's name.
-    if issuing_key.spki_der() != issuing.spki_der() {
-        return Err(SetupFault::Mismatch {
-            key: key_path,
-            certificate: issuing_path,
-        });
-    }
+    let issuer = first.unlock(&passphrase)?;
+    let issuers = others
+        .into_iter()
+        .map(|sealed| sealed.unlock(&passphrase))
+        .collect::<Result<_, _>>()?;
     let ring = ring::obtain(&at(&config.keys.ring_key), &passphrase)?;
+    let (root_certificate, _) = certificate(&at(&config.keys.root_certificate))?;
     let root_key = Some(at(Path::new(ROOT_KEY))).filter(|path| path.exists());
     Ok(Loaded {
         dir: dir.to_owned(),
         config,
-        issuing_key,
+        issuer,
+        issuers,
         ring,
-        issuing_certificate,
         root_certificate,
         blocked,
         root_key,
@@ -164,7 +159,7 @@ pub fn load(dir: &Path, ask: Ask<'_>) -> Result<Loaded, SetupFault> {
 }
 
 /// A PEM file's one certificate: DER and parsed.
-fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
+pub(super) fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
     let der = chain::from_pem(path, &files::read_public(path)?)?;
     let parsed = Certificate::parse(&der).map_err(|e| SetupFault::Content {
         path: path.to_owned(),
@@ -173,10 +168,12 @@ fn certificate(path: &Path) -> Result<(Vec<u8>, Certificate), SetupFault> {
     Ok((der, parsed))
 }
 
-/// The issuing certificate of a CA's directory.
-pub(super) fn issuing(dir: &Path) -> Result<Certificate, SetupFault> {
-    let path = dir.join(read_config(dir)?.keys.issuing_certificate);
-    Ok(certificate(&path)?.1)
+/// The issuing certificates of a CA's directory, that of `[keys]` first.
+pub(super) fn issuing(dir: &Path) -> Result<Vec<Certificate>, SetupFault> {
+    let config = read_config(dir)?;
+    issuers::files(&config)
+        .map(|files| issuers::issuing_certificate(&dir.join(files.certificate)))
+        .collect()
 }
 
 /// The root certificate: its file, its PEM, SHA-256 of its DER in hex.

@@ -49,17 +49,34 @@ impl fmt::Debug for Passphrase {
 /// How to ask a person: gets what to ask for.
 pub type Ask<'a> = &'a mut dyn FnMut(&str) -> std::io::Result<Passphrase>;
 
+/// The passphrase, where it lies beside the keys.
+pub(super) fn stored(dir: &Path, config: &Config) -> Option<Result<Passphrase, SetupFault>> {
+    (config.keys.unlock == Unlock::File).then(|| {
+        let path = dir.join(&config.keys.passphrase_file);
+        let bytes = files::read_secret(&path)?;
+        Passphrase::from_line(&bytes).ok_or(SetupFault::EmptyPassphrase(path))
+    })
+}
+
+/// Gets the passphrase for a person at work in the CA's directory, who knows what systemd gives to the server alone.
+pub(super) fn of_operator(
+    dir: &Path,
+    config: &Config,
+    ask: Ask<'_>,
+) -> Result<Passphrase, SetupFault> {
+    stored(dir, config).unwrap_or_else(|| prompt(config, ask))
+}
+
+fn prompt(config: &Config, ask: Ask<'_>) -> Result<Passphrase, SetupFault> {
+    let key = config.keys.issuing_key.display();
+    ask(&format!("Passphrase of {key}: ")).map_err(SetupFault::Prompt)
+}
+
 /// Gets the passphrase from where `[keys] unlock` says.
 pub(super) fn obtain(dir: &Path, config: &Config, ask: Ask<'_>) -> Result<Passphrase, SetupFault> {
     let keys = &config.keys;
     match keys.unlock {
-        Unlock::Prompt => ask(&format!("Passphrase of {}: ", keys.issuing_key.display()))
-            .map_err(SetupFault::Prompt),
-        Unlock::File => {
-            let path = dir.join(&keys.passphrase_file);
-            let bytes = files::read_secret(&path)?;
-            Passphrase::from_line(&bytes).ok_or(SetupFault::EmptyPassphrase(path))
-        }
+        Unlock::Prompt | Unlock::File => of_operator(dir, config, ask),
         Unlock::SystemdCreds => {
             let place = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
             let path = place

@@ -268,7 +268,7 @@ fn no_text_of_a_loaded_ca_shows_its_secrets() {
     let loaded = load(&dir, &mut never).unwrap();
     let shown = format!(
         "{loaded:?} {:?} {report:?} {:?}",
-        loaded.issuing_key,
+        loaded.issuer.key,
         request(&dir)
     );
     assert!(!shown.contains(passphrase.trim()), "{shown}");
@@ -288,6 +288,194 @@ fn keys_of_every_kind_serve() {
         init(&request, &mut unasked).unwrap();
         load(&dir, &mut never).unwrap();
     }
+}
+
+fn add(dir: &Path, name: &str, key_kind: KeyKind) -> Result<IssuerReport, SetupFault> {
+    let request = IssuerRequest {
+        dir: dir.to_owned(),
+        name: name.to_owned(),
+        key_kind,
+        root_key: None,
+        now: Timestamp::from_seconds(1_795_600_000),
+    };
+    add_issuer(&request, &mut never)
+}
+
+/// The first CA's issuer under the second's root.
+fn cross(dir: &Path, other: &Path, file: &Path) -> Result<CrossReport, SetupFault> {
+    let request = CrossRequest {
+        dir: dir.to_owned(),
+        issuer: None,
+        root: other.join("root.pem"),
+        root_key: other.join(ROOT_KEY),
+        file: file.to_owned(),
+        now: Timestamp::from_seconds(1_795_600_000),
+    };
+    let passphrase = std::fs::read(other.join("keys/passphrase")).unwrap();
+    let mut ask = |_: &str| Ok(Passphrase::from_line(&passphrase).unwrap());
+    cross_sign(&request, &mut ask)
+}
+
+fn edit(dir: &Path, change: impl FnOnce(String) -> String) {
+    let path = dir.join("cairn.toml");
+    let text = change(std::fs::read_to_string(&path).unwrap());
+    std::fs::write(&path, text).unwrap();
+}
+
+#[test]
+fn an_issuer_is_made_beside_the_first_with_its_name_constraints_and_overwrites_nothing() {
+    // T-CA-124
+    let (_folder, dir, _) = made();
+    let report = add(&dir, "rsa", KeyKind::Rsa2048).unwrap();
+    assert_eq!(report.issuing.name, "Test {{name}} ${x} %s Issuing rsa");
+    let mode = std::fs::metadata(&report.key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    // It signs nothing before the file names it.
+    assert!(load(&dir, &mut never).unwrap().issuers.is_empty());
+    edit(&dir, |text| format!("{text}\n{}\n", report.table));
+    let loaded = load(&dir, &mut never).unwrap();
+    let [other] = loaded.issuers.as_slice() else {
+        panic!("{loaded:?}")
+    };
+    assert_eq!(other.leaf_keys, [crate::config::LeafKey::Rsa]);
+    let parsed = |der: &[u8]| cairn_x509::certificate::Certificate::parse(der).unwrap();
+    let (first, second) = (
+        parsed(&loaded.issuer.certificate),
+        parsed(&other.certificate),
+    );
+    assert_eq!(first.constraints(), second.constraints());
+    assert_eq!(first.permitted_dns(), ["widgets.internal"]);
+    assert_eq!(needed_files(&dir).unwrap().len(), 7);
+    for name in ["rsa", "default", "UPPER", "a/b", "", "issuing"] {
+        assert!(add(&dir, name, KeyKind::P256).is_err(), "{name}");
+    }
+    // The root's key belongs offline: without it nothing is made.
+    std::fs::rename(dir.join(ROOT_KEY), dir.join("aside")).unwrap();
+    assert!(add(&dir, "more", KeyKind::P256).is_err());
+    assert!(!dir.join("more.pem").exists() && !dir.join("keys/more.key.pem").exists());
+    std::fs::copy(dir.join("keys/issuing.key.pem"), dir.join(ROOT_KEY)).unwrap();
+    let fault = add(&dir, "more", KeyKind::P256).unwrap_err();
+    assert!(matches!(fault, SetupFault::Mismatch { .. }), "{fault}");
+}
+
+#[test]
+fn issuers_and_chains_that_do_not_fit_stop_the_start() {
+    // T-CA-100
+    let (_one, first, _) = made();
+    let (_two, second, _) = made();
+    cross(&first, &second, &first.join("cross.pem")).unwrap();
+    assert!(cross(&first, &second, &first.join("cross.pem")).is_err());
+    let table = add(&first, "rsa", KeyKind::Rsa2048).unwrap().table;
+    let read = |name: &str| std::fs::read_to_string(first.join(name)).unwrap();
+    let (good, toml) = (read("cross.pem"), read("cairn.toml"));
+    let with = |chain: &str, toml: &str| {
+        std::fs::write(first.join("cross.pem"), chain).unwrap();
+        std::fs::write(first.join("cairn.toml"), toml).unwrap();
+        load(&first, &mut never)
+    };
+    let alternate = toml.replace("\nalternates = []", "\nalternates = [\"cross.pem\"]");
+    assert_ne!(alternate, toml);
+    let loaded = with(&good, &format!("{alternate}\n{table}\n")).unwrap();
+    let chains: Vec<usize> = [&loaded.issuer, &loaded.issuers[0]]
+        .iter()
+        .map(|issuer| issuer.chains.len())
+        .collect();
+    assert_eq!(chains, [2, 1]);
+    // The root is not sent.
+    let sent = &loaded.issuer.chains[1].pem;
+    assert!(good.starts_with(sent.as_str()) && good.len() > sent.len());
+    assert_eq!(sent.matches("BEGIN").count(), 1);
+
+    let cut = |text: &str| {
+        let end = text.find("-----END CERTIFICATE-----\n").unwrap() + 26;
+        (text[..end].to_owned(), text[end..].trim_start().to_owned())
+    };
+    let (crossed, other_root) = cut(&good);
+    let own_root = read("root.pem");
+    let of_rsa = table.replace("rsa.pem", "issuing.pem");
+    let first_again = of_rsa.replace("keys/rsa.key.pem", "keys/issuing.key.pem");
+    let rows = [
+        (
+            "the root is missing",
+            crossed.clone(),
+            alternate.clone(),
+            "ends with its root",
+        ),
+        (
+            "only the root",
+            other_root.clone(),
+            alternate.clone(),
+            "ends with its root",
+        ),
+        (
+            "another root",
+            format!("{crossed}{own_root}"),
+            alternate.clone(),
+            "was not issued by",
+        ),
+        (
+            "the wrong way round",
+            format!("{other_root}{crossed}"),
+            alternate.clone(),
+            "does not end with a root",
+        ),
+        (
+            "another issuer's",
+            format!("{}{own_root}", read("rsa.pem")),
+            alternate.clone(),
+            "another name or key",
+        ),
+        (
+            "no certificate",
+            "nothing".to_owned(),
+            alternate.clone(),
+            "holds no certificate",
+        ),
+        (
+            "too many",
+            own_root.repeat(9),
+            alternate.clone(),
+            "at most 8",
+        ),
+        (
+            "another issuer's certificate",
+            good.clone(),
+            format!("{toml}\n{of_rsa}\n"),
+            "has the key of issuer",
+        ),
+        (
+            "the same issuer twice",
+            good.clone(),
+            format!("{toml}\n{first_again}\n"),
+            "has the key of issuer",
+        ),
+        (
+            "another root's issuer",
+            good.clone(),
+            format!("{toml}\n{table}\nroot = \"cross.pem\"\n"),
+            "more than one certificate",
+        ),
+        (
+            "another issuer's key",
+            good.clone(),
+            format!(
+                "{toml}\n{}\n",
+                table.replace("keys/rsa.key.pem", "keys/issuing.key.pem")
+            ),
+            "is not the key of",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (what, chain, toml, part) in rows {
+        match with(&chain, &toml) {
+            Ok(_) => wrong.push(format!("{what}: loaded")),
+            Err(fault) if !fault.to_string().contains(part) => {
+                wrong.push(format!("{what}: {fault}"));
+            }
+            Err(_) => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -262,7 +262,7 @@ impl Task {
         let accounts = match ca.store.account(account).await? {
             Some(account) => snapshot
                 .caa
-                .account_urls(&account, snapshot.urls.account(account.id)),
+                .account_urls(&account, snapshot.account_url(&account)),
             None => Vec::new(),
         };
         // The plan counts from this validation's start; it needs no civil time, and stands still while it waits for a

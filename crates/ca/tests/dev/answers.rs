@@ -328,7 +328,7 @@ pub(crate) async fn window(site: &Site) {
     let client = site.subscriber().await;
     let got = client.obtain(&["a.window.test"], &site.web).await;
     let leaf = Certificate::parse(&got.leaf()).unwrap();
-    let issuer = &site.node().issuance.issuer().certificate;
+    let issuer = &site.node().issuance.issuers().first().certificate;
     let name = CertId::new(issuer.key_id(), leaf.serial()).unwrap();
     let url = format!("{}/{name}", client.url("renewalInfo"));
     for ends in [

@@ -65,7 +65,7 @@ async fn when_the_clock_moves_everything_follows_it_and_signing_goes_on() {
     let clock = site.ca.doors().clock();
     let got = client.obtain(&["a.moved.test"], &site.web).await;
     let leaf = Certificate::parse(&got.leaf()).unwrap();
-    let issuer = &site.node().issuance.issuer().certificate;
+    let issuer = &site.node().issuance.issuers().first().certificate;
     let name = CertId::new(issuer.key_id(), leaf.serial()).unwrap();
     let ari = format!("{}/{name}", client.url("renewalInfo"));
     let window = client.plain("GET", &ari).await.expect(200).json()["suggestedWindow"].clone();
@@ -119,7 +119,9 @@ async fn when_the_clock_moves_everything_follows_it_and_signing_goes_on() {
     let new = Certificate::parse(&new.leaf()).unwrap();
     let moved = new.not_before() - leaf.not_before();
     assert!((69 * 86_400..72 * 86_400).contains(&moved), "{moved}");
-    assert!(site.node().issuance.clock_fault(site.node()).is_none());
+    let issuance = &site.node().issuance;
+    let issuer = issuance.issuers().first();
+    assert!(issuance.clock_fault(site.node(), issuer).is_none());
     // The server says that it is well, and its listener's certificate is still of the machine's day.
     let well = tokio::time::timeout(PATIENCE, async {
         while !readiness(site.node()).is_ready() {

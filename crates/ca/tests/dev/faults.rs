@@ -65,7 +65,7 @@ async fn without_a_fault_in_force_a_test_ca_issues_from_memory_under_keys_that_s
     let got = client.obtain(&["a.plain.test"], &site.web).await;
     let leaf = cairn_x509::certificate::Certificate::parse(&got.leaf()).unwrap();
     assert_eq!(leaf.dns_names(), ["a.plain.test"]);
-    let issuer = &site.node().issuance.issuer().certificate;
+    let issuer = &site.node().issuance.issuers().first().certificate;
     leaf.verify_issued_by(issuer).unwrap();
     assert!(issuer.common_name().unwrap().contains("TEST"));
     // Nothing of the CA lies in a file but what its listener and its operator's door need.

@@ -341,7 +341,14 @@ async fn nothing_is_signed_while_the_wall_clock_lies_and_everything_after() {
     let (world, clock, signer) = (&stopped.world, &stopped.clock, signer.unwrap());
     signer.watch(world);
     let client = stopped.subscriber().await;
-    let before_issuer = world.ca().issuance.issuer().certificate.not_before() - 3600;
+    let before_issuer = world
+        .ca()
+        .issuance
+        .issuers()
+        .first()
+        .certificate
+        .not_before()
+        - 3600;
     let lies = [
         ("back", stopped.now().minus(DAY)),
         ("ahead", stopped.now().plus(365 * DAY)),
@@ -601,7 +608,7 @@ async fn the_own_certificate_is_renewed_without_a_restart_when_a_third_of_its_li
 }
 
 fn issuer(world: &World) -> IssuerId {
-    world.ca().issuance.issuer().id
+    world.ca().issuance.issuers().first().id
 }
 
 /// The published CRL as a client gets it.

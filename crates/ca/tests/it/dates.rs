@@ -137,7 +137,13 @@ async fn a_backdate_that_reaches_behind_the_issuer_gives_way_to_it() {
     })
     .await;
     let client = world.subscriber().await;
-    let issuer = world.ca().issuance.issuer().certificate.not_before();
+    let issuer = world
+        .ca()
+        .issuance
+        .issuers()
+        .first()
+        .certificate
+        .not_before();
     let got = client.obtain(&["a.dates.test"], &world.web).await;
     let leaf =
         Certificate::parse(&CertificateDer::from_pem_slice(got.chain.as_bytes()).unwrap()).unwrap();

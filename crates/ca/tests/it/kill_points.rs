@@ -152,8 +152,8 @@ fn the_child_serves_until_it_dies_at_its_point() {
         let armed = Arc::new(AtomicBool::new(task.from_the_start));
         let mut parts = parts(&task.dir);
         parts.config = task.config;
-        parts.signer = Arc::new(Recording {
-            real: parts.signer,
+        parts.issuer.signer = Arc::new(Recording {
+            real: parts.issuer.signer,
             log: task.log,
             dies: Some((task.point.when, task.marker.clone())),
             lies: AtomicBool::new(task.point.transaction == "fail_issuance"),
@@ -486,8 +486,8 @@ async fn survive(
     let armed = Arc::new(AtomicBool::new(false));
     let world = site
         .start(|parts| {
-            parts.signer = Arc::new(Recording {
-                real: Arc::clone(&parts.signer),
+            parts.issuer.signer = Arc::new(Recording {
+                real: Arc::clone(&parts.issuer.signer),
                 log: log.to_owned(),
                 dies: None,
                 lies: AtomicBool::new(false),

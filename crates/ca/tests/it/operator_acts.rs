@@ -98,7 +98,7 @@ async fn an_operator_issues_from_a_csr_through_the_one_door() {
     issued::keep_chain(chain);
     let parsed = cairn_x509::certificate::Certificate::parse(&leaf(chain)).unwrap();
     parsed
-        .verify_issued_by(&world.ca().issuance.issuer().certificate)
+        .verify_issued_by(&world.ca().issuance.issuers().first().certificate)
         .unwrap();
     // Its evidence and its audit rows say on whose word.
     let serial = answer["serial"].as_str().unwrap().to_owned();

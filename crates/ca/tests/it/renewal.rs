@@ -13,7 +13,7 @@ use crate::{steps::id, world::World};
 /// The certificate's name, from its URL and the issuer's key.
 pub(crate) fn named(world: &World, certificate: &str) -> String {
     let serial: Serial = id(certificate);
-    let issuer = world.ca().issuance.issuer();
+    let issuer = world.ca().issuance.issuers().first();
     CertId::new(issuer.certificate.key_id(), serial.as_bytes())
         .unwrap()
         .to_string()

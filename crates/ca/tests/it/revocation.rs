@@ -82,7 +82,7 @@ pub(crate) fn listed(world: &World, serial: &str) -> Option<Option<u8>> {
         .unwrap();
     issued::keep_crl(&file.body);
     let crl = Crl::parse(&file.body).unwrap();
-    crl.verify_issued_by(&ca.issuance.issuer().certificate)
+    crl.verify_issued_by(&ca.issuance.issuers().first().certificate)
         .unwrap();
     let serial: Serial = serial.parse().unwrap();
     let mut entries = crl.entries().iter();
@@ -254,7 +254,7 @@ async fn a_certificate_that_is_not_ours_to_the_octet_is_not_found() {
     let theirs = leaf(&stranger.obtain(&["octet.test"], &other.web).await.chain);
     let mut other_signature = ours.clone();
     *other_signature.last_mut().unwrap() ^= 1;
-    let issuing = world.ca().issuance.issuer().der.clone();
+    let issuing = world.ca().issuance.issuers().first().der.clone();
     let url = owner.url("revokeCert");
     let mut wrong = Vec::new();
     for (label, der, want) in [

@@ -95,7 +95,7 @@ async fn a_clean_stop_waits_for_signatures_under_way() {
     // T-CA-50
     let world = World::with_parts(
         |config| config.limits.hold = Span::from_millis(0),
-        |parts| parts.signer = Arc::new(Slow(Arc::clone(&parts.signer))),
+        |parts| parts.issuer.signer = Arc::new(Slow(Arc::clone(&parts.issuer.signer))),
     )
     .await;
     let client = world.subscriber().await;

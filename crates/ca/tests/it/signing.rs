@@ -68,13 +68,13 @@ impl Scripted {
     /// Puts itself before the parts' signer.
     pub(crate) fn before(parts: &mut NodeParts) -> Arc<Self> {
         let scripted = Arc::new(Self {
-            real: Arc::clone(&parts.signer),
+            real: Arc::clone(&parts.issuer.signer),
             script: Mutex::default(),
             calls: Mutex::default(),
             store: OnceLock::new(),
             on: AtomicBool::new(false),
         });
-        parts.signer = Arc::<Self>::clone(&scripted);
+        parts.issuer.signer = Arc::<Self>::clone(&scripted);
         scripted
     }
 
@@ -252,7 +252,7 @@ async fn whatever_the_signer_does_an_order_ends_with_a_verified_certificate_or_a
     ];
     let (world, signer) = scripted(|_| {}).await;
     let client = world.subscriber().await;
-    let issuer = Arc::clone(world.ca().issuance.issuer());
+    let issuer = Arc::clone(world.ca().issuance.issuers().first());
     let mut wrong = Vec::new();
     let mut unconfirmed = 0;
     for (number, case) in cases.iter().enumerate() {
@@ -463,7 +463,9 @@ async fn a_key_that_is_not_the_issuers_issues_nothing() {
     };
     let world = World::start().await;
     // With a listener's certificate of before, the node starts and serves; what it signs is thrown away.
-    let world = world.restarted(|parts| parts.signer = stranger()).await;
+    let world = world
+        .restarted(|parts| parts.issuer.signer = stranger())
+        .await;
     let client = world.subscriber().await;
     let order = ready(&world, &client, &["swapped.signing.test"]).await;
     let ended = finish(&client, &order, &["swapped.signing.test"]).await;
@@ -473,7 +475,7 @@ async fn a_key_that_is_not_the_issuers_issues_nothing() {
     // Without one it cannot even serve.
     let mut swapped = parts(&world.dir());
     swapped.config = world.ca().snapshot.load().config.clone();
-    swapped.signer = stranger();
+    swapped.issuer.signer = stranger();
     std::fs::remove_file(world.dir().join("keys/listener.pem")).unwrap();
     let _quiet = FORKS.read().await;
     world.node.shutdown().await;

@@ -176,7 +176,7 @@ impl Case {
             contacts: Vec::new(),
             terms_agreed: true,
             only_return_existing: false,
-            terms_required: None,
+            terms: None,
             external: ExternalClaim::None,
             requester: Requester { address: None },
             now,
@@ -492,6 +492,7 @@ impl Case {
                     account,
                     contacts: Some(Vec::new()),
                     deactivate,
+                    agrees_to: None,
                     requester,
                     now,
                 };

@@ -10,7 +10,6 @@ use std::{
 use cairn_ca::{
     clock::{Clock, SystemClock},
     config::{Config, Span, Unlock},
-    issuance::signer::SoftwareSigner,
     node::{self, Ca, Node, NodeParts, Timing},
     publication::Media,
     setup::{self, InitRequest},
@@ -232,9 +231,13 @@ pub(crate) fn parts(dir: &Path) -> NodeParts {
         location: node::location(dir),
         dir: dir.to_owned(),
         config: loaded.config,
-        signer: Arc::new(SoftwareSigner::start(Arc::new(loaded.issuing_key)).unwrap()),
+        issuer: loaded.issuer.start().unwrap(),
+        issuers: loaded
+            .issuers
+            .into_iter()
+            .map(|i| i.start().unwrap())
+            .collect(),
         ring: loaded.ring,
-        issuing_certificate: loaded.issuing_certificate,
         root_certificate: loaded.root_certificate,
         blocked: loaded.blocked,
         clock: Arc::new(SystemClock::default()),

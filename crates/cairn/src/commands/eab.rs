@@ -19,6 +19,7 @@ use crate::{
 pub(crate) fn add(args: &EabAdd, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&args.place)?;
     let wanted = ExternalKeyQuery {
+        directory: args.directory.clone(),
         owner: args.owner.clone(),
         allowed: args.names.clone(),
         many: args.many,
@@ -30,6 +31,7 @@ pub(crate) fn add(args: &EabAdd, ui: &Ui) -> Result<(), Failure> {
         "\nThe HMAC key is shown this once: the CA keeps it sealed. Hand both over on a way that you trust.",
     );
     if let Ok(config) = cairn_ca::setup::parse_config(&dir)
+        && args.directory.is_none()
         && config.accounts.external == cairn_ca::config::External::Off
     {
         ui.warn(

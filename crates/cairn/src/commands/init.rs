@@ -5,17 +5,9 @@ use cairn_ca::{
     config::Unlock,
     setup::{self, InitReport, InitRequest},
 };
-use cairn_x509::key::KeyKind;
 
 use super::setup_failure;
-use crate::{
-    args::{Init, KeyType},
-    failure::Failure,
-    passphrase,
-    table::table,
-    ui::Ui,
-    when,
-};
+use crate::{args::Init, failure::Failure, passphrase, table::table, ui::Ui, when};
 
 /// Makes a CA and says what was made and what comes next.
 pub(crate) fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
@@ -35,7 +27,7 @@ pub(crate) fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
         url,
         permit_dns: args.permit_dns,
         permit_ip: args.permit_ip,
-        key_kind: kind(args.key_type),
+        key_kind: args.key_type.into(),
         unlock: Unlock::from(args.unlock),
         crl_shards: args.crl_shards,
         ports: (args.http_port, args.tls_port),
@@ -47,16 +39,6 @@ pub(crate) fn run(args: Init, ui: &Ui) -> Result<(), Failure> {
     ui.result(&report, || text(&report));
     ui.say(&format!("\nnext: cairn ca serve --dir {}", quoted(&shown)));
     Ok(())
-}
-
-fn kind(key: KeyType) -> KeyKind {
-    match key {
-        KeyType::P256 => KeyKind::P256,
-        KeyType::P384 => KeyKind::P384,
-        KeyType::Rsa2048 => KeyKind::Rsa2048,
-        KeyType::Rsa3072 => KeyKind::Rsa3072,
-        KeyType::Rsa4096 => KeyKind::Rsa4096,
-    }
 }
 
 /// This host's full name; the ports that this user may have.

@@ -5,6 +5,7 @@ mod backup;
 mod eab;
 mod init;
 mod issue;
+mod key;
 mod list;
 mod query;
 mod restore;
@@ -19,7 +20,7 @@ use std::{io::ErrorKind, path::PathBuf};
 use cairn_ca::{config::FILE_NAME, setup::SetupFault};
 
 use crate::{
-    args::{AriCommand, CaCommand, Command, EabCommand, Place},
+    args::{AriCommand, CaCommand, Command, EabCommand, KeyCommand, Place},
     failure::{Code, Failure},
     ui::Ui,
 };
@@ -39,6 +40,8 @@ pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
         CaCommand::Eab(EabCommand::List(args)) => eab::list(&args, ui),
         CaCommand::Eab(EabCommand::Revoke(args)) => eab::revoke(&args, ui),
         CaCommand::Ari(AriCommand::Move(args)) => ari::set_aside(&args, ui),
+        CaCommand::Key(KeyCommand::Add(args)) => key::add(args, ui),
+        CaCommand::Key(KeyCommand::CrossSign(args)) => key::cross_sign(args, ui),
         CaCommand::Root(place) => root::run(&place, ui),
         CaCommand::Backup(args) => backup::run(&args, ui),
         CaCommand::Restore(args) => restore::run(&args, ui),

@@ -3,10 +3,9 @@
 use std::{path::Path, sync::Arc};
 
 use cairn_ca::{
-    clock::SystemClock,
-    issuance::signer::SoftwareSigner,
+    clock::{Clock, SystemClock},
     node::{self, Node, NodeParts},
-    setup::{self, Loaded},
+    setup::{self, Loaded, LoadedIssuer},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info};
@@ -36,11 +35,25 @@ pub(crate) fn run(args: &Serve, ui: &Ui) -> Result<(), Failure> {
             path.display()
         ));
     }
+    warn_of_chains(&loaded, ui);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|e| Failure::new(&what).because(&e))?;
     runtime.block_on(serve(loaded, &what, ui))
+}
+
+/// A chain that has ended stops no start: it is left out.
+fn warn_of_chains(loaded: &Loaded, ui: &Ui) {
+    let now = SystemClock::default().wall();
+    for issuer in std::iter::once(&loaded.issuer).chain(&loaded.issuers) {
+        for place in issuer.ended_chains(now) {
+            ui.warn(&format!(
+                "chain {place} of issuer \"{}\" has ended and is offered to nobody: take it out of alternates once no client asks for it.",
+                issuer.name
+            ));
+        }
+    }
 }
 
 async fn serve(loaded: Loaded, what: &str, ui: &Ui) -> Result<(), Failure> {
@@ -70,22 +83,21 @@ async fn start(loaded: Loaded, what: &str) -> Result<Node, Failure> {
     let Loaded {
         dir,
         config,
-        issuing_key,
+        issuer,
+        issuers,
         ring,
-        issuing_certificate,
         root_certificate,
         blocked,
         ..
     } = loaded;
-    let signer =
-        SoftwareSigner::start(Arc::new(issuing_key)).map_err(|e| Failure::new(what).because(&e))?;
+    let start = |issuer: LoadedIssuer| issuer.start().map_err(|e| Failure::new(what).because(&e));
     let parts = NodeParts {
         location: node::location(&dir),
         dir,
         config,
-        signer: Arc::new(signer),
+        issuer: start(issuer)?,
+        issuers: issuers.into_iter().map(start).collect::<Result<_, _>>()?,
         ring,
-        issuing_certificate,
         root_certificate,
         blocked,
         clock: Arc::new(SystemClock::default()),

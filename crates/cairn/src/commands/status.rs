@@ -23,6 +23,18 @@ pub(crate) fn run(place: &Place, ui: &Ui) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The issuer's name before what is said of its list, where there are several.
+fn whose(answer: &Value, crl: &Value) -> String {
+    let issuers: Vec<&Value> = items(answer, "issuers").collect();
+    let id = crl.get("issuer");
+    let issuer = issuers.iter().find(|issuer| issuer.get("id") == id);
+    let name = issuer.and_then(|issuer| issuer.get("name")?.as_str());
+    match name {
+        Some(name) if issuers.len() > 1 => format!("{}, ", plain(name)),
+        _ => String::new(),
+    }
+}
+
 fn text(answer: &Value, now: Timestamp) -> String {
     let number = |path: &str| answer.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     let mut lines = vec![("State", state(answer))];
@@ -48,7 +60,8 @@ fn text(answer: &Value, now: Timestamp) -> String {
         let signed = crl.get("this_update").and_then(moment);
         let signed = signed.map_or_else(String::new, |at| when::both(at, now));
         let end = end(crl, "next_update", now);
-        lines.push(("CRL", format!("shard {shard}: of {signed}, {end}")));
+        let whose = whose(answer, crl);
+        lines.push(("CRL", format!("{whose}shard {shard}: of {signed}, {end}")));
     }
     let unconfirmed = match number("/rows/certificates_unconfirmed") {
         0 => String::new(),

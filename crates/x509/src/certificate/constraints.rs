@@ -87,20 +87,24 @@ impl NameConstraints {
         &self.permitted_dns
     }
 
-    /// The permitted ranges of addresses, as text; empty: none, or no constraint.
+    /// The permitted ranges of addresses: address and prefix length; empty: none, or no constraint.
+    pub fn permitted_ip(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        self.permitted_ip.iter().map(|range| {
+            let (base, mask) = range.split_at(range.len() / 2);
+            let bits: u32 = mask.iter().map(|octet| octet.count_ones()).sum();
+            let address = match <[u8; 4]>::try_from(base) {
+                Ok(v4) => IpAddr::from(v4),
+                Err(_) => IpAddr::from(<[u8; 16]>::try_from(base).unwrap_or_default()),
+            };
+            (address, u8::try_from(bits).unwrap_or_default())
+        })
+    }
+
+    /// The same as text.
     #[must_use]
     pub fn permitted_ranges(&self) -> Vec<String> {
-        self.permitted_ip
-            .iter()
-            .map(|range| {
-                let (base, mask) = range.split_at(range.len() / 2);
-                let bits: u32 = mask.iter().map(|octet| octet.count_ones()).sum();
-                let address = match <[u8; 4]>::try_from(base) {
-                    Ok(v4) => IpAddr::from(v4),
-                    Err(_) => IpAddr::from(<[u8; 16]>::try_from(base).unwrap_or_default()),
-                };
-                format!("{address}/{bits}")
-            })
+        self.permitted_ip()
+            .map(|(address, bits)| format!("{address}/{bits}"))
             .collect()
     }
 }

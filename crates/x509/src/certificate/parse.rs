@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{NameConstraints, Serial, template::usage};
+use super::{Name, NameConstraints, Serial, template::usage};
 use crate::{
     key::{BadSignature, PublicKey, PublicKeyFault, PublicKeyKind, SignatureAlgorithm, key_id},
     oid,
@@ -179,8 +179,19 @@ pub fn validity_of(tbs: &[u8]) -> Option<(i64, i64)> {
     Some((validity.time().ok()?, validity.time().ok()?))
 }
 
-/// The common name in a name's DER, if it has one in UTF-8.
-fn common_name_of(name: &[u8]) -> Option<String> {
+/// A name that is an organization and a common name, or the latter alone, written as Cairn writes it.
+fn name_of(der: &[u8]) -> Option<Name> {
+    let organization = attribute_of(der, oid::ORGANIZATION);
+    let common_name = attribute_of(der, oid::COMMON_NAME)?;
+    let name = Name {
+        organization,
+        common_name,
+    };
+    (name.to_der() == der).then_some(name)
+}
+
+/// An attribute in a name's DER, if it has one in UTF-8.
+fn attribute_of(name: &[u8], wanted: &[u8]) -> Option<String> {
     let mut sets = Reader::new(only(name, tag::SEQUENCE).ok()?.contents);
     while !sets.is_empty() {
         let mut attribute = Reader::new(
@@ -189,7 +200,7 @@ fn common_name_of(name: &[u8]) -> Option<String> {
                 .contents,
         );
         let id = attribute.expect(tag::OID).ok()?.contents;
-        if id == oid::COMMON_NAME {
+        if id == wanted {
             let text = attribute.expect(tag::UTF8_STRING).ok()?.contents;
             return std::str::from_utf8(text).ok().map(str::to_owned);
         }
@@ -282,7 +293,13 @@ impl Certificate {
     /// The common name of its subject, where it is one string of UTF-8, as this CA writes it.
     #[must_use]
     pub fn common_name(&self) -> Option<String> {
-        common_name_of(&self.body.subject)
+        attribute_of(&self.body.subject, oid::COMMON_NAME)
+    }
+
+    /// Its subject, if it is of the form that Cairn writes.
+    #[must_use]
+    pub fn subject(&self) -> Option<Name> {
+        name_of(&self.body.subject)
     }
 
     /// The issuer, as its octets.

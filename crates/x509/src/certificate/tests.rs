@@ -9,10 +9,11 @@ use super::{
     fingerprint, pem, validity_window,
 };
 use crate::{
+    crl::{CrlTemplate, Entry},
     key::SignatureAlgorithm,
     samples::{
-        CRL_URL, Chain, DAY, ISSUER_URL, LIFE, Leaf, NOW, chain, chain_for, golden, key, public,
-        serial, sign,
+        CRL_URL, Chain, DAY, ISSUER_URL, LIFE, Leaf, NOW, chain, chain_for, crl_template, golden,
+        key, public, rsa_chain, serial, sign,
     },
     writer::{Writer, tag},
 };
@@ -113,6 +114,66 @@ fn what_is_built_is_what_was_committed() {
         faults.is_empty(),
         "other bytes than committed: {faults:?}; CAIRN_BLESS=1 writes them anew"
     );
+}
+
+#[test]
+fn what_an_rsa_issuer_signs_is_built_to_the_same_bytes_always() {
+    // T-CA-98
+    let (chain, key) = (rsa_chain(), key("leaf-rsa2048"));
+    let leaf = Leaf {
+        algorithm: chain.issuer.issues_with(),
+        ..Leaf::new("leaf-p256")
+    };
+    let list = CrlTemplate {
+        signature_algorithm: chain.issuer.issues_with(),
+        ..crl_template(&chain.issuer)
+    };
+    let entry = Entry {
+        serial: serial(7),
+        revoked_at: NOW - DAY,
+        reason: Some(1),
+    };
+    let built = [
+        ("golden/issuing-rsa.der", chain.issuing_tbs.clone()),
+        (
+            "golden/leaf-p256-by-rsa.der",
+            leaf.template(&chain.issuer).build().unwrap(),
+        ),
+        ("golden/crl-by-rsa.der", list.build([entry])),
+    ];
+    let faults: Vec<&str> = built
+        .iter()
+        .filter(|(name, tbs)| golden(name, tbs) != *tbs)
+        .map(|(name, _)| *name)
+        .collect();
+    assert!(
+        faults.is_empty(),
+        "other bytes than committed: {faults:?}; CAIRN_BLESS=1 writes them anew"
+    );
+    // Another parser finds the key's signature over them.
+    let der = sign(&built[1].1, &key);
+    let (_, cert) = X509Certificate::from_der(&der).unwrap();
+    let (_, issuer) = X509Certificate::from_der(&chain.issuing).unwrap();
+    assert_eq!(
+        cert.signature_algorithm.algorithm.to_id_string(),
+        "1.2.840.113549.1.1.11"
+    );
+    Certificate::parse(&der)
+        .unwrap()
+        .verify_issued_by(&chain.issuer)
+        .unwrap();
+    assert_eq!(cert.issuer().as_raw(), issuer.subject().as_raw());
+}
+
+#[test]
+fn a_subject_of_cairns_form_is_read_back_and_no_other_is() {
+    let chain = chain();
+    let subject = chain.issuer.subject().unwrap();
+    assert_eq!(subject.common_name, "Acme Widgets Issuing I1");
+    assert_eq!(subject.to_der(), chain.issuer.subject_der());
+    // A leaf without a common name has an empty one.
+    let leaf = issued(&chain, &Leaf::new("leaf-p256"));
+    assert_eq!(Certificate::parse(&leaf).unwrap().subject(), None);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn constrained(permitted: &[(u8, &[u8])], excluded: &[(u8, &[u8])]) -> NamePolic
         }
     });
     NamePolicy {
-        constraints: NameConstraints::parse(&w.finish()).unwrap(),
+        constraints: vec![NameConstraints::parse(&w.finish()).unwrap()],
         ..NamePolicy::default()
     }
 }

@@ -34,6 +34,7 @@ fn account(n: u8, status: AccountStatus) -> Account {
         status,
         contacts: Vec::new(),
         terms_agreed: true,
+        terms: None,
         url: String::new(),
         external: None,
         created_at: NOW,

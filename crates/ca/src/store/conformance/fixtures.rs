@@ -85,7 +85,7 @@ pub(in crate::store) fn create_account(n: u8) -> CreateAccount {
         contacts: Vec::new(),
         terms_agreed: true,
         only_return_existing: false,
-        terms_required: None,
+        terms: None,
         external: ExternalClaim::None,
         requester: REQUESTER,
         now: NOW,
@@ -299,6 +299,7 @@ pub(in crate::store) fn deactivate_account() -> UpdateAccount {
         account: account_id(1),
         contacts: None,
         deactivate: true,
+        agrees_to: None,
         requester: REQUESTER,
         now: NOW,
     }
@@ -326,6 +327,7 @@ pub(in crate::store) fn change_contacts() -> UpdateAccount {
     UpdateAccount {
         contacts: Some(vec!["mailto:ops@a.test".parse().unwrap()]),
         deactivate: false,
+        agrees_to: None,
         ..deactivate_account()
     }
 }
@@ -342,6 +344,7 @@ pub(in crate::store) fn create_own_order(n: u8) -> CreateOwnOrder {
         status: AccountStatus::Valid,
         contacts: Vec::new(),
         terms_agreed: true,
+        terms: None,
         url: asked.url,
         external: None,
         created_at: NOW,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     id::{AccountId, DirectoryId, ExternalKeyId},
-    model::{Account, ExternalAccount},
+    model::{Account, AgreedTerms, ExternalAccount},
     store::Filter,
 };
 
@@ -21,7 +21,8 @@ const TABLE: &str = "accounts";
 
 macro_rules! columns {
     () => {
-        "row, id, directory_id, thumbprint, spki_sha256, jwk, status, contacts, terms_agreed, url, created_at, external"
+        "row, id, directory_id, thumbprint, spki_sha256, jwk, status, contacts, terms_agreed, url, created_at, external, \
+         terms_url, terms_at"
     };
 }
 
@@ -35,10 +36,10 @@ const SPKI_EXISTS: &str = "SELECT 1 FROM accounts WHERE spki_sha256 = ?1";
 const INSERT: &str = concat!(
     "INSERT INTO accounts (",
     columns!(),
-    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
 );
 const UPDATE: &str = "UPDATE accounts SET thumbprint = ?2, spki_sha256 = ?3, jwk = ?4, status = ?5, contacts = ?6, \
-                      terms_agreed = ?7 WHERE id = ?1";
+                      terms_agreed = ?7, terms_url = ?8, terms_at = ?9 WHERE id = ?1";
 const LIST: &str = concat!(
     "SELECT ",
     columns!(),
@@ -79,6 +80,10 @@ fn read(row: &Row<'_>) -> Result<Account, Fault> {
         url: row.get(9)?,
         created_at: time(row.get(10)?),
         external: external.map(|text| external_account(&text)).transpose()?,
+        terms: match (row.get(12)?, row.get::<_, Option<i64>>(13)?) {
+            (Some(url), Some(at)) => Some(AgreedTerms { url, at: time(at) }),
+            _ => None,
+        },
     })
 }
 
@@ -156,6 +161,8 @@ pub(super) fn insert(conn: &Connection, row: i64, account: &Account) -> Result<(
             account.url,
             account.created_at.as_millis(),
             account.external.as_ref().map(external_column).transpose()?,
+            account.terms.as_ref().map(|terms| &terms.url),
+            account.terms.as_ref().map(|terms| terms.at.as_millis()),
         ])
         .map_err(Fault::of_insert(TABLE))?;
     Ok(())
@@ -171,6 +178,8 @@ pub(super) fn update(conn: &Connection, account: &Account) -> Result<(), Fault> 
         account.status.code(),
         to_json(TABLE, &account.contacts)?,
         account.terms_agreed,
+        account.terms.as_ref().map(|terms| &terms.url),
+        account.terms.as_ref().map(|terms| terms.at.as_millis()),
     ])?;
     if changed != 1 {
         return Err(Fault::row(

@@ -13,6 +13,8 @@ const SET_EPOCH: &str = "UPDATE meta SET epoch = ?1";
 const SAVE_WINDOW: &str = "INSERT OR REPLACE INTO nonce_window (one, bytes) VALUES (1, ?1)";
 const WINDOW: &str = "SELECT bytes FROM nonce_window WHERE one = 1";
 const DROP_WINDOW: &str = "DELETE FROM nonce_window";
+const ADD_DIRECTORY: &str = "INSERT OR IGNORE INTO directories (name, since) VALUES (?1, ?2)";
+const DIRECTORY: &str = "SELECT id FROM directories WHERE name = ?1";
 const BASE_URLS: &str = "SELECT url FROM base_urls WHERE directory_id = ?1 ORDER BY row DESC";
 const ADD_BASE_URL: &str =
     "INSERT OR REPLACE INTO base_urls (directory_id, url, since) VALUES (?1, ?2, ?3)";
@@ -33,6 +35,8 @@ pub(super) const STATEMENTS: &[&str] = &[
     SAVE_WINDOW,
     WINDOW,
     DROP_WINDOW,
+    ADD_DIRECTORY,
+    DIRECTORY,
     BASE_URLS,
     ADD_BASE_URL,
     PUBLICATION_URL,
@@ -100,6 +104,24 @@ pub(super) fn take_window(conn: &Connection) -> Result<Option<Vec<u8>>, Fault> {
         conn.execute(DROP_WINDOW, [])?;
     }
     Ok(bytes)
+}
+
+/// The ids of directories with these names, made where they are not there.
+pub(super) fn directory_ids(
+    conn: &Connection,
+    names: &[String],
+    now: Timestamp,
+) -> Result<Vec<DirectoryId>, Fault> {
+    let mut ids = Vec::with_capacity(names.len());
+    for name in names {
+        conn.prepare_cached(ADD_DIRECTORY)?
+            .execute(params![name, now.as_millis()])?;
+        let id = conn
+            .prepare_cached(DIRECTORY)?
+            .query_row(params![name], |row| row.get(0))?;
+        ids.push(DirectoryId(id));
+    }
+    Ok(ids)
 }
 
 /// The directory's base URLs, the one in force first.

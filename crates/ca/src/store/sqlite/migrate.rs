@@ -51,6 +51,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0004_external_accounts.sql"),
         oldest_server: 4,
     },
+    Migration {
+        number: 5,
+        name: "directories",
+        sql: include_str!("migrations/0005_directories.sql"),
+        oldest_server: 5,
+    },
 ];
 
 /// The oldest schema from which this version can upgrade.

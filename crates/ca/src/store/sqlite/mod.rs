@@ -455,6 +455,24 @@ impl Store {
             .await
     }
 
+    /// The ids of directories with these names; one that was never there gets its id now, for ever.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub async fn directory_ids(
+        &self,
+        names: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Vec<DirectoryId>, StoreError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write("directory_ids", move |w| {
+            meta::directory_ids(w.conn(), &names, now)
+        })
+        .await
+    }
+
     /// Puts a base URL in force for the first directory; former ones stay valid in kid.
     ///
     /// # Errors

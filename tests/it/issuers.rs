@@ -1,0 +1,319 @@
+//! Several issuers and several chains over the real binary: `cairn ca key`, certbot's choice of a chain, openssl's verdict on
+//! each, and kills among the lists of two issuers.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use cairn_testkit::{
+    acme::{Client, encode},
+    block_on,
+    ca::{self, HOST, PUBLICATION, RESOLVER, TestCa},
+    dns,
+    http::Responder,
+    issued, peers, places, test_path, wait_for,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    openssl::openssl,
+    world::{World, assert_good, inside},
+};
+
+/// `cairn ca …` with something on its standard input.
+fn cairn(words: &[&str], input: &[u8]) -> String {
+    let mut command = Command::new(places::cairn());
+    command.arg("ca").args(words).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).ok();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words:?}: {said}{err}");
+    said + &err
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// Another CA, whose root signs a certificate for this one's issuing key; its root's file.
+fn cross_sign(ca: &TestCa, folder: &Path) -> PathBuf {
+    let other = folder.join("other");
+    let at = |path: &Path| path.to_str().unwrap().to_owned();
+    let place = at(&other);
+    let url = ["--url", "https://other.test", "--unlock", "file"];
+    let init = [&["init", place.as_str(), "--name", "Other"], &url[..]].concat();
+    cairn(&init, b"");
+    let passphrase = std::fs::read(other.join("keys/passphrase")).unwrap();
+    let (root, dir) = (other.join("root.pem"), ca.dir());
+    let said = cairn(
+        &[
+            "key",
+            "cross-sign",
+            "--dir",
+            &at(&dir),
+            "--root",
+            &at(&root),
+            "--root-key",
+            &at(&other.join("keys/root.key.pem")),
+            &at(&dir.join("cross.pem")),
+        ],
+        &passphrase,
+    );
+    assert!(said.contains("alternates = [\"cross.pem\"]"), "{said}");
+    issued::keep_root(&text(&root));
+    root
+}
+
+/// An RSA issuer for RSA keys, as `cairn ca key add` says.
+fn add_rsa(ca: &TestCa) {
+    let (status, said, err) = ca.command(&["key", "add", "rsa", "--key-type", "rsa2048"]);
+    assert!(status.success(), "{said}{err}");
+    let at = err.find("[issuer.rsa]").unwrap_or_else(|| panic!("{err}"));
+    let table = &err[at..];
+    ca.edit(|toml| format!("{toml}\n{table}\n"));
+    issued::keep_issuing(&text(&ca.dir().join("rsa.pem")));
+}
+
+fn in_world(path: &str, prepare: impl FnOnce(&mut TestCa, &Path), body: impl FnOnce(World)) {
+    TestCa::namespace().seconds(300).run(path, || {
+        let dns = dns::Server::start(RESOLVER);
+        dns.add_wildcard("test", HOST)
+            .add_address("ca.test", [127, 0, 0, 1]);
+        let folder = TempDir::new().unwrap();
+        let mut ca = TestCa::builder().init();
+        prepare(&mut ca, folder.path());
+        ca.start();
+        body(World { ca, dns, folder });
+    });
+}
+
+#[test]
+fn certbot_gets_the_chain_that_it_prefers_and_openssl_verifies_each_to_its_root() {
+    // 8555-7.4.2-2
+    let path = test_path!();
+    in_world(
+        path,
+        |ca, folder| {
+            cross_sign(ca, folder);
+            ca.set("keys.alternates", "[\"cross.pem\"]");
+            add_rsa(ca);
+        },
+        |world| {
+            let root = world.ca.root_path();
+            let other = world.folder.path().join("other/root.pem");
+            for (name, key, preferred, good, bad) in [
+                ("usual.test", "ecdsa", "Test Root R1", &root, &other),
+                ("other.test", "ecdsa", "Other Root R1", &other, &root),
+                ("rsa.test", "rsa", "Other Root R1", &root, &other),
+            ] {
+                let mut command = peers::command("certbot");
+                command.args([
+                    "certonly",
+                    "--agree-tos",
+                    "--register-unsafely-without-email",
+                    "--non-interactive",
+                    "--standalone",
+                    "--http-01-address",
+                    "127.0.0.2",
+                    "--key-type",
+                    key,
+                    "--preferred-chain",
+                    preferred,
+                    "-d",
+                    name,
+                    "--server",
+                    &world.ca.directory(),
+                ]);
+                for folder in ["config", "work", "logs"] {
+                    let at = world.folder.path().join(folder);
+                    command.arg(format!("--{folder}-dir")).arg(at);
+                }
+                peers::trust(&mut command, &root);
+                assert!(peers::run(&mut command).status.success(), "{name}");
+                let lineage = world.folder.path().join("config/live").join(name);
+                issued::keep_folder(&lineage);
+                let chain = lineage.join("fullchain.pem");
+                assert_good(&chain, good, &[name.to_owned()]);
+                let at = |path: &Path| path.to_str().unwrap().to_owned();
+                let words = [
+                    "verify",
+                    "-CAfile",
+                    &at(bad),
+                    "-untrusted",
+                    &at(&chain),
+                    &at(&chain),
+                ];
+                assert!(
+                    !openssl(&words, b"").0,
+                    "{name} has the chain of both roots"
+                );
+                let (_, shown) = openssl(&["x509", "-in", &at(&chain), "-noout", "-issuer"], b"");
+                let issuer = if key == "rsa" {
+                    "Issuing rsa"
+                } else {
+                    "Issuing I1"
+                };
+                assert!(shown.contains(issuer), "{name}: {shown}");
+            }
+        },
+    );
+}
+
+/// A certificate for a new RSA key, or for one on a curve.
+async fn obtain(client: &Client, web: &Responder, name: &str, rsa: bool) -> String {
+    let placed = client.new_order(&[name]).await.expect(201);
+    for authorization in placed.json()["authorizations"].as_array().unwrap() {
+        client.answer(authorization.as_str().unwrap(), web).await;
+    }
+    let order = client.poll(&placed.location(), &["pending"]).await;
+    let csr = if rsa {
+        rsa_csr(name)
+    } else {
+        cairn_testkit::acme::csr(&[name]).0
+    };
+    client.finalize(&order, &csr).await.expect(200);
+    let order = client.poll(&placed.location(), &["processing"]).await;
+    assert_eq!(order["status"], "valid", "{order}");
+    let url = order["certificate"].as_str().unwrap();
+    let chain = client.fetch(url).await.expect(200).text();
+    issued::keep_chain(&chain);
+    chain
+}
+
+fn rsa_csr(name: &str) -> Vec<u8> {
+    let (subject, names) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
+    let mut command = peers::system("openssl");
+    command.args([
+        "req", "-new", "-newkey", "rsa:2048", "-nodes", "-outform", "DER",
+    ]);
+    command.args(["-keyout", "/dev/null", "-subj", &subject, "-addext", &names]);
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// The CRLs that this CA has in force, by issuer: number and octets.
+fn lists(world: &World) -> BTreeMap<String, (u64, Vec<u8>)> {
+    let (status, said, err) = world.ca.command(&["status", "--json"]);
+    assert!(status.success(), "{err}");
+    let answer: Value = serde_json::from_str(&said).unwrap();
+    let crls = answer["crls"].as_array().unwrap().iter();
+    crls.map(|crl| {
+        let issuer = crl["issuer"].as_str().unwrap().to_owned();
+        let path = format!("/crl/{issuer}/0.crl");
+        let (status, der) = ca::get(PUBLICATION, &path).unwrap();
+        assert_eq!(status, 200);
+        issued::keep_crl(&der);
+        (issuer, (number_of(&der), der))
+    })
+    .collect()
+}
+
+/// The number inside the list, as openssl reads it.
+fn number_of(der: &[u8]) -> u64 {
+    let (done, said) = openssl(&["crl", "-inform", "DER", "-noout", "-crlnumber"], der);
+    assert!(done, "{said}");
+    let hex = said.trim().rsplit('=').next().unwrap();
+    u64::from_str_radix(hex.trim_start_matches("0x"), 16).unwrap()
+}
+
+#[test]
+fn kills_among_two_issuers_lists_repeat_no_number_and_lose_no_revocation() {
+    // T-CA-50 T-CA-103
+    const ROUNDS: usize = 3;
+    in_world(
+        test_path!(),
+        |ca, _| add_rsa(ca),
+        |mut world| {
+            let web = Responder::start((HOST, 80));
+            let client = block_on(world.ca.subscriber());
+            // (issuer, number) → the only list that ever had it.
+            let mut seen: BTreeMap<(String, u64), Vec<u8>> = BTreeMap::new();
+            let mut note = |world: &World| {
+                for (issuer, (number, der)) in lists(world) {
+                    let only = seen.entry((issuer, number)).or_insert(der.clone());
+                    assert_eq!(*only, der, "two lists with the number {number}");
+                }
+            };
+            let mut revoked = Vec::new();
+            for round in 0..ROUNDS {
+                let client = client.apart(&world.ca.root());
+                for rsa in [false, true] {
+                    let name = format!("r{round}{rsa}.test");
+                    let chain = block_on(obtain(&client, &web, &name, rsa));
+                    let leaf = issued::leaf(&chain);
+                    let payload = json!({ "certificate": encode(&leaf) });
+                    let url = client.url("revokeCert");
+                    block_on(client.post(&url, &payload)).expect(200);
+                    revoked.push(issued::serial(&chain).unwrap());
+                }
+                note(&world);
+                // Whatever the publisher is at now.
+                world.ca.crash();
+                note(&world);
+            }
+            let all = wait_for(std::time::Duration::from_secs(90), || {
+                note(&world);
+                let shown: Vec<String> = lists(&world)
+                    .into_values()
+                    .map(|(_, der)| {
+                        let words = ["crl", "-inform", "DER", "-noout", "-text"];
+                        openssl(&words, &der).1.to_lowercase()
+                    })
+                    .collect();
+                let found = |serial: &String| {
+                    shown
+                        .iter()
+                        .filter(|text| text.contains(serial.as_str()))
+                        .count()
+                        == 1
+                };
+                (shown.len() == 2 && revoked.iter().all(found)).then_some(())
+            });
+            assert!(all.is_some(), "a revocation is on no list, or on both");
+        },
+    );
+}
+
+#[test]
+fn another_directory_serves_certbot_beside_the_first() {
+    let tables = "[[directory]]\nname = \"team\"\nterms = \"https://ca.test/terms\"\n";
+    inside(test_path!(), |mut world| {
+        world.ca.terminate();
+        world.ca.edit(|toml| format!("{toml}\n{tables}"));
+        world.ca.start();
+        for (n, directory) in ["directory", "acme/team/directory"].into_iter().enumerate() {
+            let name = format!("d{n}.test");
+            let mut command = peers::command("certbot");
+            command.args([
+                "certonly",
+                "--agree-tos",
+                "--register-unsafely-without-email",
+                "--non-interactive",
+                "--standalone",
+                "--http-01-address",
+                "127.0.0.2",
+                "-d",
+                &name,
+                "--server",
+                &format!("https://ca.test/{directory}"),
+            ]);
+            for folder in ["config", "work", "logs"] {
+                let at = world.folder.path().join(folder);
+                command.arg(format!("--{folder}-dir")).arg(at);
+            }
+            peers::trust(&mut command, &world.ca.root_path());
+            assert!(peers::run(&mut command).status.success(), "{directory}");
+            let lineage = world.folder.path().join("config/live").join(&name);
+            issued::keep_folder(&lineage);
+            let chain = lineage.join("fullchain.pem");
+            assert_good(&chain, &world.ca.root_path(), &[name]);
+        }
+    });
+}
