@@ -20,6 +20,9 @@ for pair in "${wanted[@]}"; do
   command -v "$program" >/dev/null || [[ -d $program ]] || missing+=("$package")
 done
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+# lacme-accountd reads RSA keys with what its package only recommends.
+perl -MCrypt::OpenSSL::RSA -MCrypt::OpenSSL::Bignum -e1 2>/dev/null ||
+  missing+=(libcrypt-openssl-rsa-perl libcrypt-openssl-bignum-perl)
 
 if ((${#missing[@]})); then
   if [[ $(id -u) != 0 ]]; then

@@ -28,6 +28,7 @@ pub enum What {
     AccountRsa,
     AccountP256,
     AccountP384,
+    ExternalAccount,
     Update,
     KeyChange,
     Deactivation,
@@ -63,7 +64,12 @@ impl What {
         ),
         (
             "Accounts",
-            &[Self::Update, Self::KeyChange, Self::Deactivation],
+            &[
+                Self::ExternalAccount,
+                Self::Update,
+                Self::KeyChange,
+                Self::Deactivation,
+            ],
         ),
         (
             "Certificates",
@@ -90,6 +96,7 @@ impl What {
             Self::AccountRsa => "account RSA",
             Self::AccountP256 => "account P-256",
             Self::AccountP384 => "account P-384",
+            Self::ExternalAccount => "external account",
             Self::Update => "contact changed",
             Self::KeyChange => "key changed",
             Self::Deactivation => "deactivated",

@@ -4,6 +4,7 @@ Usage: acme_client.py DIRECTORY life ACCOUNT CHALLENGE KEY REVOKER CHAIN NAME…
        acme_client.py DIRECTORY renewal CHAIN
 `life`: ACCOUNT is es256, es384 or rs256, CHALLENGE http-01 or dns-01, KEY p256, p384 or rsa2048, REVOKER account, key or none.
 It serves http-01 at $ADDRESS:80, lays TXT records into $ZONE and writes the chain to the file CHAIN.
+With $EAB_KID and $EAB_HMAC_KEY the account is bound to that key.
 `renewal`: prints when the chain's first certificate should be renewed.
 """
 
@@ -87,14 +88,22 @@ def life(account_kind, challenge_kind, key_kind, revoker, chain, *names):
     acme = connect(key, algorithm)
 
     # The account: created, found again, updated.
+    bound = {}
+    if "EAB_KID" in os.environ:
+        bound["external_account_binding"] = messages.ExternalAccountBinding.from_data(
+            account_public_key=key.public_key(), kid=os.environ["EAB_KID"],
+            hmac_key=os.environ["EAB_HMAC_KEY"], directory=acme.directory, hmac_alg="HS256")
     registration = messages.NewRegistration.from_data(
-        email="one@example.org", terms_of_service_agreed=True)
+        email="one@example.org", terms_of_service_agreed=True, **bound)
     account = acme.new_account(registration)
     try:
         connect(key, algorithm).new_account(registration)
         sys.exit("the same key made a second account")
     except errors.ConflictError as found:
         assert found.location == account.uri, (found.location, account.uri)
+    if bound:
+        # The library cannot send again what it was given of the binding.
+        account = account.update(body=account.body.update(external_account_binding=None))
     account = acme.query_registration(account)
     contact = ("mailto:two@example.org",)
     account = acme.update_registration(account.update(body=account.body.update(contact=contact)))

@@ -19,7 +19,15 @@ fn client(stand: &Stand) -> Client<'_> {
 }
 
 fn script(stand: &Stand, words: &[&str]) -> String {
+    bound_script(stand, words, None)
+}
+
+/// The same with an operator's key, its id and its secret.
+fn bound_script(stand: &Stand, words: &[&str], key: Option<&(String, String)>) -> String {
     let mut python = stand.peer("python");
+    if let Some((id, secret)) = key {
+        python.env("EAB_KID", id).env("EAB_HMAC_KEY", secret);
+    }
     python.arg(SCRIPT).arg(stand.directory()).args(words);
     said(python.env("ADDRESS", ADDRESS)).expect_good(&words[..2].join(" "))
 }
@@ -108,6 +116,20 @@ fn the_python_library_lives_an_accounts_life_with_every_key_type() {
         let list =
             "import acme.client, acme.challenges as c; print(dir(acme.client.ClientV2), dir(c))";
         let list = said(stand.peer("python").args(["-c", list])).expect_good("its functions");
+        let key = stand.external_key();
+        let chain = stand.folder().join("bound.pem");
+        let file = chain.to_str().unwrap();
+        let words = [
+            "life",
+            "es256",
+            "http-01",
+            "p256",
+            "none",
+            file,
+            "e.library.test",
+        ];
+        bound_script(stand, &words, Some(&key));
+        client.opened_with(&key.0);
         client.lacks(What::TlsAlpn01, &list, "alpn");
         client.lacks(What::KeyChange, &list, "key_change");
     });

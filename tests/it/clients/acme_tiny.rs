@@ -85,6 +85,7 @@ fn acme_tiny_obtains_with_every_key_and_again() {
             (What::Dns01, "dns"),
             (What::TlsAlpn01, "alpn"),
             (What::KeyChange, "rollover"),
+            (What::ExternalAccount, "external"),
             (What::Update, "update"),
             (What::Deactivation, "deactivate"),
             (What::RenewalInfo, "renewal"),

@@ -183,6 +183,18 @@ impl<'a> Certbot<'a> {
             .lacks(What::AccountP384, &help, "account-key-type");
         self.run(&["unregister"]).expect_good("unregister");
         self.client.does(What::Deactivation);
+        let (id, secret) = self.client.stand.external_key();
+        let words = [
+            "register",
+            "--agree-tos",
+            "-m",
+            "one@example.org",
+            "--no-eff-email",
+        ];
+        let bound = ["--eab-kid", &id, "--eab-hmac-key", &secret];
+        self.run(&[&words[..], &bound].concat())
+            .expect_good("register");
+        self.client.opened_with(&id);
     }
 }
 

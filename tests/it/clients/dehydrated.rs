@@ -17,17 +17,22 @@ const KEYS: [Key; 3] = [Key::P256, Key::Rsa2048, Key::P384];
 
 /// Writes its configuration and registers.
 fn register(stand: &Stand) {
-    let (folder, webroot) = (home(stand), stand.webroot());
+    let folder = home(stand);
+    configure(stand, &folder, "");
+    dehydrated(stand, What::Http01, &["--register", "--accept-terms"]).expect_good("--register");
+}
+
+fn configure(stand: &Stand, folder: &Path, more: &str) {
+    let webroot = stand.webroot();
     std::fs::create_dir_all(folder.join("alpn")).unwrap();
     let config = format!(
         "CA={}\nBASEDIR={folder}\nWELLKNOWN={}/.well-known/acme-challenge\nALPNCERTDIR={folder}/alpn\n\
-         HOOK={HOOK}\nCONTACT_EMAIL=one@example.org\nKEYSIZE=2048\nACCOUNT_KEYSIZE=2048\n",
+         HOOK={HOOK}\nCONTACT_EMAIL=one@example.org\nKEYSIZE=2048\nACCOUNT_KEYSIZE=2048\n{more}",
         stand.directory(),
         webroot.display(),
         folder = folder.display(),
     );
     std::fs::write(folder.join("config"), config).unwrap();
-    dehydrated(stand, What::Http01, &["--register", "--accept-terms"]).expect_good("--register");
 }
 
 fn home(stand: &Stand) -> PathBuf {
@@ -138,6 +143,15 @@ fn dehydrated_obtains_by_every_challenge_with_every_key_and_lives_on() {
         dehydrated(stand, What::Http01, &["--deactivate"]).expect_good("--deactivate");
         order(stand, What::Http01, Key::P256, &["d.dehydrated.test"], "d").expect_bad("an order");
         client.does(What::Deactivation);
+        let (id, secret) = stand.external_key();
+        let bound = stand.folder().join("bound");
+        let key = format!("EAB_KID={id}\nEAB_HMAC_KEY={secret}\n");
+        configure(stand, &bound, &key);
+        let mut register = stand.system("dehydrated");
+        register.arg("--config").arg(bound.join("config"));
+        said(register.args(["--register", "--accept-terms"])).expect_good("--register");
+        client.opened_with(&id);
+
         let help = said(stand.system("dehydrated").arg("--help")).text;
         let script = std::fs::read_to_string("/usr/bin/dehydrated").unwrap();
         client.lacks(What::KeyChange, &help, "rollover");

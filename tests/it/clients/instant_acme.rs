@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::instant_acme::{
-    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, Identifier, NewAccount,
-    NewOrder, OrderStatus, RetryPolicy, RevocationReason, RevocationRequest,
+    Account, AuthorizationStatus, CertificateIdentifier, ChallengeType, ExternalAccountKey,
+    Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy, RevocationReason,
+    RevocationRequest,
 };
 use cairn_testkit::http::Responder;
 use cairn_testkit::seen::What;
@@ -70,14 +71,14 @@ impl<'a> Servers<'a> {
     }
 }
 
-async fn register(stand: &Stand) -> Account {
+async fn register(stand: &Stand, key: Option<&ExternalAccountKey>) -> Account {
     let builder = Account::builder_with_root(stand.root()).unwrap();
     let new = NewAccount {
         contact: &["mailto:one@example.org"],
         terms_of_service_agreed: true,
         only_return_existing: false,
     };
-    let (account, _) = builder.create(&new, stand.directory(), None).await.unwrap();
+    let (account, _) = builder.create(&new, stand.directory(), key).await.unwrap();
     account
 }
 
@@ -160,7 +161,7 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
         let client = client(stand);
         let servers = Servers::start(stand);
         block_on(async {
-            let mut account = register(stand).await;
+            let mut account = register(stand, None).await;
             client.does(What::AccountP256);
             for (number, with) in pairs(&CHALLENGES, &KEYS).into_iter().enumerate() {
                 let names = [
@@ -230,7 +231,7 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
             client.does(What::Renewal);
 
             let text = fs::read_to_string(&next).unwrap();
-            let leaf = issued::leaf(&text);
+            let leaf = issued::leaf(&text).into();
             let request = RevocationRequest {
                 certificate: &leaf,
                 reason: Some(RevocationReason::Superseded),
@@ -252,6 +253,12 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
             let shown = crate::operation::asked(stand.cairn(), &["show", &id, "--json"]);
             assert_eq!(shown["status"], "deactivated", "{shown}");
             client.does(What::Deactivation);
+            let (id, secret) = stand.external_key();
+            let secret = data_encoding::BASE64URL_NOPAD
+                .decode(secret.as_bytes())
+                .unwrap();
+            register(stand, Some(&ExternalAccountKey::new(id.clone(), &secret))).await;
+            client.opened_with(&id);
         });
         // Known to the compiler: its keys are P-256, and `revoke` is a function of an account.
         for what in [What::AccountRsa, What::AccountP384, What::RevocationByKey] {
@@ -266,7 +273,7 @@ fn instant_acme_obtains_by_every_challenge_from_pebble() {
         let client = client(stand);
         let servers = Servers::start(stand);
         block_on(async {
-            let account = register(stand).await;
+            let account = register(stand, None).await;
             for with in CHALLENGES.into_iter().zip(KEYS) {
                 let name = format!("{:?}.instant.test", with.0).to_lowercase();
                 obtains(&client, &servers, &account, with, &[&name], None).await;

@@ -169,6 +169,7 @@ fn lacme_obtains_with_every_key_and_renews_and_revokes() {
         for (what, word) in [
             (What::Dns01, "dns-01"),
             (What::TlsAlpn01, "tls-alpn-01"),
+            (What::ExternalAccount, "externalAccountBinding"),
             (What::KeyChange, "rollover"),
             (What::RenewalInfo, "renewalInfo"),
         ] {

@@ -120,6 +120,13 @@ fn lego_obtains_by_every_challenge_with_every_key_and_renews_and_revokes() {
         stand.assert_revoked(&kept, true);
         client.does(What::Revocation);
 
+        let (id, secret) = stand.external_key();
+        let mut bound = command(stand, Key::P256);
+        challenge(&mut bound, What::Http01);
+        bound.args(["--path", "bound", "--eab", "--kid", &id, "--hmac", &secret]);
+        said(bound.args(["--domains", "e.lego.test", "run"])).expect_good("run with --eab");
+        client.opened_with(&id);
+
         let address = lego(stand, What::Http01, Key::P256, &[ADDRESS], &["run"]);
         client.fails(
             What::Address,

@@ -56,7 +56,9 @@ pub(crate) fn beside_cairn(path: &str, body: impl FnOnce(&Stand)) {
 
 /// The same with further tables of `cairn.toml`.
 pub(crate) fn beside_cairn_with(tables: &str, path: &str, body: impl FnOnce(&Stand)) {
-    let start = |_: &Path| Server::Cairn(TestCa::builder().tables(tables).start());
+    // Who shows a key of the operator is bound to it; nobody has to.
+    let builder = TestCa::builder().set("accounts.external", "\"optional\"");
+    let start = |_: &Path| Server::Cairn(builder.tables(tables).start());
     inside(TestCa::namespace(), path, start, body);
 }
 
@@ -125,6 +127,13 @@ impl Stand {
             Server::Cairn(ca) => ca,
             Server::Pebble(_) => panic!("this is asked of Cairn alone"),
         }
+    }
+
+    /// A key that the operator gives out: its id and its secret.
+    pub(crate) fn external_key(&self) -> (String, String) {
+        let made = asked(self.cairn(), &["eab", "add", "--owner", "a team", "--json"]);
+        let text = |member: &str| made[member].as_str().unwrap().to_owned();
+        (text("id"), text("hmac_key"))
     }
 
     /// Whether the test's scripts are judged.
@@ -342,6 +351,18 @@ impl Client<'_> {
             self.name
         );
         self.keep(what, Outcome::Lacks(word.to_owned()));
+    }
+
+    /// It opened an account with this key of the operator's.
+    pub(crate) fn opened_with(&self, key_id: &str) {
+        let list = asked(self.stand.cairn(), &["eab", "list", "--json"]);
+        let keys = list["keys"].as_array().unwrap();
+        let key = keys.iter().find(|key| key["id"] == key_id).unwrap();
+        assert!(
+            key["state"] == "used" && key["account"].is_string(),
+            "{key}"
+        );
+        self.does(What::ExternalAccount);
     }
 
     /// The library of a test that is compiled with it has no such function.

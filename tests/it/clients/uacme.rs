@@ -140,6 +140,11 @@ fn uacme_obtains_by_every_challenge_with_every_key_and_lives_on() {
             client.does(what);
         }
 
+        let (id, secret) = stand.external_key();
+        let bound = format!("{id}:{secret}");
+        go(&["--confdir", "bound", "--eab", &bound, "new"]).expect_good("new with --eab");
+        client.opened_with(&id);
+
         go(&["update", "two@example.org"]).expect_good("update");
         client.does(What::Update);
         let key = home(stand, account).join("private/key.pem");
