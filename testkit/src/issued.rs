@@ -73,6 +73,15 @@ fn crl_url(der: &[u8]) -> Option<String> {
     urls.into_iter().find(|url| url.ends_with(".crl"))
 }
 
+/// A chain's first certificate, DER.
+///
+/// # Panics
+/// If there is none.
+pub fn leaf(pem: &str) -> CertificateDer<'static> {
+    let first = CertificateDer::pem_slice_iter(pem.as_bytes()).next();
+    first.expect("a certificate").expect("PEM").into_owned()
+}
+
 /// The serial of a chain's first certificate, in hexadecimal.
 pub fn serial(pem: &str) -> Option<String> {
     let leaf = CertificateDer::pem_slice_iter(pem.as_bytes())
