@@ -114,6 +114,7 @@ pub const SETTINGS: &[Setting] = &[
     s("dns", "servers", "list of ADDRESS or ADDRESS:PORT", "[]", "Recursive name servers for validation. Empty: those of /etc/resolv.conf.", "the machine's own are right until they are not"),
     s("dns", "timeout", "duration", "\"3s\"", "For one query to one server.", "a validation has 20s in all"),
     s("dns", "dnssec", "\"off\" or \"trust-resolver\"", "\"off\"", "Who judges DNSSEC. `trust-resolver`: the servers named in `dns.servers` validate, and their AD bit is believed and kept as evidence; name only servers that validate and that you reach over a network of your own. `off`: nobody, which departs from RFC 8657 §5.6. An answer that is bogus to the resolver fails either way.", "whether your resolver validates, and who can write on the way to it, only you know"),
+    s("dns", "inquire", "true or false", "true", "After a validation that failed in the DNS, ask once more why: the resolver with DNSSEC checking off, and the name's own name servers on port 53, at addresses that the CA may connect to. Each such failure costs 40 questions and 4s at most. `false`: the texts say what the one look-up showed.", "a subscriber who reads the cause mends it without asking you"),
 
     s("accounts", "terms", "URL", "", "Terms of service that a new account must agree to. Unset: none.", "a CA for one house needs none"),
     s("accounts", "contacts_max", "number", "10", "Contacts that one account may name.", "more are a mistake or an abuse"),
