@@ -316,17 +316,16 @@ impl Findings {
             }
             self.zone = Some((above.to_owned(), None));
             let known = self.with_addresses(asker, servers).await;
-            for (server, addresses) in known.iter().take(2) {
-                let Ok(address) = permitted(server, addresses, rules) else {
-                    continue;
-                };
+            let refer = async |server: Option<&Server>| {
+                let (server, addresses) = server?;
+                let address = permitted(server, addresses, rules).ok()?;
                 let asked = asker.at(address, name, RecordType::NS, Asking::Direct);
-                if let Ok(report) = asked.await
-                    && let Some((zone, delegated)) = delegation(&report, above, name)
-                {
-                    self.zone = Some((zone, None));
-                    return delegated;
-                }
+                delegation(&asked.await.ok()?, above, name)
+            };
+            let (first, second) = tokio::join!(refer(known.first()), refer(known.get(1)));
+            if let Some((zone, delegated)) = first.or(second) {
+                self.zone = Some((zone, None));
+                return delegated;
             }
             return known;
         }
@@ -487,7 +486,7 @@ fn permitted(server: &str, addresses: &[IpAddr], rules: &NameRules) -> Result<So
 }
 
 /// The longest that an inquiry takes.
-const INQUIRY: Duration = Duration::from_secs(4);
+const INQUIRY: Duration = Duration::from_secs(5);
 /// Inquiries at once over the whole server; a failure beyond them is told without one.
 pub(super) const INQUIRIES: usize = 16;
 /// Servers of a zone that are asked.

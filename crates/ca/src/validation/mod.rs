@@ -180,7 +180,7 @@ impl Failure {
     fn add(&mut self, sentence: &str) {
         self.problem.detail.push_str(sentence);
         if let Some(doubt) = &mut self.doubt {
-            doubt.remedy.push_str(sentence);
+            doubt.cause.push_str(sentence);
         }
     }
 }

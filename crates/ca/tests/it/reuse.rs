@@ -332,7 +332,14 @@ async fn a_contacts_domain_is_proven_by_nothing_that_the_account_says() {
         "termsOfServiceAgreed": true, "contact": ["mailto:admin@approver.test", "mailto:a@b.approver.test"],
     });
     client.new_account_with(contact).await.expect(201);
-    let sizes = || async { world.ca().store.sizes(world.ca().clock.wall()).await.unwrap() };
+    let sizes = || async {
+        world
+            .ca()
+            .store
+            .sizes(world.ca().clock.wall())
+            .await
+            .unwrap()
+    };
     assert_eq!(sizes().await.authorizations, 0, "a contact made one");
     let (_, order) = place(&client, &names(&["approver.test", "b.approver.test"])).await;
     assert_eq!(order["status"], "pending");
