@@ -449,7 +449,8 @@ fn dns_rows() -> Vec<Row> {
             "nxdomain",
             "dns",
             &[
-                "there is no TXT record at _acme-challenge.nxdomain.public.test: the answer was NXDOMAIN. Add one with the value \"",
+                "there is no TXT record at _acme-challenge.nxdomain.public.test: the answer was NXDOMAIN.",
+                "Add one with the value \"",
             ],
             |_, _, _| {},
         ),
