@@ -1,4 +1,4 @@
-//! `docs/conformance.md`, `docs/security.md` and `docs/faults.md` against the tests: a row names the tests that carry its id as a comment
+//! `docs/conformance.md`, `docs/security.md` and `docs/explained.md` against the tests: a row names the tests that carry its id as a comment
 //! inside their body, or says what it waits for. `CAIRN_BLESS=1` rewrites the last column of all from the tests.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -13,7 +13,7 @@ use std::{
 const DOCUMENTS: [(&str, usize); 3] = [
     ("docs/conformance.md", 131),
     ("docs/security.md", 105),
-    ("docs/faults.md", 70),
+    ("docs/explained.md", 70),
 ];
 
 /// What the numbers of requirements begin with: an RFC, the profiles draft, the Baseline Requirements.

@@ -106,6 +106,22 @@ fn pure_crates_reach_no_socket_clock_database_or_runtime() {
 }
 
 #[test]
+fn what_is_built_for_use_lacks_the_doors_of_a_test_ca() {
+    // One member that turned the feature on would turn it on in the binary of every build of the workspace.
+    let metadata = metadata();
+    let ours: Vec<_> = ours(&metadata).collect();
+    let ca = ours
+        .iter()
+        .find(|package| text(&package["name"]) == "cairn-ca");
+    let id = text(&ca.unwrap()["id"]);
+    assert!(ca.unwrap()["features"]["dev"].is_array(), "it was renamed");
+    let nodes = list(&metadata["resolve"]["nodes"]);
+    let node = nodes.iter().find(|node| text(&node["id"]) == id);
+    let on: Vec<_> = list(&node.unwrap()["features"]).iter().map(text).collect();
+    assert!(!on.contains(&"dev"), "{on:?}");
+}
+
+#[test]
 fn no_file_has_outgrown_its_concept() {
     let mut files = Vec::new();
     collect(&root(), &mut files);

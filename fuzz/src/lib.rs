@@ -18,10 +18,14 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "jws",
         run: jws,
+    },
+    Target {
+        name: "external",
+        run: external,
     },
     Target {
         name: "json",
@@ -73,6 +77,23 @@ pub const TARGETS: [Target; 12] = [
 pub fn jws(data: &[u8]) {
     if let Ok(envelope) = cairn_acme::jws::Envelope::parse(data) {
         let _ = envelope.algorithm();
+    }
+}
+
+/// An external account binding, in a request of the account key that its corpus names.
+pub fn external(data: &[u8]) {
+    use cairn_acme::{
+        jws::{Binding, MacKey},
+        key::PublicKey,
+    };
+    const JWK: &[u8] = br#"{"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+    let Ok(key) = PublicKey::from_jwk(JWK) else {
+        return;
+    };
+    let url = "https://ca.example/acme/new-account";
+    if let Ok(binding) = Binding::parse(data, url, &key) {
+        let guessed = MacKey::new(vec![0; MacKey::OCTETS].into());
+        assert!(!binding.is_made_with(&guessed), "a guessed secret fits");
     }
 }
 

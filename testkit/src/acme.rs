@@ -5,6 +5,7 @@
 //! told.
 
 mod draft;
+mod external;
 mod key;
 mod transport;
 
@@ -14,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 pub use draft::Draft;
+pub use external::secret;
 pub use key::{Key, encode};
 pub use transport::Response;
 
@@ -62,9 +63,7 @@ impl Obtained {
     /// # Panics
     /// If the chain is none.
     pub fn leaf(&self) -> Vec<u8> {
-        CertificateDer::from_pem_slice(self.chain.as_bytes())
-            .expect("a certificate")
-            .to_vec()
+        issued::leaf(&self.chain)
     }
 }
 
@@ -234,6 +233,16 @@ impl Client {
             &nonce,
             payload,
         ))
+    }
+
+    /// keyChange's inner JWS (RFC 8555 §7.3.5), right in every part: the payload of the request to `keyChange`.
+    pub fn key_change<'k>(&self, new: &'k Key) -> Draft<'k> {
+        let old: Value = serde_json::from_str(self.key.jwk()).unwrap_or_default();
+        let payload = json!({ "account": self.kid, "oldKey": old });
+        let url = self.url("keyChange");
+        let mut inner = Draft::new(&url, new, None, "", payload.to_string().into_bytes());
+        inner.unprotect("nonce");
+        inner
     }
 
     /// Sends a draft as it is, once.

@@ -18,6 +18,16 @@ use crate::places;
 /// The CRLs that this process's certificates name.
 static CRL_URLS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
+/// The first certificate of a chain, DER.
+///
+/// # Panics
+/// If there is none.
+pub fn leaf(chain: &str) -> Vec<u8> {
+    CertificateDer::from_pem_slice(chain.as_bytes())
+        .expect("a certificate")
+        .to_vec()
+}
+
 /// Keeps a chain as the CA sent it: PEM, leaf first.
 pub fn keep_chain(pem: &str) {
     keep("chain", "pem", pem.as_bytes());

@@ -5,8 +5,10 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use cairn_testkit::process::Process;
-use cairn_testkit::{issued, peers, test_path};
+use cairn_testkit::{block_on, issued, peers, test_path};
+use serde_json::json;
 
+use crate::operation::asked;
 use crate::world::{World, assert_good, inside, names};
 
 impl World {
@@ -154,6 +156,104 @@ fn an_account_is_registered_changed_shown_and_deactivated() {
                 assert!(said.contains("two@example.org"), "{said}");
             }
         }
+    });
+}
+
+#[test]
+fn an_account_is_opened_with_a_key_that_the_operator_gave_out() {
+    // 8555-7.3.4-2 8555-7.3.4-4 T-CA-35
+    inside(test_path!(), |mut world| {
+        world.ca.set("accounts.external", "\"required\"");
+        world.ca.terminate();
+        world.ca.start();
+        let names = names(1, "team");
+        let said = |output: &Output| {
+            String::from_utf8_lossy(&output.stdout).into_owned()
+                + &String::from_utf8_lossy(&output.stderr)
+        };
+        let without = world.certonly(&STANDALONE, &names);
+        assert!(!without.status.success(), "{}", said(&without));
+        let words = [
+            "eab",
+            "add",
+            "--owner",
+            "web team",
+            "--names",
+            ".team.test",
+            "--json",
+        ];
+        let key = asked(&world.ca, &words);
+        let text = |name: &str| key[name].as_str().unwrap();
+        let bound = |hmac_key: &str, names: &[String]| {
+            let eab = ["--eab-kid", text("id"), "--eab-hmac-key", hmac_key];
+            world.certonly(&[&STANDALONE[..], &eab].concat(), names)
+        };
+        let wrong = bound(&"A".repeat(86), &names);
+        assert!(!wrong.status.success());
+        assert!(
+            said(&wrong).contains("HMAC key is not that id's"),
+            "{}",
+            said(&wrong)
+        );
+        let got = bound(text("hmac_key"), &names);
+        assert!(got.status.success(), "{}", said(&got));
+        world.assert_lineage(&names);
+        let other = world.certonly(&STANDALONE, &["www.test".to_owned()]);
+        assert!(!other.status.success());
+        assert!(said(&other).contains("only .team.test"), "{}", said(&other));
+
+        // What was used stays used, whatever happens to the server.
+        world.ca.kill();
+        world.ca.start();
+        let listed = asked(&world.ca, &["eab", "list", "--state", "used", "--json"]);
+        assert_eq!(listed["keys"][0]["id"], key["id"], "{listed}");
+        assert_eq!(listed["keys"][0]["accounts"], 1, "{listed}");
+        let answer = block_on(async {
+            let mut client = world.ca.client().await;
+            client.new_bound_account(text("id"), text("hmac_key")).await
+        });
+        assert_eq!(
+            (answer.status, answer.problem().as_str()),
+            (403, "unauthorized")
+        );
+        assert!(answer.text().contains("was used at"), "{}", answer.text());
+
+        // What a person reads: the secret once, ready to paste; never in a list.
+        let (status, out, err) = world
+            .ca
+            .command(&["eab", "add", "--many", "--expires", "7d"]);
+        assert!(status.success(), "{err}");
+        let line = |head: &str| {
+            let found = out.lines().find_map(|line| line.strip_prefix(head));
+            found
+                .unwrap_or_else(|| panic!("{head} in {out}"))
+                .trim()
+                .to_owned()
+        };
+        let (id, hmac_key) = (line("Key id "), line("HMAC key "));
+        assert_eq!(
+            line("certbot "),
+            format!("--eab-kid {id} --eab-hmac-key {hmac_key}")
+        );
+        assert!(
+            line("Opens ").starts_with("any number of accounts, in 7 days"),
+            "{out}"
+        );
+        assert!(err.contains("shown this once"), "{err}");
+        let (_, out, _) = world.ca.command(&["eab", "list"]);
+        assert!(out.contains(&id) && out.contains("web team"), "{out}");
+        assert!(!out.contains(&hmac_key), "{out}");
+        let (status, out, _) = world.ca.command(&["eab", "revoke", &id]);
+        assert!(status.success() && out.contains("Revoked"), "{out}");
+        let (status, _, err) = world.ca.command(&["eab", "list", "--state", "spent"]);
+        assert_eq!(status.code(), Some(2), "{err}");
+        // Listed and taken back without a server; made only by one.
+        world.ca.terminate();
+        let listed = asked(&world.ca, &["eab", "list", "--state", "revoked", "--json"]);
+        assert_eq!(listed["keys"][0]["id"], json!(id), "{listed}");
+        let (status, _, err) = world.ca.command(&["eab", "add"]);
+        assert_eq!(status.code(), Some(1));
+        assert!(err.contains("cairn ca serve"), "{err}");
     });
 }
 

@@ -1,4 +1,4 @@
-//! The catalogue of faults (docs/faults.md): each is set up for real, with real ports in a namespace, and what the
+//! The catalogue of faults (docs/explained.md): each is set up for real, with real ports in a namespace, and what the
 //! subscriber or the operator is told of it is read: the cause, the evidence with the real values, the remedy.
 //! A text that could be written without looking does not count, so every row wants values that only its set-up has.
 

@@ -2,8 +2,9 @@
 //!
 //! [`Envelope::parse`] judges the structure, the caller then the nonce, [`Envelope::algorithm`] the algorithm and
 //! [`Envelope::verify_with`] the signature, in the order of 8555-6.2-6. Left out: the MAC of an external account
-//! binding, which has a parser of its own, so that no MAC can pass for a signature (T-CA-02).
+//! binding, which has a type of its own ([`Binding`]), so that no MAC can pass for a signature (T-CA-02).
 
+mod external;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use crate::{
     text::quoted,
 };
 
+pub use external::{Binding, MacAlgorithm, MacKey};
 pub use sign::{SigningFault, SigningKey, sign, sign_request};
 
 /// The media type of a signed request (RFC 8555 §6.2).

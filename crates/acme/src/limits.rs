@@ -12,6 +12,9 @@ pub const NONCE_MAX: usize = 128;
 /// Octets of a `url` or `kid`: longer ones are nowhere handed out.
 pub const URL_MAX: usize = 2048;
 
+/// Octets of an external account binding: an RSA key of 4096 bits and the longest url stay below 5 KiB. An account keeps it.
+pub const BINDING: usize = 8 * 1024;
+
 /// Contacts of one account (8555-7.3-6), unless configured.
 pub const CONTACTS_MAX: usize = 10;
 

@@ -83,12 +83,8 @@ fn address_grants(config: &Config) -> Vec<AddressGrant> {
 
 fn forbidden(config: &Config) -> Result<Vec<NamePattern>, String> {
     let pattern = |text: &String| {
-        let name = parse_suffix(text)
-            .map_err(|fault| format!("forbidden_names: \"{text}\" is no DNS name: {fault}"))?;
-        Ok(NamePattern {
-            name,
-            below: text.starts_with('.'),
-        })
+        NamePattern::parse(text)
+            .map_err(|fault| format!("forbidden_names: \"{text}\" is no DNS name: {fault}"))
     };
     config.forbidden_names.iter().map(pattern).collect()
 }

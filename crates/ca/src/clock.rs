@@ -22,6 +22,25 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     }
     /// Time since an arbitrary moment of this process; never steps, and goes on while the machine sleeps.
     fn monotonic(&self) -> Duration;
+    /// All of them as of one moment: a clock that is moved between two readings must not look like one that lies.
+    fn moment(&self) -> Moment {
+        Moment {
+            claimed: self.claimed(),
+            wall: self.wall(),
+            monotonic: self.monotonic(),
+        }
+    }
+}
+
+/// What a clock said at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// [`Clock::claimed`].
+    pub claimed: Timestamp,
+    /// [`Clock::wall`].
+    pub wall: Timestamp,
+    /// [`Clock::monotonic`].
+    pub monotonic: Duration,
 }
 
 /// The machine's clocks.
@@ -81,22 +100,15 @@ impl SteadyClock {
     /// Believes that clock as it stands now.
     #[must_use]
     pub fn new(machine: Arc<dyn Clock>) -> Self {
-        let good = Mutex::new((machine.wall(), machine.monotonic()));
+        let now = machine.moment();
+        let good = Mutex::new((now.wall, now.monotonic));
         Self { machine, good }
     }
 }
 
 impl Clock for SteadyClock {
     fn wall(&self) -> Timestamp {
-        // Read under the lock: an older reading never becomes the measure of a newer one.
-        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = (self.machine.wall(), self.machine.monotonic());
-        let expected = good.0.plus(now.1.saturating_sub(good.1));
-        if apart(now.0, expected) > MAX_DISAGREEMENT {
-            return expected;
-        }
-        *good = now;
-        now.0
+        self.moment().wall
     }
 
     fn claimed(&self) -> Timestamp {
@@ -105,6 +117,21 @@ impl Clock for SteadyClock {
 
     fn monotonic(&self) -> Duration {
         self.machine.monotonic()
+    }
+
+    fn moment(&self) -> Moment {
+        // Read under the lock: an older reading never becomes the measure of a newer one.
+        let mut good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.machine.moment();
+        let expected = good.0.plus(now.monotonic.saturating_sub(good.1));
+        if apart(now.wall, expected) > MAX_DISAGREEMENT {
+            return Moment {
+                wall: expected,
+                ..now
+            };
+        }
+        *good = (now.wall, now.monotonic);
+        now
     }
 }
 

@@ -136,6 +136,8 @@ pub struct Keys {
     pub credential: String,
     /// Encrypted PKCS#8 PEM.
     pub issuing_key: PathBuf,
+    /// The key ring's secret: encrypted PKCS#8 PEM.
+    pub ring_key: PathBuf,
     /// PEM.
     pub issuing_certificate: PathBuf,
     /// PEM.
@@ -232,6 +234,23 @@ pub struct Accounts {
     pub terms: Option<String>,
     /// Contacts that one account may name.
     pub contacts_max: usize,
+    /// Whether new accounts are bound to external ones.
+    pub external: External,
+    /// Where a key for that comes from, as refusals say it.
+    pub external_source: String,
+}
+
+/// Whether a new account shows a key that the operator gave out (RFC 8555 §7.3.4).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum External {
+    /// Bindings are ignored.
+    #[default]
+    Off,
+    /// A binding that is sent has to verify.
+    Optional,
+    /// No account without one.
+    Required,
 }
 
 /// `[orders]`.
@@ -339,6 +358,7 @@ impl Default for Keys {
             passphrase_file: "keys/passphrase".into(),
             credential: "cairn-ca".into(),
             issuing_key: "keys/issuing.key.pem".into(),
+            ring_key: "keys/ring.key.pem".into(),
             issuing_certificate: "issuing.pem".into(),
             root_certificate: "root.pem".into(),
             blocked_keys: None,
@@ -362,6 +382,8 @@ impl Default for Accounts {
         Self {
             terms: None,
             contacts_max: 10,
+            external: External::Off,
+            external_source: "ask the operator of this CA for one (cairn ca eab add)".to_owned(),
         }
     }
 }

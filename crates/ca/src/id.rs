@@ -82,6 +82,10 @@ public_id!(
     AuthorizationId
 );
 public_id!(
+    /// An external account key's id: the kid of its bindings (RFC 8555 §7.3.4).
+    ExternalKeyId
+);
+public_id!(
     /// One start of the server process; work rows of any other boot are taken over.
     BootId
 );

@@ -10,6 +10,8 @@ pub mod authority;
 mod borders;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "dev")]
+pub mod dev;
 mod fault;
 pub mod frontend;
 pub mod holds;
@@ -23,6 +25,7 @@ pub mod nonce;
 pub mod operator;
 pub mod publication;
 mod refusals;
+pub mod ring;
 pub mod setup;
 pub mod store;
 pub mod validation;

@@ -117,7 +117,15 @@ impl Limits {
     /// Whether a refusal of this account's request may be written down, which counts. `now` is monotonic.
     #[must_use]
     pub fn may_note_refusal(&self, account: AccountId, now: Duration) -> bool {
-        self.refusals.take(account, now)
+        self.refusals.take(refusals::Party::Account(account), now)
+    }
+
+    /// Whether a refusal of a request from this address, of no account, may be written down, which counts. `now` is
+    /// monotonic.
+    #[must_use]
+    pub fn may_note_stranger(&self, address: IpAddr, now: Duration) -> bool {
+        let party = refusals::Party::Network(Network::of(address));
+        self.refusals.take(party, now)
     }
 
     /// Hears of an order that a commit touched.

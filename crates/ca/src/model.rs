@@ -6,6 +6,7 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
+mod external;
 mod revocation;
 
 use std::net::{IpAddr, SocketAddr};
@@ -23,6 +24,7 @@ use cairn_acme::{
 use cairn_x509::certificate::Serial;
 use serde::{Deserialize, Serialize};
 
+pub use self::external::{ExternalAccount, ExternalKey, ExternalKeyState};
 pub use self::revocation::{
     ListedEntry, PublishedList, Revocation, RevocationReason, RevokedBy, ShardState,
 };
@@ -42,6 +44,8 @@ pub struct Account {
     pub terms_agreed: bool,
     /// The exact URL that the account was given; its kid for life, also after the base URL moved.
     pub url: String,
+    /// The external account key that opened it, if one did.
+    pub external: Option<ExternalAccount>,
     pub created_at: Timestamp,
 }
 

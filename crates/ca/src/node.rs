@@ -14,11 +14,13 @@ use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tracing::{error, info, warn};
 
+#[cfg(feature = "dev")]
+use crate::dev::Doors;
 use crate::{
     authority::{caa::CaaPolicy, policy::NamePolicy},
     borders,
     clock::{Clock, SteadyClock},
-    config::{Config, Dnssec, Listen, Preset},
+    config::{Accounts, Config, Dnssec, Listen, Preset},
     fault::Causes,
     frontend::{self, Urls},
     holds::Holds,
@@ -32,6 +34,7 @@ use crate::{
     nonce::Nonces,
     operator,
     publication::{self, File, Readiness, Shelf},
+    ring::KeyRing,
     store::{
         self, Filter, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy,
         TakeOver, TxError,
@@ -115,6 +118,8 @@ pub struct Ca {
     pub validation: ValidationDriver,
     /// The one door to signatures.
     pub issuance: Issuance,
+    /// What the store's secrets are sealed under.
+    pub ring: KeyRing,
     /// Who waits for what.
     pub holds: Arc<Holds>,
     /// Bounds in memory.
@@ -131,6 +136,16 @@ pub struct Ca {
     pub boot: BootId,
     /// How long it waits for what.
     pub timing: Timing,
+    /// Of a test CA.
+    #[cfg(feature = "dev")]
+    pub(crate) doors: Option<Arc<Doors>>,
+}
+
+/// What only a test CA has besides; `dev` alone makes one, and gives it a store in memory and keys of its own.
+#[derive(Default)]
+struct Extras {
+    #[cfg(feature = "dev")]
+    doors: Option<Arc<Doors>>,
 }
 
 /// What a node is started with.
@@ -141,6 +156,8 @@ pub struct NodeParts {
     pub config: Config,
     /// The unlocked issuing key's signer.
     pub signer: Arc<dyn Signer>,
+    /// The opened key ring.
+    pub ring: KeyRing,
     /// The issuing certificate, DER.
     pub issuing_certificate: Vec<u8>,
     /// The root certificate, DER.
@@ -251,6 +268,14 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// How new accounts are bound to external ones: the one place that says it.
+    #[must_use]
+    pub fn external_accounts(&self) -> &Accounts {
+        &self.config.accounts
+    }
+}
+
 fn caa_policy(config: &Config) -> CaaPolicy {
     let mut identities = config.caa_identities.clone();
     // An address is no issuer domain name; such a CA has one only by configuration.
@@ -270,10 +295,28 @@ impl Node {
     /// # Errors
     /// Says what is missing; nothing is left running.
     pub async fn start(parts: NodeParts) -> Result<Self, StartFault> {
+        Self::start_with(parts, Extras::default()).await
+    }
+
+    /// The same with a test CA's doors, for `dev` alone.
+    #[cfg(feature = "dev")]
+    pub(crate) async fn start_open(
+        parts: NodeParts,
+        doors: Arc<Doors>,
+    ) -> Result<Self, StartFault> {
+        Self::start_with(parts, Extras { doors: Some(doors) }).await
+    }
+
+    async fn start_with(parts: NodeParts, extras: Extras) -> Result<Self, StartFault> {
+        let Extras {
+            #[cfg(feature = "dev")]
+            doors,
+        } = extras;
         let NodeParts {
             dir,
             config,
             signer,
+            ring,
             issuing_certificate,
             root_certificate,
             blocked,
@@ -293,12 +336,14 @@ impl Node {
             ..store::OpenOptions::new(boot, Arc::<Holds>::clone(&holds), now)
         };
         let store = Store::open(&location, options)?;
+        // Nothing outlives a store in memory: what `ca init` writes down for ever is written at each start.
+        let founds = matches!(location, store::Location::Memory);
         let certificate = Certificate::parse(&issuing_certificate)
             .map_err(|e| StartFault::Issuer(e.to_string()))?;
         let known = store
             .transact(RegisterIssuer {
                 issuer: Issuer::record(&certificate, &issuing_certificate, 1, now),
-                add: false,
+                add: founds,
             })
             .await?;
         let mut issuer = Issuer {
@@ -311,6 +356,12 @@ impl Node {
             url: String::new(),
         };
         let snapshot = Snapshot::build(config, blocked, &issuer).map_err(StartFault::Config)?;
+        if founds {
+            store.set_base_url(snapshot.urls.base(), now).await?;
+            store
+                .set_publication_url(snapshot.urls.publication(), now)
+                .await?;
+        }
         store
             .check_base_url(snapshot.urls.base())
             .await
@@ -348,6 +399,7 @@ impl Node {
             snapshot: ArcSwap::from_pointee(snapshot),
             store,
             nonces,
+            ring,
             holds,
             limits,
             metrics,
@@ -356,6 +408,8 @@ impl Node {
             publisher: CrlPublisher::new(dir.join(CRL_COPIES)),
             boot,
             timing,
+            #[cfg(feature = "dev")]
+            doors,
         });
         // Before anything is signed: a taken port must not cost a certificate and a CRL's number.
         let sockets = Sockets::bind(&ca.snapshot.load().config.listen)?;

@@ -1,7 +1,8 @@
 //! A CA's directory: made once by [`init`], read at each start by [`load`]. Nothing in it is ever overwritten.
 //!
 //! ```text
-//! DIR/cairn.toml  root.pem  issuing.pem  keys/root.key.pem  keys/issuing.key.pem  [keys/passphrase]  the store
+//! DIR/cairn.toml  root.pem  issuing.pem  keys/root.key.pem  keys/issuing.key.pem  keys/ring.key.pem
+//! [keys/passphrase]  the store
 //! ```
 
 mod chain;
@@ -11,12 +12,15 @@ mod init;
 mod lists;
 mod load;
 mod passphrase;
+mod ring;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 
 pub use files::{FileFault, read_public, read_secret};
+#[cfg(feature = "dev")]
+pub(crate) use files::{create_public, create_secret};
 pub use host::full_name;
 pub use init::{CertificateReport, Choose, InitReport, InitRequest, init};
 pub use lists::{PublishedLists, published_lists};

@@ -72,6 +72,9 @@ pub(crate) enum CaCommand {
     Issue(Issue),
     /// Revoke certificates
     Revoke(Revoke),
+    /// Give out keys with which accounts are opened (external account binding)
+    #[command(subcommand)]
+    Eab(EabCommand),
     /// Steer when certificates are renewed (ACME renewal information)
     #[command(subcommand)]
     Ari(AriCommand),
@@ -245,6 +248,68 @@ pub(crate) struct Issue {
     /// What the certificate is like [default: the CA's default profile]
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<String>,
+}
+
+/// `cairn ca eab …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EabCommand {
+    /// Make a key and print it, once
+    Add(EabAdd),
+    /// List keys, without their secrets
+    List(EabList),
+    /// Take a key back
+    Revoke(EabRevoke),
+}
+
+/// `cairn ca eab add`.
+#[derive(Debug, Args)]
+pub(crate) struct EabAdd {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Whom it is for; shown in lists and in refusals
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) owner: Option<String>,
+    /// For how long it opens accounts, such as 7d; accounts stay [default: for ever]
+    #[arg(long, value_name = "SPAN")]
+    pub(crate) expires: Option<cairn_ca::config::Span>,
+    /// It opens any number of accounts [default: one]
+    #[arg(long)]
+    pub(crate) many: bool,
+    /// What its accounts may order [default: whatever the CA issues for]
+    ///
+    /// NAME is that name alone, .NAME that name and all below it, a range such as 10.8.0.0/16 addresses. Separated by
+    /// commas. The CA's own rules hold as well.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub(crate) names: Vec<String>,
+}
+
+/// `cairn ca eab list`.
+#[derive(Debug, Args)]
+pub(crate) struct EabList {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Only in this state: open, used, expired or revoked
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
+    /// Only the one that opened this account
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: Option<String>,
+    /// At most so many, newest first [default: 100; with --json all]
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+}
+
+/// `cairn ca eab revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct EabRevoke {
+    /// Which CA.
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// The key's id
+    #[arg(value_name = "KID")]
+    pub(crate) key: String,
 }
 
 /// `cairn ca ari …`.

@@ -33,6 +33,10 @@ const LABELS: &[(&str, &str)] = &[
     ("profile", "profile's hash"),
     ("serials_given", "serials given"),
     ("terms_agreed", "terms agreed"),
+    ("external_key", "external key"),
+    ("allowed", "may order"),
+    ("many", "for many"),
+    ("used_at", "used"),
     ("url", "URL"),
     ("took_ms", "took (ms)"),
 ];

@@ -60,6 +60,9 @@ fn help_is_as_reviewed() {
         &["ca", "show", "--help"],
         &["ca", "issue", "--help"],
         &["ca", "revoke", "--help"],
+        &["ca", "eab", "add", "--help"],
+        &["ca", "eab", "list", "--help"],
+        &["ca", "eab", "revoke", "--help"],
         &["ca", "ari", "move", "--help"],
         &["ca", "backup", "--help"],
         &["ca", "restore", "--help"],
@@ -304,4 +307,12 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_binary_has_no_faults_of_a_test_ca_in_it() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_cairn")).unwrap();
+    // In one with feature `dev` it is there: `crates/ca/tests/dev/documents.rs`.
+    let word = b"a fault of this test CA";
+    assert!(!program.windows(word.len()).any(|here| here == word));
 }

@@ -185,14 +185,17 @@ impl Transport {
     }
 
     async fn connect(&self, https: bool, authority: &str) -> std::io::Result<Connection> {
-        let port = if https { 443 } else { 80 };
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            _ => authority,
+        let usual = if https { 443 } else { 80 };
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (host, port.parse().map_err(std::io::Error::other)?)
+            }
+            _ => (authority, usual),
         };
         let stream = match (self.from, host.len() == authority.len()) {
             (Some(from), _) => {
-                let to = tokio::net::lookup_host((host, port)).await?.next();
+                let mut all = tokio::net::lookup_host((host, port)).await?;
+                let to = all.find(|to| to.is_ipv4() == from.is_ipv4());
                 let socket = tokio::net::TcpSocket::new_v4()?;
                 socket.bind((from, 0).into())?;
                 let to = to.ok_or_else(|| std::io::Error::other("no address"))?;

@@ -13,10 +13,13 @@ use cairn_acme::{
     time::Timestamp,
 };
 
-use super::audit;
+use super::{
+    audit,
+    external::{self, ExternalClaim},
+};
 use crate::{
     id::{AccountId, DirectoryId},
-    model::{Account, Order, OrderState, Requester},
+    model::{Account, ExternalAccount, ExternalKey, Order, OrderState, Requester},
     store::{Changes, Decision},
 };
 
@@ -33,8 +36,22 @@ pub struct CreateAccount {
     pub only_return_existing: bool,
     /// The terms' URL, if the directory has terms.
     pub terms_required: Option<String>,
+    pub external: ExternalClaim,
     pub requester: Requester,
     pub now: Timestamp,
+}
+
+/// What the store knows of it.
+#[derive(Debug, Clone, Default)]
+pub struct Applicant {
+    /// The account of that key.
+    pub existing: Option<Account>,
+    /// Whether an unexpired certificate has the key.
+    pub is_certificate_key: bool,
+    /// Whether others were shown to have it.
+    pub is_blocked_key: bool,
+    /// The external account key that is claimed.
+    pub external: Option<ExternalKey>,
 }
 
 /// What newAccount answers.
@@ -62,28 +79,15 @@ pub fn not_valid(status: AccountStatus) -> Problem {
 
 /// Finds the key's account or makes one (RFC 8555 §7.3, §7.3.1).
 #[must_use]
-pub fn create(
-    input: &CreateAccount,
-    existing: Option<Account>,
-    is_certificate_key: bool,
-    is_blocked_key: bool,
-) -> Decision<AccountFound> {
-    let refuse = |input: &CreateAccount, problem: Problem| {
-        refuse(
-            ("account-refused", None),
-            &input.requester,
-            input.now,
-            problem,
-        )
-    };
-    if let Some(account) = existing {
+pub fn create(input: &CreateAccount, applicant: Applicant) -> Decision<AccountFound> {
+    if let Some(account) = applicant.existing {
         return if account.status == AccountStatus::Valid {
             Decision::unchanged(AccountFound {
                 account,
                 created: false,
             })
         } else {
-            refuse(input, not_valid(account.status))
+            Decision::refuse(not_valid(account.status))
         };
     }
     if input.only_return_existing {
@@ -103,31 +107,46 @@ pub fn create(
         problem
             .links
             .push(("terms-of-service".to_owned(), terms.clone()));
-        return refuse(input, problem);
+        return Decision::refuse(problem);
     }
-    if is_blocked_key {
+    if applicant.is_blocked_key {
         // T-CA-39
-        return refuse(
-            input,
-            Problem::new(
-                ProblemType::BadPublicKey,
-                format!(
-                    "the account key is refused: {}",
-                    super::revocations::BLOCKED
-                ),
+        return Decision::refuse(Problem::new(
+            ProblemType::BadPublicKey,
+            format!(
+                "the account key is refused: {}",
+                super::revocations::BLOCKED
             ),
-        );
+        ));
     }
-    if is_certificate_key {
+    if applicant.is_certificate_key {
         // T-CA-38
-        return refuse(
-            input,
-            Problem::new(
-                ProblemType::BadPublicKey,
-                "the key is that of an unexpired certificate from this server; an account needs a key of its own",
-            ),
-        );
+        return Decision::refuse(Problem::new(
+            ProblemType::BadPublicKey,
+            "the key is that of an unexpired certificate from this server; an account needs a key of its own",
+        ));
     }
+    // Last, so that nothing uses up a key but the account that it opens.
+    let consumed = match &input.external {
+        ExternalClaim::None => None,
+        ExternalClaim::Refused(problem) => return Decision::refuse(Problem::clone(problem)),
+        ExternalClaim::Verified {
+            binding, source, ..
+        } => {
+            let used_by = (input.directory, input.id, input.now);
+            match external::consume(applicant.external, used_by, source) {
+                Ok(key) => Some((key, binding.clone())),
+                Err(problem) => return Decision::refuse(problem),
+            }
+        }
+    };
+    let bound = consumed.as_ref().map(|(key, binding)| ExternalAccount {
+        key: key.id,
+        owner: key.owner.clone(),
+        allowed: key.allowed.clone(),
+        binding: binding.clone(),
+    });
+    let opened_with = bound.as_ref().map(|bound| bound.key.to_string());
     let account = Account {
         id: input.id,
         directory: input.directory,
@@ -138,16 +157,21 @@ pub fn create(
         contacts: input.contacts.clone(),
         terms_agreed: input.terms_agreed,
         url: input.url.clone(),
+        external: bound,
         created_at: input.now,
     };
+    let mut detail = vec![("address", address(&input.requester))];
+    detail.extend(opened_with.map(|key| ("external_key", key)));
+    let detail: Vec<(&str, &str)> = detail.iter().map(|(k, v)| (*k, v.as_str())).collect();
     let changes = Changes {
         insert_accounts: vec![account.clone()],
+        update_external_keys: consumed.map(|(key, _)| key).into_iter().collect(),
         audit: vec![audit(
             input.now,
             "account-created",
             Some(account.id),
             None,
-            &[("address", &address(&input.requester))],
+            &detail,
         )],
         ..Changes::default()
     };
@@ -157,33 +181,6 @@ pub fn create(
             account,
             created: true,
         }),
-    }
-}
-
-/// Refuses, with an audit row under this name, of the account if there is one.
-fn refuse<A>(
-    (event, account): (&'static str, Option<AccountId>),
-    requester: &Requester,
-    now: Timestamp,
-    problem: Problem,
-) -> Decision<A> {
-    let row = audit(
-        now,
-        event,
-        account,
-        None,
-        &[
-            ("address", &address(requester)),
-            ("problem", problem.kind.urn()),
-            ("detail", &problem.detail),
-        ],
-    );
-    Decision {
-        changes: Changes {
-            audit: vec![row],
-            ..Changes::default()
-        },
-        answer: Err(problem),
     }
 }
 
@@ -284,10 +281,6 @@ pub fn change_key(
     holder: Option<Account>,
     (is_certificate_key, is_blocked_key): (bool, bool),
 ) -> Decision<Account> {
-    let refused = |problem: Problem| {
-        let event = ("key-change-refused", Some(input.account));
-        refuse(event, &input.requester, input.now, problem)
-    };
     let Some(mut account) = account else {
         return Decision::refuse(Problem::new(
             ProblemType::Unauthorized,
@@ -299,12 +292,12 @@ pub fn change_key(
     }
     // Of two changes at once one wins; the other was signed by a key that is no longer the account's.
     if account.thumbprint != input.old {
-        return refused(Problem::malformed(
+        return Decision::refuse(Problem::malformed(
             "the account's key was changed meanwhile; sign with the one in force",
         ));
     }
     if let Some(holder) = holder {
-        return refused(
+        return Decision::refuse(
             Problem::malformed(
                 "the new key is that of an account already (see Location); use a key of its own",
             )
@@ -313,14 +306,14 @@ pub fn change_key(
         );
     }
     if is_certificate_key {
-        return refused(Problem::new(
+        return Decision::refuse(Problem::new(
             ProblemType::BadPublicKey,
             "the new key is that of an unexpired certificate from this server; an account needs a key of its own",
         ));
     }
     if is_blocked_key {
         // T-CA-39
-        return refused(Problem::new(
+        return Decision::refuse(Problem::new(
             ProblemType::BadPublicKey,
             "the new key was shown to be compromised, so it is blocked here; make another",
         ));

@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod authorizations;
 pub mod caa;
+pub mod external;
 pub mod internal_orders;
 pub mod issuance;
 pub mod keys;

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use cairn_acme::{
-    identifier::{DnsName, Identifier},
+    identifier::{DnsName, Identifier, NameFault, parse_suffix},
     problem::{Problem, ProblemType, Subproblem},
 };
 use cairn_x509::certificate::NameConstraints;
@@ -15,7 +15,7 @@ use super::{
     order_request::identifiers_refused,
     public_suffix::{Standing, standing},
 };
-use crate::validation::NameRules;
+use crate::{model::ExternalAccount, validation::NameRules};
 
 /// What this CA issues for.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +69,32 @@ struct Asked<'a> {
 }
 
 impl NamePattern {
+    /// Reads `NAME`, that name alone, or `.NAME`, with all below it.
+    ///
+    /// # Errors
+    /// When it is no DNS name.
+    pub fn parse(text: &str) -> Result<Self, NameFault> {
+        Ok(Self {
+            name: parse_suffix(text)?,
+            below: text.starts_with('.'),
+        })
+    }
+
+    /// Whether a name is covered, and of a wildcard all that it stands for; addresses never are.
+    pub(super) fn covers_identifier(&self, identifier: &Identifier) -> bool {
+        match identifier {
+            Identifier::Dns(base) => self.covers(Asked {
+                base,
+                wildcard: false,
+            }),
+            Identifier::WildcardDns(base) => self.covers(Asked {
+                base,
+                wildcard: true,
+            }),
+            Identifier::Ip(_) => false,
+        }
+    }
+
     /// Whether everything that is asked for is covered. A wildcard is covered only by what holds below its base.
     fn covers(&self, asked: Asked<'_>) -> bool {
         if self.below {
@@ -103,10 +129,24 @@ impl NamePolicy {
     /// # Errors
     /// `rejectedIdentifier`.
     pub fn judge(&self, identifiers: &[Identifier]) -> Result<(), Problem> {
+        self.judge_for(None, identifiers)
+    }
+
+    /// The same for an account, which an external key may have opened for certain names only.
+    ///
+    /// # Errors
+    /// `rejectedIdentifier`.
+    pub fn judge_for(
+        &self,
+        external: Option<&ExternalAccount>,
+        identifiers: &[Identifier],
+    ) -> Result<(), Problem> {
         let faults: Vec<Subproblem> = identifiers
             .iter()
             .filter_map(|identifier| {
-                self.fault(identifier).map(|detail| {
+                let fault = self.fault(identifier);
+                let fault = fault.or_else(|| external?.fault(identifier));
+                fault.map(|detail| {
                     Subproblem::new(
                         ProblemType::RejectedIdentifier,
                         format!("{identifier}: {detail}"),

@@ -17,6 +17,9 @@ const NAMES_MAX: usize = 100;
 /// `NAME Issuing I1` must fit X.520's 64 characters of a common name.
 const NAME_CHARS_MAX: usize = 50;
 
+/// It is part of a sentence.
+const SOURCE_CHARS_MAX: usize = 300;
+
 /// Fills in what follows from other settings.
 pub(super) fn complete(config: &mut Config) {
     if config.listen.subscribers.is_empty() {
@@ -165,6 +168,7 @@ fn paths(config: &Config) -> Found {
         )
     })
     .or_else(|| found(empty(&keys.issuing_key), "keys.issuing_key", "empty"))
+    .or_else(|| found(empty(&keys.ring_key), "keys.ring_key", "empty"))
     .or_else(|| {
         found(
             empty(&keys.issuing_certificate),
@@ -283,6 +287,17 @@ fn bounds(config: &Config) -> Found {
                     || t.contains(|c: char| c.is_control() || c == ' ')
             });
             found(bad, "accounts.terms", "is the URL of a page")
+        })
+        .or_else(|| {
+            let source = &config.accounts.external_source;
+            let bad = source.trim().is_empty()
+                || source.chars().any(char::is_control)
+                || source.chars().count() > SOURCE_CHARS_MAX;
+            found(
+                bad,
+                "accounts.external_source",
+                "is one line of text, at most 300 characters",
+            )
         })
 }
 

@@ -107,6 +107,7 @@ pub const SETTINGS: &[Setting] = &[
     s("keys", "passphrase_file", "path", "\"keys/passphrase\"", "With unlock = \"file\": its first line is the passphrase. Mode 0600, owned by who runs the server.", "beside the key it protects backups of the key alone, no more"),
     s("keys", "credential", "text", "\"cairn-ca\"", "With unlock = \"systemd-creds\": the credential's name.", "what `cairn ca init` prints for the unit"),
     s("keys", "issuing_key", "path", "\"keys/issuing.key.pem\"", "The issuing key: encrypted PKCS#8 PEM, mode 0600, no symbolic link.", "written by `cairn ca init`"),
+    s("keys", "ring_key", "path", "\"keys/ring.key.pem\"", "The key ring's secret, which seals the secrets of external accounts in the store: encrypted like the issuing key, under the same passphrase. Made at the first start if it is not there.", "written by `cairn ca init`; belongs to the keys, not to the backups of the store"),
     s("keys", "issuing_certificate", "path", "\"issuing.pem\"", "The issuing certificate.", "written by `cairn ca init`"),
     s("keys", "root_certificate", "path", "\"root.pem\"", "The root certificate. Its key is not needed to serve.", "written by `cairn ca init`"),
     s("keys", "blocked_keys", "path", "", "Keys that are never certified: one SHA-256 of a SubjectPublicKeyInfo a line, in hex; `#` begins a comment.", "lists of known weak keys are large and yours to choose"),
@@ -118,6 +119,8 @@ pub const SETTINGS: &[Setting] = &[
 
     s("accounts", "terms", "URL", "", "Terms of service that a new account must agree to. Unset: none.", "a CA for one house needs none"),
     s("accounts", "contacts_max", "number", "10", "Contacts that one account may name.", "more are a mistake or an abuse"),
+    s("accounts", "external", "\"off\", \"optional\" or \"required\"", "\"off\"", "External account binding: `required` makes no account without a key that you gave out (`cairn ca eab add`); with `optional` a binding that is sent has to verify, and binds; with `off` it is ignored.", "control of a name is what most networks ask for; keys say who asks"),
+    s("accounts", "external_source", "text, one line", "\"ask the operator of this CA for one (cairn ca eab add)\"", "Where such a key comes from, as refusals tell it to whoever has none or a spent one. Fits into \"for another key, …\".", "who is refused needs a person or a page to turn to"),
 
     s("orders", "life", "duration", "\"7d\"", "How long an order may stay unfinished.", "a person may have to change a DNS record by hand"),
     s("orders", "authorization_life", "duration", "\"30d\"", "How long a proof of control may be used again by the same account.", "names change hands; clients don't notice a new proof"),

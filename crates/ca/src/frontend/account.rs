@@ -8,19 +8,21 @@ use cairn_acme::{
     problem::{Problem, ProblemType},
 };
 use http::StatusCode;
+use serde_json::value::RawValue;
 
 use super::{
     Route,
     answer::Answer,
     context::{Context, seed},
     envelope::{Raw, Verified},
-    problem,
+    external, problem,
 };
 use crate::{
     authority::keys,
     id::{AccountId, DirectoryId},
     model::Account,
-    store::{CreateAccount, UpdateAccount},
+    refusals,
+    store::{CreateAccount, ExternalClaim, TxError, UpdateAccount},
 };
 
 /// newAccount: makes or finds the account of the key that signed (RFC 8555 §7.3, §7.3.1).
@@ -32,6 +34,13 @@ pub(crate) async fn create(
     let (wanted, key) = (request.payload(), request.signer());
     keys::judge_account_key(key, &context.snapshot.blocked)?;
     let contacts = contacts(context, wanted.contact.as_deref().unwrap_or_default());
+    let only_return_existing = wanted.only_return_existing.unwrap_or(false);
+    let binding = wanted.external_account_binding.as_deref();
+    // 8555-7.3.1-1: whoever only asks for an account shows nothing.
+    let external = match only_return_existing {
+        true => ExternalClaim::None,
+        false => external::claim(context, binding, key).await?,
+    };
     let id = AccountId::new(context.now, seed()?);
     let create = CreateAccount {
         id,
@@ -41,30 +50,34 @@ pub(crate) async fn create(
         key: key.clone(),
         // With contacts that cannot be taken nothing is made; but a known key still finds its account, whose contacts
         // this request would not change anyhow (8555-7.3-3).
-        only_return_existing: wanted.only_return_existing.unwrap_or(false) || contacts.is_err(),
+        only_return_existing: only_return_existing || contacts.is_err(),
         contacts: contacts.as_ref().cloned().unwrap_or_default(),
         terms_agreed: wanted.terms_of_service_agreed.unwrap_or(false),
         terms_required: context.snapshot.config.accounts.terms.clone(),
+        external,
         requester: context.requester(),
         now: context.now,
     };
-    let found = context
-        .ca
-        .store
-        .transact(create)
-        .await
-        .map_err(problem::of_transaction);
-    let found = match (found, contacts) {
-        (Err(refusal), Err(fault))
-            if refusal.kind == ProblemType::AccountDoesNotExist
-                && !wanted.only_return_existing.unwrap_or(false) =>
+    let found = match (context.ca.store.transact(create).await, contacts) {
+        (Err(TxError::Refused(refusal)), contacts)
+            if refusal.kind == ProblemType::AccountDoesNotExist =>
         {
-            return Err(fault);
+            // Without contacts to be taken it was asked only whether there is one.
+            return Err(match contacts {
+                Err(fault) if !only_return_existing => fault,
+                _ => *refusal,
+            });
         }
-        (found, _) => found?,
+        (Err(TxError::Refused(refusal)), _) => {
+            let (ca, address) = (&context.ca, context.address);
+            refusals::note_stranger(ca, "account-refused", address, &refusal).await;
+            return Err(*refusal);
+        }
+        (found, _) => found.map_err(problem::of_transaction)?,
     };
     if found.created {
-        tracing::info!(target: "cairn", account = %found.account.id, address = %context.address, "account created");
+        let external_key = found.account.external.as_ref().map(|e| e.key.to_string());
+        tracing::info!(target: "cairn", account = %found.account.id, address = %context.address, external_key, "account created");
     }
     let status = if found.created {
         StatusCode::CREATED
@@ -132,7 +145,10 @@ pub(crate) fn show(context: &Context, account: &Account, status: StatusCode) -> 
         status: account.status,
         contact: Some(account.contacts.iter().map(ToString::to_string).collect()),
         terms_of_service_agreed: account.terms_agreed.then_some(true),
-        external_account_binding: None,
+        external_account_binding: account
+            .external
+            .as_ref()
+            .and_then(|external| RawValue::from_string(external.binding.clone()).ok()),
         orders: Some(context.snapshot.urls.orders(account.id, None)),
     };
     Answer::json(status, &body)

@@ -21,6 +21,8 @@ pub(crate) const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonc
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM: HeaderValue = HeaderValue::from_static(CONTENT_TYPE);
+/// Problems are written in one language; a client that would rather read another sees at least which it got.
+const LANGUAGE: HeaderValue = HeaderValue::from_static("en");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 impl Answer {
@@ -59,6 +61,8 @@ impl Answer {
         let status =
             StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut answer = Self::with(status, PROBLEM, problem.to_json());
+        let headers = answer.response.headers_mut();
+        headers.insert(header::CONTENT_LANGUAGE, LANGUAGE);
         if let Some(wait) = problem.retry_after {
             answer = answer.retry_after(wait);
         }
@@ -102,6 +106,13 @@ impl Answer {
         self.response
             .headers_mut()
             .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        self
+    }
+
+    /// Adds a header as a fault wants it.
+    #[cfg(feature = "dev")]
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.response.headers_mut().insert(name, value);
         self
     }
 

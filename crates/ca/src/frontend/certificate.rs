@@ -1,10 +1,12 @@
-//! The certificate resource (RFC 8555 §7.4.2): the chain as PEM, leaf first, to the account that ordered it.
+//! The certificate resource (RFC 8555 §7.4.2): the chain as PEM, leaf first, to the account that ordered it; or the leaf
+//! alone for who asks for it.
 
 use cairn_acme::problem::Problem;
 use cairn_x509::certificate::Serial;
 use http::{HeaderValue, StatusCode};
 
 use super::{
+    accept::Form,
     answer::Answer,
     context::Context,
     envelope::{Raw, Verified},
@@ -15,9 +17,13 @@ use crate::authority::no_such_object;
 /// RFC 8555 §9.1.
 const CHAIN: HeaderValue = HeaderValue::from_static("application/pem-certificate-chain");
 
+/// RFC 2585.
+const LEAF: HeaderValue = HeaderValue::from_static("application/pkix-cert");
+
 pub(crate) async fn fetch(
     context: &Context,
     serial: Serial,
+    form: Form,
     request: Verified<Raw>,
 ) -> Result<Answer, Problem> {
     let request = request.fetch()?;
@@ -30,10 +36,14 @@ pub(crate) async fn fetch(
         // Another account's certificate is answered as one that does not exist (8555-7.4.2-7).
         .filter(|certificate| certificate.account == request.signer().id)
         .ok_or_else(|| no_such_object("certificate"))?;
-    let chain = ca
-        .issuance
-        .issuer()
-        .chain_of(&certificate)
-        .ok_or_else(|| no_such_object("certificate"))?;
-    Ok(Answer::with(StatusCode::OK, CHAIN, chain))
+    let issuer = ca.issuance.issuer();
+    let answer = match form {
+        Form::Chain => issuer
+            .chain_of(&certificate)
+            .map(|chain| Answer::with(StatusCode::OK, CHAIN, chain)),
+        Form::Leaf => issuer
+            .leaf_of(&certificate)
+            .map(|leaf| Answer::with(StatusCode::OK, LEAF, leaf).link(&issuer.url, "up")),
+    };
+    answer.ok_or_else(|| no_such_object("certificate"))
 }

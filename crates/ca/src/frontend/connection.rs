@@ -16,7 +16,11 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
@@ -92,9 +96,21 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// Where connections come from: a socket, and in a test CA one that can be closed for a time.
+pub(crate) trait Listening: Sync {
+    /// Waits for the next one.
+    fn next(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send;
+}
+
+impl Listening for TcpListener {
+    fn next(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send {
+        self.accept()
+    }
+}
+
 /// Accepts until `stop` turns true, then waits for the open connections, [`Bounds::drain`] at most.
 pub(crate) async fn accept<F, Fut>(
-    listener: TcpListener,
+    listener: impl Listening,
     bounds: Bounds,
     mut stop: watch::Receiver<bool>,
     serve: F,
@@ -143,14 +159,14 @@ pub(crate) async fn accept<F, Fut>(
 }
 
 async fn next(
-    listener: &TcpListener,
+    listener: &impl Listening,
     places: &Arc<Semaphore>,
 ) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(places)
         .acquire_owned()
         .await
         .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
+    let (stream, peer) = listener.next().await?;
     Ok((stream, peer, place))
 }
 
@@ -233,6 +249,13 @@ pub(crate) async fn run<S, H, Fut>(
     }
 }
 
+/// A request's body on its way in.
+pub(crate) trait Arriving: Body<Data = Bytes, Error: Into<BoxError>> + Unpin {}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Arriving for B {}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why there is no body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyFault {
@@ -250,13 +273,13 @@ const DISCARD: usize = 1024 * 1024;
 
 /// Reads a whole body of at most `limit` octets. One that is announced larger is not kept.
 pub(crate) async fn body(
-    mut body: Incoming,
+    mut body: impl Arriving,
     limit: usize,
     within: Duration,
 ) -> Result<Bytes, BodyFault> {
     let whole = async {
         let mut kept = Limited::new(&mut body, limit);
-        let announced = hyper::body::Body::size_hint(&kept).lower();
+        let announced = Body::size_hint(&kept).lower();
         let outcome = if announced > limit as u64 {
             Err(BodyFault::TooLarge)
         } else {
@@ -272,7 +295,7 @@ pub(crate) async fn body(
         .unwrap_or(Err(BodyFault::Late))
 }
 
-async fn collect(body: &mut Limited<&mut Incoming>) -> Result<Bytes, BodyFault> {
+async fn collect(body: &mut Limited<&mut impl Arriving>) -> Result<Bytes, BodyFault> {
     match body.collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(BodyFault::TooLarge),
@@ -281,7 +304,7 @@ async fn collect(body: &mut Limited<&mut Incoming>) -> Result<Bytes, BodyFault> 
 }
 
 /// Reads a refused body and forgets it, within [`DISCARD`].
-async fn discard(mut body: Incoming) {
+async fn discard(mut body: impl Arriving) {
     let mut left = DISCARD;
     while let Some(Ok(frame)) = body.frame().await {
         let Some(less) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else {
@@ -292,6 +315,6 @@ async fn discard(mut body: Incoming) {
 }
 
 /// Forgets the body of a request that is refused for its head.
-pub(crate) async fn refuse(body: Incoming, within: Duration) {
+pub(crate) async fn refuse(body: impl Arriving, within: Duration) {
     let _ = time::timeout(within, discard(body)).await;
 }

@@ -4,7 +4,7 @@ use cairn_acme::object::{Directory, Meta};
 use http::StatusCode;
 
 use super::answer::Answer;
-use crate::node::Snapshot;
+use crate::{config::External, node::Snapshot};
 
 /// Answers GET and POST-as-GET.
 pub(crate) fn show(snapshot: &Snapshot) -> Answer {
@@ -23,6 +23,7 @@ fn directory(snapshot: &Snapshot) -> Directory {
         renewal_info: Some(urls.renewal_info()),
         meta: Some(Meta {
             terms_of_service: snapshot.config.accounts.terms.clone(),
+            external_account_required: snapshot.external_accounts().external == External::Required,
             caa_identities: snapshot.caa.identities.clone(),
             profiles: snapshot
                 .profiles

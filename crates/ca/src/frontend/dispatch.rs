@@ -7,13 +7,13 @@ use bytes::Bytes;
 use cairn_acme::problem::{Problem, ProblemType};
 use http::{Method, Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 
 use super::{
-    Bounds, Route, account,
+    Bounds, Route, accept, account,
     admission::{self, Place},
     answer::Answer,
-    authorization, certificate, challenge, connection,
+    authorization, certificate, challenge,
+    connection::{self, Arriving},
     context::Context,
     cors, directory, envelope, finalize, intake, key_change, new_authz, new_nonce, new_order,
     order, orders, renewal_info, revoke_cert,
@@ -24,7 +24,7 @@ use crate::node::Ca;
 pub(crate) async fn answer(
     ca: Arc<Ca>,
     address: IpAddr,
-    request: Request<Incoming>,
+    request: Request<impl Arriving>,
     bounds: Bounds,
 ) -> Response<Full<Bytes>> {
     let arrived = ca.clock.monotonic();
@@ -87,7 +87,7 @@ async fn post(
     ca: &Arc<Ca>,
     route: Route,
     address: IpAddr,
-    request: Request<Incoming>,
+    request: Request<impl Arriving>,
     bounds: Bounds,
 ) -> Result<Answer, Problem> {
     let snapshot = ca.snapshot.load_full();
@@ -141,7 +141,9 @@ async fn post(
         Route::Finalize(id) => finalize::post(&context, id, verified).await,
         Route::Authorization(id) => authorization::post(&context, id, verified).await,
         Route::Challenge(id, kind) => challenge::post(&context, id, kind, verified).await,
-        Route::Certificate(serial) => certificate::fetch(&context, serial, verified).await,
+        Route::Certificate(serial) => {
+            certificate::fetch(&context, serial, accept::form(&head.headers), verified).await
+        }
     }
 }
 

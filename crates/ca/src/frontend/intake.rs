@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use cairn_acme::{limits::BODY, problem::Problem};
 use http::{HeaderMap, header};
-use hyper::body::Incoming;
 
-use super::connection::{self, BodyFault, Bounds};
+use super::connection::{self, Arriving, BodyFault, Bounds};
 
 /// The media type of every signed request (RFC 8555 §6.2).
 const JOSE: &str = "application/jose+json";
@@ -13,7 +12,7 @@ const JOSE: &str = "application/jose+json";
 /// Judges the headers, then reads the body.
 pub(crate) async fn read(
     headers: &HeaderMap,
-    body: Incoming,
+    body: impl Arriving,
     bounds: &Bounds,
 ) -> Result<Bytes, Problem> {
     if let Err(problem) = judge(headers) {
@@ -22,13 +21,18 @@ pub(crate) async fn read(
     }
     connection::body(body, BODY, bounds.body)
         .await
-        .map_err(|fault| match fault {
-            BodyFault::TooLarge => too_large(),
-            BodyFault::Late => {
-                Problem::malformed("the request's body did not arrive in time").status(408)
-            }
-            BodyFault::Broken => Problem::malformed("the request's body is broken off"),
-        })
+        .map_err(unreadable)
+}
+
+/// A body that did not come as it should, as the client is told it.
+pub(crate) fn unreadable(fault: BodyFault) -> Problem {
+    match fault {
+        BodyFault::TooLarge => too_large(),
+        BodyFault::Late => {
+            Problem::malformed("the request's body did not arrive in time").status(408)
+        }
+        BodyFault::Broken => Problem::malformed("the request's body is broken off"),
+    }
 }
 
 fn too_large() -> Problem {

@@ -15,7 +15,12 @@ use super::{
     envelope::{Raw, Verified},
     problem,
 };
-use crate::{authority::keys, model::Account, store::ChangeKey};
+use crate::{
+    authority::keys,
+    model::Account,
+    refusals,
+    store::{ChangeKey, TxError},
+};
 
 pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<Answer, Problem> {
     let signer = request.signer();
@@ -37,12 +42,11 @@ pub(crate) async fn post(context: &Context, request: Verified<Raw>) -> Result<An
         requester: context.requester(),
         now: context.now,
     };
-    let changed = context
-        .ca
-        .store
-        .transact(change)
-        .await
-        .map_err(problem::of_transaction)?;
+    let changed = context.ca.store.transact(change).await;
+    if let Err(TxError::Refused(problem)) = &changed {
+        refusals::note(&context.ca, "key-change-refused", signer.id, None, problem).await;
+    }
+    let changed = changed.map_err(problem::of_transaction)?;
     tracing::info!(target: "cairn", account = %changed.id, address = %context.address, "account key changed");
     Ok(account::show(context, &changed, StatusCode::OK))
 }

@@ -11,6 +11,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+#[cfg(feature = "dev")]
+use super::faults;
 use super::{
     connection::{self, Bounds},
     dispatch, tls,
@@ -59,20 +61,27 @@ fn serve_within(
     let config = tls::server_config(certificate).map_err(io::Error::other)?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let stopping = stop.clone();
+    #[cfg(feature = "dev")]
+    let doors = ca.doors.clone();
+    let each = move |stream, peer| {
+        serve(
+            Arc::clone(&ca),
+            acceptor.clone(),
+            stream,
+            peer,
+            bounds,
+            stopping.clone(),
+        )
+    };
+    #[cfg(feature = "dev")]
+    if let Some(doors) = doors {
+        let doorway = faults::Doorway::new(doors, listener)?;
+        return Ok(tokio::spawn(connection::accept(
+            doorway, bounds, stop, each,
+        )));
+    }
     Ok(tokio::spawn(connection::accept(
-        listener,
-        bounds,
-        stop,
-        move |stream, peer| {
-            serve(
-                Arc::clone(&ca),
-                acceptor.clone(),
-                stream,
-                peer,
-                bounds,
-                stopping.clone(),
-            )
-        },
+        listener, bounds, stop, each,
     )))
 }
 
@@ -90,6 +99,10 @@ async fn serve(
         return;
     };
     let address = peer.ip().to_canonical();
+    #[cfg(feature = "dev")]
+    if let Some(doors) = ca.doors.clone() {
+        return faults::serve(ca, doors, stream, address, bounds, stop).await;
+    }
     connection::run(stream, bounds, stop, |request| {
         dispatch::answer(Arc::clone(&ca), address, request, bounds)
     })

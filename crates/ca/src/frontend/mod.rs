@@ -4,6 +4,7 @@
 //! outside, `envelope` verifies it, a handler runs one transaction of the store and says its `answer`. `problem` is the
 //! one place where an internal error becomes a problem document.
 
+mod accept;
 mod account;
 mod admission;
 mod answer;
@@ -16,6 +17,9 @@ mod cors;
 mod directory;
 mod dispatch;
 mod envelope;
+mod external;
+#[cfg(feature = "dev")]
+mod faults;
 mod finalize;
 pub(crate) mod framing;
 mod hold;

@@ -35,8 +35,11 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     };
     // What may be authorized is what may be ordered.
     let bounds = new_order::bounds(context, snapshot.profiles.default(), false);
-    let judged = order_request::parse(&wanted, context.now, &bounds)
-        .and_then(|parsed| snapshot.names.judge(&parsed.identifiers).map(|()| parsed));
+    let external = account.external.as_ref();
+    let judged = order_request::parse(&wanted, context.now, &bounds).and_then(|parsed| {
+        snapshot.names.judge_for(external, &parsed.identifiers)?;
+        Ok(parsed)
+    });
     let identifier = match judged {
         Ok(parsed) => parsed.identifiers.into_iter().next(),
         Err(refusal) => {

@@ -20,8 +20,9 @@ use crate::{
         order_request::{self, Bounds, ParsedOrder},
         profiles, replacements,
     },
-    id::{AccountId, AuthorizationId, DirectoryId, OrderId},
+    id::{AuthorizationId, DirectoryId, OrderId},
     issuance::Profile,
+    model::Account,
     node::Snapshot,
     refusals,
     store::{CreateOrder, FindOrder, OrderPolicy, Replaced, Seed},
@@ -34,7 +35,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let request = request.object::<NewOrder>()?;
     let (snapshot, account) = (&context.snapshot, request.signer());
     let settings = &snapshot.config.orders;
-    let judged = judge(context, request.payload(), account.id);
+    let judged = judge(context, request.payload(), account);
     let Wanted {
         profile,
         parsed,
@@ -134,7 +135,7 @@ struct Wanted<'a> {
 fn judge<'a>(
     context: &'a Context,
     request: &NewOrder,
-    account: AccountId,
+    account: &Account,
 ) -> Result<Wanted<'a>, Problem> {
     let snapshot = &context.snapshot;
     let profile = profile(snapshot, request.profile.as_deref())?;
@@ -145,8 +146,9 @@ fn judge<'a>(
         ..bounds(context, profile, request.profile.is_some())
     };
     let parsed = order_request::parse(request, context.now, &bounds)?;
-    snapshot.names.judge(&parsed.identifiers)?;
-    profiles::judge(name, settings, account, &parsed.identifiers)?;
+    let external = account.external.as_ref();
+    snapshot.names.judge_for(external, &parsed.identifiers)?;
+    profiles::judge(name, settings, account.id, &parsed.identifiers)?;
     let replaces = request.replaces.as_deref();
     Ok(Wanted {
         profile,

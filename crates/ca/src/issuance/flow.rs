@@ -146,10 +146,13 @@ impl Issuance {
     /// Why nothing is signed now, as far as the clocks go.
     #[must_use]
     pub fn clock_fault(&self, ca: &Ca) -> Option<String> {
+        // The store's first: what is written meanwhile is not younger than the clock.
+        let database = ca.store.latest_time();
+        let now = ca.clock.moment();
         let now = Readings {
-            wall: ca.clock.claimed(),
-            expected: ca.clock.wall(),
-            database: ca.store.latest_time(),
+            wall: now.claimed,
+            expected: now.wall,
+            database,
         };
         let issuer = &self.parts.issuer.certificate;
         match clock::agree(&now) {
@@ -333,6 +336,7 @@ impl Issuance {
             event: "lint-refused",
             account: Some(order.account),
             order: Some(order.id),
+            address: None,
             detail: fault,
             now: ca.clock.wall(),
         };

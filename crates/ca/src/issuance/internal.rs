@@ -100,6 +100,7 @@ fn own_account(ca: &Ca) -> Result<Account, InternalFault> {
         contacts: Vec::new(),
         terms_agreed: true,
         url: ca.snapshot.load().urls.account(id),
+        external: None,
         created_at: now,
     })
 }

@@ -56,16 +56,21 @@ impl Issuer {
 }
 
 impl Issuer {
-    /// The chain of a signed certificate: leaf, an empty line, the issuing certificate (RFC 8555 §9.1).
+    /// A signed certificate, DER.
     #[must_use]
-    pub fn chain_of(&self, certificate: &crate::model::Certificate) -> Option<String> {
+    pub fn leaf_of(&self, certificate: &crate::model::Certificate) -> Option<Vec<u8>> {
         let signature = certificate.signature.as_ref()?;
-        let der = cairn_x509::certificate::assemble(
+        Some(cairn_x509::certificate::assemble(
             &certificate.tbs,
             self.certificate.issues_with(),
             signature,
-        );
-        let mut pem = cairn_x509::certificate::pem("CERTIFICATE", &der);
+        ))
+    }
+
+    /// The chain of a signed certificate: leaf, an empty line, the issuing certificate (RFC 8555 §9.1).
+    #[must_use]
+    pub fn chain_of(&self, certificate: &crate::model::Certificate) -> Option<String> {
+        let mut pem = cairn_x509::certificate::pem("CERTIFICATE", &self.leaf_of(certificate)?);
         pem.push('\n');
         pem.push_str(&self.chain_pem);
         Some(pem)

@@ -16,7 +16,8 @@ pub(super) fn in_force(
     order: &Order,
     snapshot: &Snapshot,
 ) -> Result<(), Problem> {
-    snapshot.names.judge(&order.identifiers)?;
+    let external = account.external.as_ref();
+    snapshot.names.judge_for(external, &order.identifiers)?;
     let name = order.profile.as_deref().unwrap_or(DEFAULT_PROFILE);
     match snapshot.profiles.named(name) {
         Some(profile) => profiles::judge(

@@ -5,7 +5,7 @@ use cairn_acme::{status::AccountStatus, time::Timestamp};
 use cairn_x509::certificate::Serial;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::{id::AccountId, store::Filter};
+use crate::{id::AccountId, model::ExternalKeyState, store::Filter};
 
 /// A filter that the list cannot apply.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,7 @@ pub(super) enum Listed {
     Certificates,
     Orders,
     Accounts,
+    ExternalKeys,
 }
 
 impl Listed {
@@ -49,6 +50,7 @@ impl Listed {
             Self::Certificates => "certificates",
             Self::Orders => "orders",
             Self::Accounts => "accounts",
+            Self::ExternalKeys => "external account keys",
         }
     }
 
@@ -64,7 +66,7 @@ impl Listed {
                 "serial",
             ],
             Self::Orders => &["name", "account", "state", "expiry"],
-            Self::Accounts => &["account", "state"],
+            Self::Accounts | Self::ExternalKeys => &["account", "state"],
         }
     }
 
@@ -74,6 +76,7 @@ impl Listed {
             Self::Certificates => vec!["permitted", "issued", "unconfirmed", "revoked"],
             Self::Orders => vec!["open", "expired", "processing", "valid", "invalid"],
             Self::Accounts => AccountStatus::ALL.iter().map(|s| s.as_str()).collect(),
+            Self::ExternalKeys => ExternalKeyState::ALL.iter().map(|s| s.name()).collect(),
         }
     }
 
@@ -272,6 +275,11 @@ mod tests {
                 Listed::Orders,
                 state("pending"),
                 "open, expired, processing, valid, invalid",
+            ),
+            (
+                Listed::ExternalKeys,
+                state("spent"),
+                "open, used, expired, revoked",
             ),
             (
                 Listed::Accounts,

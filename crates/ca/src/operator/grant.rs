@@ -151,6 +151,7 @@ mod tests {
                 contacts: Vec::new(),
                 terms_agreed: true,
                 url: String::new(),
+                external: None,
                 created_at: NOW,
             }),
             order: Some(Order {

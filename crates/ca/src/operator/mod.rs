@@ -2,6 +2,7 @@
 //! queries are answered from the store alone when no server runs, as far as they need no key.
 
 pub mod client;
+mod external;
 mod filter;
 mod grant;
 mod issue;
@@ -12,6 +13,7 @@ mod show;
 mod trouble;
 
 pub use client::{AskFault, ask};
+pub use external::ExternalKeyQuery;
 pub use filter::UnfitFilter;
 pub use grant::OperatorGrant;
 pub use issue::IssueQuery;

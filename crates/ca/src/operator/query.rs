@@ -12,17 +12,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    IssueQuery, RevokeQuery,
+    ExternalKeyQuery, IssueQuery, RevokeQuery, external,
     filter::{Listed, UnfitFilter},
     revoke, show,
 };
 use crate::{
     clock::{Clock, SystemClock},
-    id::{AccountId, AuthorizationId, BootId, DirectoryId, IdSeed, OrderId},
+    id::{AccountId, AuthorizationId, BootId, DirectoryId, ExternalKeyId, IdSeed, OrderId},
     issuance::internal::{InternalFault, account_key},
     metrics::Metrics,
     model::{Account, Authorization, Order},
     node,
+    ring::RingFault,
     store::{
         AuditSubject, BackupError, Filter, Observer, OpenError, OpenOptions, Page,
         SetCertificatesAside, Store, StoreError, TxError,
@@ -58,14 +59,25 @@ pub enum Query {
     PublishCrls,
     /// A certificate from a CSR. Only a running server has the key.
     Issue(IssueQuery),
+    /// A new external account key. Only a running server has the key ring.
+    AddExternalKey(ExternalKeyQuery),
+    /// External account keys, newest first; never their secrets.
+    ListExternalKeys(#[serde(with = "super::filter")] Filter),
+    /// Takes an external account key back.
+    RevokeExternalKey(String),
 }
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryFault {
     /// Nothing has that name.
-    #[error("no certificate, order, authorization or account is called {0:?}")]
+    #[error(
+        "no certificate, order, authorization, account or external account key is called {0:?}"
+    )]
     NotFound(String),
+    /// No external account key has that id.
+    #[error("no external account key is called {0:?}; `cairn ca eab list` shows them")]
+    NoExternalKey(String),
     /// The rules say no.
     #[error("{0}")]
     Refused(String),
@@ -86,9 +98,12 @@ pub enum QueryFault {
     Issuance(#[from] InternalFault),
     /// The store alone cannot do it.
     #[error(
-        "the CA's server does not run, and only it has the issuing key: start it with `cairn ca serve`"
+        "the CA's server does not run, and only it has the CA's keys: start it with `cairn ca serve`"
     )]
     NeedsServer,
+    /// The key ring.
+    #[error(transparent)]
+    Ring(#[from] RingFault),
     /// The machine gives no random bytes.
     #[error("the random source failed")]
     NoEntropy,
@@ -129,7 +144,9 @@ pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value
         }
         Query::Revoke(wanted) => revoke::revoke(store, &wanted, now).await?,
         Query::PublishCrls => json!({ "crls": [], "running": false }),
-        Query::Issue(_) => return Err(QueryFault::NeedsServer),
+        Query::ListExternalKeys(filter) => external::list(store, filter, now).await?,
+        Query::RevokeExternalKey(id) => external::revoke(store, &id, now).await?,
+        Query::Issue(_) | Query::AddExternalKey(_) => return Err(QueryFault::NeedsServer),
     })
 }
 
@@ -277,7 +294,10 @@ async fn called(store: &Store, name: &str, now: Timestamp) -> Result<Option<Valu
         let audit = store.audit(AuditSubject::Account(id), AUDIT_ROWS).await?;
         return Ok(Some(show::account_detail(&account, &audit)));
     }
-    Ok(None)
+    match name.parse::<ExternalKeyId>() {
+        Ok(id) => external::detail(store, id, now).await,
+        Err(_) => Ok(None),
+    }
 }
 
 async fn set_aside(
@@ -342,9 +362,9 @@ fn plain_serial(text: &str) -> String {
 const URL_PARTS: usize = 3;
 
 /// Audit rows that one answer shows.
-const AUDIT_ROWS: usize = 1000;
+pub(super) const AUDIT_ROWS: usize = 1000;
 
-fn page<T>(name: &str, page: Page<T>, show: impl Fn(&T) -> Value) -> Value {
+pub(super) fn page<T>(name: &str, page: Page<T>, show: impl Fn(&T) -> Value) -> Value {
     let items: Vec<_> = page.items.iter().map(show).collect();
     json!({ name: items, "next": page.next })
 }
@@ -389,6 +409,14 @@ mod tests {
                 csr: "MA".to_owned(),
                 profile: None,
             }),
+            Query::AddExternalKey(ExternalKeyQuery {
+                owner: Some("ops".to_owned()),
+                allowed: vec![".a.test".to_owned()],
+                many: true,
+                expires: Some(crate::config::Span::from_days(7)),
+            }),
+            Query::ListExternalKeys(Filter::default()),
+            Query::RevokeExternalKey("x".to_owned()),
         ] {
             let wire = serde_json::to_string(&query).unwrap();
             let back: Query = serde_json::from_str(&wire).unwrap();

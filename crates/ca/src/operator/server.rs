@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    issue,
+    external, issue,
     query::{self, Query, QueryFault},
     revoke, trouble,
 };
@@ -183,7 +183,7 @@ async fn answer(ca: Arc<Ca>, request: Request<Incoming>) -> Response<Full<Bytes>
 
 fn status_of(fault: &QueryFault) -> StatusCode {
     match fault {
-        QueryFault::NotFound(_) => StatusCode::NOT_FOUND,
+        QueryFault::NotFound(_) | QueryFault::NoExternalKey(_) => StatusCode::NOT_FOUND,
         QueryFault::Unfit(_) => StatusCode::BAD_REQUEST,
         QueryFault::Refused(_) => StatusCode::FORBIDDEN,
         QueryFault::Store(StoreError::Overloaded(_)) => StatusCode::SERVICE_UNAVAILABLE,
@@ -195,6 +195,7 @@ fn status_of(fault: &QueryFault) -> StatusCode {
 async fn answer_query(ca: &Arc<Ca>, query: Query) -> Result<Value, QueryFault> {
     match query {
         Query::Issue(wanted) => issue::issue(ca, &wanted).await,
+        Query::AddExternalKey(wanted) => external::add(ca, &wanted).await,
         Query::PublishCrls => Ok(revoke::publish(ca).await),
         Query::Revoke(wanted) => {
             let answer = revoke::revoke(&ca.store, &wanted, ca.clock.wall()).await?;

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::{
     authority::renewal,
     model::{
-        Account, Authorization, Certificate, CertificateState, Order, OrderState, RenewalFacts,
-        StoredCrl,
+        Account, Authorization, Certificate, CertificateState, ExternalKey, Order, OrderState,
+        RenewalFacts, StoredCrl,
     },
     store::{AuditRecord, OrderDetail},
 };
@@ -142,6 +142,8 @@ pub(super) fn account(account: &Account) -> Value {
         "status": account.status,
         "contacts": account.contacts.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "created_at": account.created_at,
+        "external_key": account.external.as_ref().map(|e| e.key.to_string()),
+        "owner": account.external.as_ref().and_then(|e| e.owner.as_deref()),
     })
 }
 
@@ -152,11 +154,32 @@ pub(super) fn account_detail(shown: &Account, events: &[AuditRecord]) -> Value {
         json!({
             "url": shown.url,
             "terms_agreed": shown.terms_agreed,
+            "allowed": shown.external.as_ref().map(|e| texts(&e.allowed)),
             "key": { "algorithm": shown.key.algorithm().to_string(), "thumbprint": shown.thumbprint.to_string() },
             "audit": events.iter().map(audit).collect::<Vec<_>>(),
         }),
     );
     value
+}
+
+pub(super) fn external_key(key: &ExternalKey, now: Timestamp) -> Value {
+    json!({
+        "id": key.id.to_string(),
+        "state": key.state(now).name(),
+        "owner": key.owner,
+        "allowed": texts(&key.allowed),
+        "many": key.many,
+        "expires": key.expires,
+        "created_at": key.created_at,
+        "revoked_at": key.revoked_at,
+        "accounts": key.uses,
+        "account": key.last_use.map(|(account, _)| account.to_string()),
+        "used_at": key.last_use.map(|(_, at)| at),
+    })
+}
+
+fn texts<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 pub(super) fn crl(crl: &StoredCrl) -> Value {

@@ -76,12 +76,12 @@ pub(super) fn create_dir(path: &Path) -> Result<(), FileFault> {
 }
 
 /// Makes a file that only its owner reads, from its creation on whatever the umask says.
-pub(super) fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+pub(crate) fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
     create(path, bytes, 0o600)
 }
 
 /// Makes a file that anybody may read.
-pub(super) fn create_public(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
+pub(crate) fn create_public(path: &Path, bytes: &[u8]) -> Result<(), FileFault> {
     create(path, bytes, 0o644)
 }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::{
     Passphrase, ROOT_KEY, SetupFault, chain,
     files::{create_dir, create_public, create_secret, sync_dir},
+    ring,
 };
 use crate::config::{self, BaseUrl, Config, FILE_NAME, Keys, Unlock};
 
@@ -179,6 +180,7 @@ fn build(
     let dir = &request.dir;
     let Keys {
         issuing_key,
+        ring_key,
         issuing_certificate,
         root_certificate,
         passphrase_file,
@@ -200,6 +202,7 @@ fn build(
     create_dir(&dir.join("keys"))?;
     create_secret(&dir.join(ROOT_KEY), made.root_key_pem.as_bytes())?;
     create_secret(&dir.join(issuing_key), made.issuing_key_pem.as_bytes())?;
+    ring::make(&dir.join(ring_key), passphrase)?;
     if request.unlock == Unlock::File {
         let line = zeroize::Zeroizing::new([passphrase.as_bytes(), b"\n"].concat());
         create_secret(&dir.join(passphrase_file), &line)?;

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use cairn_x509::{certificate::Certificate, key::PrivateKey, weak::BlockedKeys};
 
-use super::{Ask, ROOT_KEY, SetupFault, chain, files, passphrase};
+use super::{Ask, ROOT_KEY, SetupFault, chain, files, passphrase, ring};
 use crate::{
     config::{Config, FILE_NAME, Unlock},
     issuance::Issuer,
+    ring::KeyRing,
     store,
 };
 
@@ -19,6 +20,8 @@ pub struct Loaded {
     pub config: Config,
     /// The issuing key, unlocked.
     pub issuing_key: PrivateKey,
+    /// The key ring, opened.
+    pub ring: KeyRing,
     /// The issuing certificate, DER.
     pub issuing_certificate: Vec<u8>,
     /// The root certificate, DER.
@@ -146,11 +149,13 @@ pub fn load(dir: &Path, ask: Ask<'_>) -> Result<Loaded, SetupFault> {
             certificate: issuing_path,
         });
     }
+    let ring = ring::obtain(&at(&config.keys.ring_key), &passphrase)?;
     let root_key = Some(at(Path::new(ROOT_KEY))).filter(|path| path.exists());
     Ok(Loaded {
         dir: dir.to_owned(),
         config,
         issuing_key,
+        ring,
         issuing_certificate,
         root_certificate,
         blocked,

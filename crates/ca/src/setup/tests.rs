@@ -289,3 +289,43 @@ fn keys_of_every_kind_serve() {
         load(&dir, &mut never).unwrap();
     }
 }
+
+#[test]
+fn a_ring_lies_beside_the_keys_and_a_ca_without_one_gets_it() {
+    // T-CA-36 T-CA-124
+    use crate::id::ExternalKeyId;
+    let (_folder, dir, _) = made();
+    let path = dir.join("keys/ring.key.pem");
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+        0o600
+    );
+    let id = ExternalKeyId::from_bytes([1; 16]);
+    let key = cairn_acme::jws::MacKey::new(vec![7; 64].into());
+    let opened = |sealed: &[u8]| {
+        let ring = load(&dir, &mut never).unwrap().ring;
+        ring.open_external(id, sealed).is_ok()
+    };
+    let sealed = load(&dir, &mut never).unwrap().ring;
+    let sealed = sealed.seal_external(id, &key).unwrap();
+    assert!(opened(&sealed), "the next start opens it");
+    // A CA from before there was a ring.
+    std::fs::remove_file(&path).unwrap();
+    assert!(!opened(&sealed), "another ring");
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+        0o600
+    );
+    let later = load(&dir, &mut never).unwrap().ring;
+    let later = later.seal_external(id, &key).unwrap();
+    assert!(opened(&later));
+    // What is no ring is none, and others must not be able to read it.
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+    assert!(fault(&dir).to_string().contains("0640"));
+    std::fs::copy(dir.join("keys/issuing.key.pem"), &path).unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let said = fault(&dir).to_string();
+    assert!(said.contains("no key ring"), "{said}");
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(fault(&dir), SetupFault::Content { .. }));
+}

@@ -542,6 +542,7 @@ pub(super) async fn a_refusal_is_audited(factory: &impl Factory) {
         event: "policy-refused",
         account: Some(account_id(1)),
         order: None,
+        address: None,
         detail: "no such name".to_owned(),
         now: NOW,
     };
@@ -554,6 +555,12 @@ pub(super) async fn a_refusal_is_audited(factory: &impl Factory) {
         audit.iter().any(|e| e.event == "policy-refused"),
         "{audit:?}"
     );
+    // Of more than are asked for, the newest.
+    let newest = store
+        .audit(AuditSubject::Account(account_id(1)), 1)
+        .await
+        .unwrap();
+    assert_eq!(newest, audit[audit.len() - 1..]);
 }
 
 /// Whoever hangs up does not hear of the transaction, which stands.

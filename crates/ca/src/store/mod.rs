@@ -34,10 +34,10 @@ pub use sqlite::{
 pub use transactions::*;
 
 use crate::{
-    id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
+    id::{AccountId, AuthorizationId, BootId, DirectoryId, ExternalKeyId, IssuerId, OrderId},
     model::{
-        Account, AuditEvent, Authorization, Certificate, CertificateKey, IssuerRecord, Order,
-        SetAside, StoredCrl, Work, WorkSubject,
+        Account, AuditEvent, Authorization, Certificate, CertificateKey, ExternalKey, IssuerRecord,
+        Order, SetAside, StoredCrl, Work, WorkSubject,
     },
 };
 
@@ -146,6 +146,11 @@ pub trait Rows: Sync {
         issuer: IssuerId,
         shard: u32,
     ) -> impl Future<Output = Result<u64, RowFault>> + Send;
+    /// The external account key with this id.
+    fn external_key(
+        &self,
+        id: ExternalKeyId,
+    ) -> impl Future<Output = Result<Option<ExternalKey>, RowFault>> + Send;
     /// The issuer with this id.
     fn issuer(
         &self,
@@ -198,6 +203,9 @@ pub struct Changes {
     /// (issuer, shard, number): the number is spent from here on.
     pub reserve_crl_numbers: Vec<(IssuerId, u32, u64)>,
     pub put_crls: Vec<StoredCrl>,
+    pub insert_external_keys: Vec<ExternalKey>,
+    /// Use and revocation; nothing else of a key changes.
+    pub update_external_keys: Vec<ExternalKey>,
     pub audit: Vec<AuditEvent>,
 }
 

@@ -5,10 +5,11 @@
     reason = "fields are named for what the RFC and the design call them"
 )]
 
+mod external;
 mod internal;
 mod revocations;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use cairn_acme::{problem::Problem, time::Timestamp};
 
@@ -20,12 +21,14 @@ use crate::{
 };
 
 pub use self::{
+    external::{AddExternalKey, RevokeExternalKey},
     internal::{CreateGrantedOrder, CreateOwnOrder, InternalName, InternalOrder},
     revocations::{Claimant, Revoke},
 };
 pub use crate::authority::{
     accounts::{AccountFound, ChangeKey, CreateAccount, UpdateAccount},
     authorizations::{CreateAuthorization, DeactivateAuthorization, Seed},
+    external::ExternalClaim,
     issuance::{BeginIssuance, ConcludeIssuance, FailIssuance},
     orders::{CreateOrder, OrderPlaced, OrderPolicy},
     replacements::{ClaimHolder, Predecessor, Replaced},
@@ -42,19 +45,24 @@ impl Transaction for CreateAccount {
         let existing = rows
             .account_by_key(self.directory, &self.key.thumbprint())
             .await?;
-        let is_certificate_key = existing.is_none()
-            && !self.only_return_existing
+        let makes = existing.is_none() && !self.only_return_existing;
+        let is_certificate_key = makes
             && rows
                 .is_live_certificate_key(&self.spki_sha256, self.now)
                 .await?;
-        let is_blocked_key = existing.is_none()
-            && !self.only_return_existing
-            && rows.is_blocked_key(&self.spki_sha256).await?;
+        let is_blocked_key = makes && rows.is_blocked_key(&self.spki_sha256).await?;
+        let external = match &self.external {
+            ExternalClaim::Verified { key, .. } if makes => rows.external_key(*key).await?,
+            _ => None,
+        };
         Ok(accounts::create(
             self,
-            existing,
-            is_certificate_key,
-            is_blocked_key,
+            accounts::Applicant {
+                existing,
+                is_certificate_key,
+                is_blocked_key,
+                external,
+            },
         ))
     }
 }
@@ -494,6 +502,8 @@ impl Changes {
         self.put_profiles.extend(other.put_profiles);
         self.reserve_crl_numbers.extend(other.reserve_crl_numbers);
         self.put_crls.extend(other.put_crls);
+        self.insert_external_keys.extend(other.insert_external_keys);
+        self.update_external_keys.extend(other.update_external_keys);
         self.audit.extend(other.audit);
     }
 }
@@ -635,6 +645,8 @@ pub struct RecordRefusal {
     pub event: &'static str,
     pub account: Option<AccountId>,
     pub order: Option<OrderId>,
+    /// Whose request it was, where no account says it.
+    pub address: Option<IpAddr>,
     pub detail: String,
     pub now: Timestamp,
 }
@@ -644,13 +656,10 @@ impl Transaction for RecordRefusal {
     type Answer = ();
 
     async fn run<R: Rows>(&self, _rows: &R) -> Result<Decision<()>, RowFault> {
-        let row = audit(
-            self.now,
-            self.event,
-            self.account,
-            self.order,
-            &[("detail", &self.detail)],
-        );
+        let address = self.address.map(|address| address.to_string());
+        let mut detail = vec![("detail", self.detail.as_str())];
+        detail.extend(address.as_deref().map(|address| ("address", address)));
+        let row = audit(self.now, self.event, self.account, self.order, &detail);
         Ok(Decision {
             changes: Changes {
                 audit: vec![row],

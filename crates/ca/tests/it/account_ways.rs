@@ -8,15 +8,6 @@ use serde_json::{Value, json};
 
 use crate::world::World;
 
-/// keyChange's inner JWS, right in every part.
-fn inner<'a>(client: &Client, new: &'a Key, url: &str) -> Draft<'a> {
-    let old: Value = serde_json::from_str(client.key.jwk()).unwrap();
-    let payload = json!({ "account": client.kid, "oldKey": old });
-    let mut inner = Draft::new(url, new, None, "", payload.to_string().into_bytes());
-    inner.unprotect("nonce");
-    inner
-}
-
 async fn change(client: &Client, inner: &Draft<'_>) -> Response {
     let url = client.url("keyChange");
     let mut outer = client.draft_bytes(&url, inner.body()).await;
@@ -106,14 +97,14 @@ async fn a_key_changes_only_by_both_signatures_over_the_right_payload() {
     ];
     let mut wrong = Vec::new();
     for (name, want, flaw) in &flaws {
-        let mut draft = inner(&client, &new, &url);
+        let mut draft = client.key_change(&new);
         flaw(&mut draft);
         let answer = change(&client, &draft).await;
         if answer.problem() != *want || answer.status != 400 {
             wrong.push(format!("{name}: {} {}", answer.status, answer.text()));
         }
     }
-    let same = change(&client, &inner(&client, &client.key, &url)).await;
+    let same = change(&client, &client.key_change(&client.key)).await;
     if same.problem() != "malformed" {
         wrong.push(format!("the same key: {}", same.text()));
     }
@@ -132,19 +123,15 @@ async fn a_changed_key_takes_the_account_and_leaves_its_orders_as_they_are() {
     let world = World::start().await;
     let client = world.subscriber().await;
     let kid = client.kid.clone().unwrap();
-    let url = client.url("keyChange");
     let placed = client.new_order(&["moves.account.test"]).await.expect(201);
     let holder = world.subscriber().await.with_key(Key::generate("ES384"));
     let mut holder = holder;
     holder.new_account().await.expect(201);
-    let taken = change(&client, &inner(&client, &holder.key, &url)).await;
+    let taken = change(&client, &client.key_change(&holder.key)).await;
     assert_eq!((taken.status, taken.problem().as_str()), (409, "malformed"));
     assert_eq!(Some(taken.location()), holder.kid);
     let keys = [Key::generate("EdDSA"), Key::es256()];
-    let (first, second) = (
-        inner(&client, &keys[0], &url),
-        inner(&client, &keys[1], &url),
-    );
+    let (first, second) = (client.key_change(&keys[0]), client.key_change(&keys[1]));
     // Two at once: one wins.
     let answers = tokio::join!(change(&client, &first), change(&client, &second));
     let won: Vec<usize> = [answers.0.status, answers.1.status]

@@ -14,6 +14,8 @@ mod caa;
 mod challenges;
 mod clocks;
 mod dates;
+mod external;
+mod external_keys;
 mod hold;
 mod kill_points;
 mod listener;

@@ -2,7 +2,8 @@
 
 use cairn_acme::challenge::ChallengeType;
 use cairn_ca::config::{AddressRule, NameRule};
-use serde_json::Value;
+use cairn_testkit::acme::csr;
+use serde_json::{Value, json};
 
 use crate::world::World;
 
@@ -169,4 +170,48 @@ async fn once_a_rule_allows_something_all_else_is_refused() {
         assert!(problem.text().contains(text), "{}", problem.text());
     }
     world.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rules_in_force_at_finalize_and_at_the_challenge_are_the_ones_that_count() {
+    // T-CA-62
+    let world = World::start().await;
+    let client = world.subscriber().await;
+    let order = async |name: &str| {
+        let placed = client.new_order(&[name]).await.expect(201);
+        (placed.location(), placed.json())
+    };
+    let (waiting, object) = order("later.rules.test").await;
+    let authorization = object["authorizations"][0].as_str().unwrap();
+    client.answer(authorization, &world.web).await;
+    let ready = client.poll(&waiting, &["pending"]).await;
+    assert_eq!(ready["status"], "ready");
+    let (_, pending) = order("unproven.rules.test").await;
+    let pending = pending["authorizations"][0].as_str().unwrap();
+    let challenge = client.challenge(pending, "http-01").await;
+
+    let snapshot = world.ca().snapshot.load_full();
+    let mut config = snapshot.config.clone();
+    config.forbidden_names = vec!["later.rules.test".to_owned()];
+    config.orders.challenges = vec![ChallengeType::Dns01];
+    let blocked = snapshot.blocked.clone();
+    world.node.reload(config, blocked).await.unwrap();
+
+    let (der, _) = csr(&["later.rules.test"]);
+    let refused = client.finalize(&ready, &der).await;
+    assert_eq!(
+        refused.problem(),
+        "rejectedIdentifier",
+        "{}",
+        refused.text()
+    );
+    assert!(refused.text().contains("later.rules.test"));
+    let after = client.fetch(&waiting).await.expect(200).json();
+    assert!(after["certificate"].is_null(), "{after}");
+    // What was offered when the order was placed proves nothing now.
+    let refused = client.post(&challenge.url, &json!({})).await.expect(400);
+    assert_eq!(refused.problem(), "malformed");
+    assert!(refused.text().contains("no longer validates by http-01"));
+    let object = client.fetch(pending).await.expect(200).json();
+    assert_eq!(object["status"], "pending");
 }

@@ -612,3 +612,64 @@ async fn bad_signatures_of_an_address_are_bounded_before_they_are_verified() {
         assert!(answer.header("replay-nonce").is_some());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_comes_as_a_chain_or_as_the_leaf_alone_as_the_client_likes() {
+    // 8555-7.4.2-1 8555-7.4.2-3 8555-7.4.2-6
+    let world = World::start().await;
+    let client = world.subscriber().await;
+    let got = client.obtain(&["accept.test"], &world.web).await;
+    let ask = async |accept: Option<&str>| {
+        let mut draft = client.draft_bytes(&got.certificate, Vec::new()).await;
+        draft.header("accept", accept);
+        client.send(&draft).await.expect(200)
+    };
+    for accept in [
+        None,
+        Some("application/pkcs7-mime"),
+        Some("*/*, application/pkix-cert"),
+    ] {
+        let answer = ask(accept).await;
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/pem-certificate-chain")
+        );
+        assert_eq!(answer.text(), got.chain);
+    }
+    let answer = ask(Some("application/pkix-cert, */*;q=0.1")).await;
+    assert_eq!(answer.header("content-type"), Some("application/pkix-cert"));
+    assert_eq!(answer.body, got.leaf());
+    let up = answer.links().into_iter().find(|l| l.contains("\"up\""));
+    let up = up.expect("a link to the issuer").to_owned();
+    let path = up.split(['<', '>']).nth(1).unwrap();
+    let path = path.splitn(4, '/').nth(3).unwrap();
+    // The link leads to the certificate that verifies this one.
+    let published = format!("http://{}/{path}", world.publication());
+    let issuer = client.plain("GET", &published).await.expect(200).body;
+    let chain: Vec<&str> = got.chain.split("\n\n").collect();
+    assert_eq!(
+        cairn_x509::certificate::pem("CERTIFICATE", &issuer),
+        chain[1]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn headers_that_mean_nothing_here_change_nothing() {
+    let world = World::start().await;
+    let client = world.subscriber().await;
+    let new_order = client.url("newOrder");
+    let wanted = json!({ "identifiers": [] });
+    let plain = client.post(&new_order, &wanted).await.expect(400);
+    // 8555-6.1-3
+    let mut draft = client.draft(&new_order, &wanted).await;
+    draft.header("accept-language", Some("de-CH, de;q=0.9, *;q=0.5"));
+    let german = client.send(&draft).await.expect(400);
+    assert_eq!(german.header("content-language"), Some("en"));
+    assert_eq!(german.json()["detail"], plain.json()["detail"]);
+    // 8555-6.5.1-1: the nonce that counts is the signed one.
+    let mut draft = client
+        .draft_bytes(&client.url("newNonce"), Vec::new())
+        .await;
+    draft.header("replay-nonce", Some("bm90LWEtbm9uY2U"));
+    client.send(&draft).await.expect(204);
+}

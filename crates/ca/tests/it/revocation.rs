@@ -9,9 +9,10 @@ use std::{
 };
 
 use cairn_ca::{
+    id::OrderId,
     issuance::CrlPublisher,
     publication::Readiness,
-    store::{FaultPoint, InjectedFault},
+    store::{AuditSubject, FaultPoint, InjectedFault},
 };
 use cairn_testkit::{
     acme::{Client, Key, Obtained, csr_for, encode},
@@ -22,7 +23,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 
 use crate::{
-    steps::{finish, ready, until},
+    steps::{finish, id, ready, until},
     world::World,
 };
 
@@ -181,6 +182,15 @@ async fn nobody_revokes_without_the_account_the_key_or_all_the_names() {
         .certificate(serial(&got).parse().unwrap())
         .await;
     assert_eq!(stored.unwrap().unwrap().revocation, None);
+    // Nor did their tries become events of the owner's order or account: strangers could fill that history.
+    let order = AuditSubject::Order(id::<OrderId>(&got.order));
+    let rows = world.ca().store.audit(order, 1000).await;
+    let rows = rows.unwrap();
+    assert!(!rows.is_empty());
+    assert!(
+        rows.iter().all(|row| !row.event.contains("revo")),
+        "{rows:?}"
+    );
     // With both names it may, and what it says of the key is no proof.
     stranger.obtain(&["www.kept.test"], &world.web).await;
     assert_eq!(revoke(&stranger, &der, Some(1)).await, "200");

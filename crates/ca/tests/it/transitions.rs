@@ -26,9 +26,9 @@ use cairn_ca::{
     },
     store::{
         BeginIssuance, BeginValidation, ConcludeIssuance, ConcludeValidation, CreateAccount,
-        CreateOrder, DeactivateAuthorization, FailIssuance, Location, NoteValidationAttempt,
-        Observer, OpenOptions, OrderPolicy, RegisterIssuer, RegisterProfile, Resumed, Seed, Store,
-        SweepPolicy, TakeOver, Target, UpdateAccount,
+        CreateOrder, DeactivateAuthorization, ExternalClaim, FailIssuance, Location,
+        NoteValidationAttempt, Observer, OpenOptions, OrderPolicy, RegisterIssuer, RegisterProfile,
+        Resumed, Seed, Store, SweepPolicy, TakeOver, Target, UpdateAccount,
     },
 };
 use cairn_testkit::acme::Key;
@@ -177,6 +177,7 @@ impl Case {
             terms_agreed: true,
             only_return_existing: false,
             terms_required: None,
+            external: ExternalClaim::None,
             requester: Requester { address: None },
             now,
         };

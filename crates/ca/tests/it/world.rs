@@ -233,6 +233,7 @@ pub(crate) fn parts(dir: &Path) -> NodeParts {
         dir: dir.to_owned(),
         config: loaded.config,
         signer: Arc::new(SoftwareSigner::start(Arc::new(loaded.issuing_key)).unwrap()),
+        ring: loaded.ring,
         issuing_certificate: loaded.issuing_certificate,
         root_certificate: loaded.root_certificate,
         blocked: loaded.blocked,

@@ -3,6 +3,7 @@
 use cairn_acme::time::Timestamp;
 use cairn_ca::{
     clock::{Clock, SystemClock},
+    id::AccountId,
     operator::Query,
     store::Filter,
 };
@@ -20,7 +21,7 @@ use crate::{
 /// Rows that people are shown unless they ask for more.
 const SCREEN: usize = 100;
 /// Members of an answer with their headings.
-type Columns = &'static [(&'static str, &'static str)];
+pub(super) type Columns = &'static [(&'static str, &'static str)];
 
 /// Rows of one question.
 const PAGE: usize = 1000;
@@ -28,15 +29,10 @@ const PAGE: usize = 1000;
 /// Certificates, orders or accounts, newest first.
 pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
     let dir = directory(&args.place)?;
-    let account = args.account.as_deref().map(|id| {
-        let id = id.rsplit('/').next().unwrap_or_default();
-        id.parse()
-            .map_err(|e| Failure::usage("--account is no account of a CA").because(&e))
-    });
     let now = SystemClock::default().wall();
     let filter = Filter {
         name: args.name.as_deref().map(str::to_ascii_lowercase),
-        account: account.transpose()?,
+        account: account(args.account.as_deref())?,
         state: args.state.clone(),
         expires_from: args.expires_within.map(|_| now),
         expires_before: args.expires_within.map(|span| now.plus(span.duration())),
@@ -74,18 +70,38 @@ pub(crate) fn run(args: &List, ui: &Ui) -> Result<(), Failure> {
                 ("id", "ACCOUNT"),
                 ("status", "STATE"),
                 ("created_at", "MADE"),
+                ("owner", "OWNER"),
                 ("contacts", "CONTACTS"),
             ],
         ),
     };
-    // People read a screen; programs want all, or say what they want.
-    let limit = args
-        .limit
-        .unwrap_or(if ui.is_json() { usize::MAX } else { SCREEN });
     let what = format!("cannot list the {member} of {}", dir.display());
-    let (items, more) = pages(filter, limit, member, |filter| {
+    show(ui, (filter, args.limit), (member, columns), |filter| {
         query::ask(&dir, query(filter), &what)
-    })?;
+    })
+}
+
+/// `--account` of a list: an account's id or its URL.
+pub(super) fn account(given: Option<&str>) -> Result<Option<AccountId>, Failure> {
+    let parse = |id: &str| {
+        let id = id.rsplit('/').next().unwrap_or_default();
+        id.parse()
+            .map_err(|e| Failure::usage("--account is no account of a CA").because(&e))
+    };
+    given.map(parse).transpose()
+}
+
+/// Shows what `ask` answers under `member`, as far as is wanted.
+pub(super) fn show(
+    ui: &Ui,
+    (filter, limit): (Filter, Option<usize>),
+    (member, columns): (&str, Columns),
+    ask: impl Fn(Filter) -> Result<Value, Failure>,
+) -> Result<(), Failure> {
+    let now = SystemClock::default().wall();
+    // People read a screen; programs want all, or say what they want.
+    let limit = limit.unwrap_or(if ui.is_json() { usize::MAX } else { SCREEN });
+    let (items, more) = pages(filter, limit, member, ask)?;
     let answer = json!({ member: items, "more": more });
     ui.result(&answer, || text(&items, member, columns, now));
     if more {

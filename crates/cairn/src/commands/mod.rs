@@ -2,6 +2,7 @@
 
 mod ari;
 mod backup;
+mod eab;
 mod init;
 mod issue;
 mod list;
@@ -18,7 +19,7 @@ use std::{io::ErrorKind, path::PathBuf};
 use cairn_ca::{config::FILE_NAME, setup::SetupFault};
 
 use crate::{
-    args::{AriCommand, CaCommand, Command, Place},
+    args::{AriCommand, CaCommand, Command, EabCommand, Place},
     failure::{Code, Failure},
     ui::Ui,
 };
@@ -34,6 +35,9 @@ pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
         CaCommand::Show(args) => show::run(&args, ui),
         CaCommand::Issue(args) => issue::run(&args, ui),
         CaCommand::Revoke(args) => revoke::run(&args, ui),
+        CaCommand::Eab(EabCommand::Add(args)) => eab::add(&args, ui),
+        CaCommand::Eab(EabCommand::List(args)) => eab::list(&args, ui),
+        CaCommand::Eab(EabCommand::Revoke(args)) => eab::revoke(&args, ui),
         CaCommand::Ari(AriCommand::Move(args)) => ari::set_aside(&args, ui),
         CaCommand::Root(place) => root::run(&place, ui),
         CaCommand::Backup(args) => backup::run(&args, ui),

@@ -33,6 +33,8 @@ struct Restored {
     replaced: Option<PathBuf>,
     /// Revocations of the lost time that were taken over.
     revocations: usize,
+    /// External account keys that were taken back.
+    external_keys: usize,
     /// Something changed; always.
     changed: bool,
 }
@@ -75,6 +77,7 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
         until: report.until,
         replaced: report.replaced,
         revocations: report.revocations,
+        external_keys: report.external_keys,
         changed: true,
     };
     ui.result(&restored, || text(&restored, now));
@@ -96,6 +99,12 @@ fn text(restored: &Restored, now: Timestamp) -> String {
         text.push_str(&format!(
             "\nRevoked    {} certificates more than the backup knew",
             restored.revocations
+        ));
+    }
+    if restored.external_keys > 0 {
+        text.push_str(&format!(
+            "\nEAB keys   {} taken back: nobody knows which were used since; give out others (cairn ca eab add)",
+            restored.external_keys
         ));
     }
     if let Some(replaced) = &restored.replaced {

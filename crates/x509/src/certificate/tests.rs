@@ -56,21 +56,57 @@ fn what_is_built_is_what_was_committed() {
         must_staple: true,
         ..Leaf::new("leaf-rsa2048")
     };
-    let built = [
-        ("golden/root.der", chain.root_tbs.clone()),
-        ("golden/issuing.der", chain.issuing_tbs.clone()),
-        (
-            "golden/leaf-p256.der",
-            leaf.template(&chain.issuer).build().unwrap(),
-        ),
-        (
-            "golden/leaf-rsa2048.der",
-            rsa.template(&chain.issuer).build().unwrap(),
-        ),
+    // One for each kind of profile.
+    let plain = || Leaf {
+        policies: vec![],
+        ip_addresses: vec![],
+        ..Leaf::new("leaf-p256")
+    };
+    let client = Leaf {
+        server_auth: false,
+        client_auth: true,
+        ..plain()
+    };
+    let both = Leaf {
+        client_auth: true,
+        common_name: Some("shop.widgets.internal".to_owned()),
+        ..plain()
+    };
+    let address = Leaf {
+        dns_names: vec![],
+        ip_addresses: vec!["10.1.2.3".parse().unwrap(), "fd00::7".parse().unwrap()],
+        ..plain()
+    };
+    let short = Leaf {
+        validity: (NOW - 6, NOW + 53),
+        ..plain()
+    };
+    let years = Leaf {
+        validity: (NOW, NOW + 2 * 365 * DAY - 1),
+        policies: vec![
+            "2.23.140.1.2.1".to_owned(),
+            "1.3.6.1.4.1.99999.1".to_owned(),
+        ],
+        ..plain()
+    };
+    let mut built = vec![
+        ("root", chain.root_tbs.clone()),
+        ("issuing", chain.issuing_tbs.clone()),
     ];
+    for (name, leaf) in [
+        ("leaf-p256", leaf),
+        ("leaf-rsa2048", rsa),
+        ("leaf-client", client),
+        ("leaf-both-uses", both),
+        ("leaf-address", address),
+        ("leaf-one-minute", short),
+        ("leaf-two-years", years),
+    ] {
+        built.push((name, leaf.template(&chain.issuer).build().unwrap()));
+    }
     let faults: Vec<&str> = built
         .iter()
-        .filter(|(name, tbs)| golden(name, tbs) != *tbs)
+        .filter(|(name, tbs)| golden(&format!("golden/{name}.der"), tbs) != *tbs)
         .map(|(name, _)| *name)
         .collect();
     assert!(
@@ -659,4 +695,23 @@ fn a_root_needs_a_key() {
         signature_algorithm: SignatureAlgorithm::EcdsaSha256,
     };
     assert!(matches!(root.build(), Err(TemplateFault::Key(_))));
+}
+
+#[test]
+fn a_certificate_has_so_many_extensions_and_no_more() {
+    // T-CA-74: each is compared with all before it.
+    let with = |count: u8| {
+        let mut w = Writer::with_capacity(4096);
+        w.nest(tag::SEQUENCE, |w| {
+            for number in 0..count {
+                w.nest(tag::SEQUENCE, |w| {
+                    w.value(tag::OID, &[0x2a, 3, number]);
+                    w.value(tag::OCTET_STRING, &[]);
+                });
+            }
+        });
+        super::parse::extensions(&w.finish()).map(|found| found.len())
+    };
+    assert_eq!(with(64).unwrap(), 64);
+    assert!(with(65).is_err());
 }

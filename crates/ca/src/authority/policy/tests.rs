@@ -278,6 +278,7 @@ fn addresses_are_global_or_in_a_range_that_a_rule_names() {
             ("2001:db8::1", "documentation"),
             ("0.0.0.0", "this network"),
             ("224.0.0.1", "multicast"),
+            ("64:ff9b::808:808", "order the IPv4 address"),
         ],
     );
     let ranges = addresses(&[
@@ -285,6 +286,7 @@ fn addresses_are_global_or_in_a_range_that_a_rule_names() {
         ("10.9.0.0/16", Some(false)),
         ("fd00:1::/32", None),
         ("0.0.0.0/0", None),
+        ("64:ff9b::/96", None),
     ]);
     found.extend(wrong(
         &ranges,
@@ -298,6 +300,8 @@ fn addresses_are_global_or_in_a_range_that_a_rule_names() {
             ("127.0.0.1", "loopback"),
             ("::ffff:10.1.2.3", "IPv4-mapped"),
             ("2606:4700::1111", ""),
+            // Not even a rule that names it: the rules for 10.9.0.0/16 would not see it.
+            ("64:ff9b::a09:203", "order the IPv4 address"),
         ],
     ));
     let border = addresses(&[

@@ -35,6 +35,7 @@ fn account(n: u8, status: AccountStatus) -> Account {
         contacts: Vec::new(),
         terms_agreed: true,
         url: String::new(),
+        external: None,
         created_at: NOW,
     }
 }

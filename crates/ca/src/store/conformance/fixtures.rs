@@ -31,9 +31,9 @@ use crate::{
     store::{
         BeginIssuance, BeginValidation, Changes, Claimant, ConcludeIssuance, ConcludeValidation,
         CreateAccount, CreateOrder, CreateOwnOrder, DeactivateAuthorization, Decision,
-        FailIssuance, InternalName, InternalOrder, Observer, OrderPolicy, PutCrl, Replaced,
-        ReserveCrlNumber, Revoke, RowFault, Rows, Seed, SetCertificatesAside, Store, SweepPolicy,
-        TakeOver, Target, Transaction, TxError, UpdateAccount,
+        ExternalClaim, FailIssuance, InternalName, InternalOrder, Observer, OrderPolicy, PutCrl,
+        Replaced, ReserveCrlNumber, Revoke, RowFault, Rows, Seed, SetCertificatesAside, Store,
+        SweepPolicy, TakeOver, Target, Transaction, TxError, UpdateAccount,
     },
 };
 
@@ -86,6 +86,7 @@ pub(in crate::store) fn create_account(n: u8) -> CreateAccount {
         terms_agreed: true,
         only_return_existing: false,
         terms_required: None,
+        external: ExternalClaim::None,
         requester: REQUESTER,
         now: NOW,
     }
@@ -342,6 +343,7 @@ pub(in crate::store) fn create_own_order(n: u8) -> CreateOwnOrder {
         contacts: Vec::new(),
         terms_agreed: true,
         url: asked.url,
+        external: None,
         created_at: NOW,
     };
     CreateOwnOrder(InternalOrder {

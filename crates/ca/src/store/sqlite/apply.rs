@@ -11,7 +11,7 @@ use super::{
     cache::Cache,
     certificates,
     code::Fault,
-    crls, orders, renewals,
+    crls, external, orders, renewals,
     revocations::{self, Revoked},
     work,
 };
@@ -31,6 +31,7 @@ pub(super) struct Keys {
     authorizations: Cell<i64>,
     certificates: Cell<i64>,
     revocations: Cell<i64>,
+    external: Cell<i64>,
     audit: Cell<i64>,
 }
 
@@ -49,6 +50,7 @@ impl Keys {
             authorizations: last("SELECT max(row) FROM authorizations")?,
             certificates: last("SELECT max(row) FROM certificates")?,
             revocations: last("SELECT max(row) FROM revocations")?,
+            external: last("SELECT max(row) FROM external_keys")?,
             audit: last("SELECT max(row) FROM audit")?,
         })
     }
@@ -203,6 +205,12 @@ pub(super) fn apply(conn: &Connection, keys: &Keys, changes: Changes) -> Result<
     }
     for crl in &changes.put_crls {
         crls::put(conn, crl)?;
+    }
+    for key in &changes.insert_external_keys {
+        external::insert(conn, next(&keys.external), key)?;
+    }
+    for key in &changes.update_external_keys {
+        external::update(conn, key)?;
     }
     let latest = write_audit(conn, keys, &changes.audit)?;
     Ok(Effects {

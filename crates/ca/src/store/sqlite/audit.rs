@@ -18,9 +18,9 @@ const EVENTS_MAX: i64 = 1000;
 const INSERT: &str = "INSERT INTO audit (row, at, event, account_id, order_id, serial, detail) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 const OF_ORDER: &str = "SELECT at, event, account_id, order_id, serial, detail FROM audit WHERE order_id = ?1 \
-                        ORDER BY row LIMIT ?2";
+                        ORDER BY row DESC LIMIT ?2";
 const OF_ACCOUNT: &str = "SELECT at, event, account_id, order_id, serial, detail FROM audit \
-                          WHERE account_id = ?1 AND order_id IS NULL ORDER BY row LIMIT ?2";
+                          WHERE account_id = ?1 AND order_id IS NULL ORDER BY row DESC LIMIT ?2";
 const LATEST: &str =
     "SELECT at, event, account_id, order_id, serial, detail FROM audit ORDER BY row DESC LIMIT ?1";
 const OLDEST: &str = "SELECT row, at FROM audit ORDER BY row LIMIT ?1";
@@ -86,7 +86,7 @@ pub(super) fn insert(conn: &Connection, row: i64, event: &AuditEvent) -> Result<
     Ok(())
 }
 
-/// The subject's events, oldest first; of `Latest` newest first.
+/// The newest of the subject's events, oldest first; of `Latest` newest first.
 pub(super) fn of(
     conn: &Connection,
     subject: AuditSubject,
@@ -106,6 +106,9 @@ pub(super) fn of(
     };
     while let Some(row) = rows.next()? {
         found.push(read(row)?);
+    }
+    if !matches!(subject, AuditSubject::Latest) {
+        found.reverse();
     }
     Ok(found)
 }

@@ -187,6 +187,8 @@ pub struct RestoreReport {
     pub replaced: Option<PathBuf>,
     /// Revocations that the backup did not know, or not so.
     pub revocations: usize,
+    /// External account keys that were taken back: nobody knows which were used or revoked in the lost time.
+    pub external_keys: usize,
     /// Why revocations and blocked keys of the replaced state could not be taken over.
     pub unread: Option<String>,
 }
@@ -320,6 +322,7 @@ pub fn restore(
         until,
         replaced,
         revocations: reconciled.revocations,
+        external_keys: reconciled.external_keys,
         unread: reconciled.unread,
     })
 }
@@ -398,8 +401,8 @@ fn renew(
             order: None,
             serial: None,
             detail: format!(
-                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{}}}",
-                facts.latest_time, reconciled.revocations
+                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{},\"external_keys\":{}}}",
+                facts.latest_time, reconciled.revocations, reconciled.external_keys
             ),
         };
         write_audit(&conn, &keys, &[event])?;

@@ -96,7 +96,7 @@ impl Filter {
     }
 }
 
-fn page<T>(rows: Vec<(i64, T)>, filter: &Filter) -> Page<T> {
+pub(super) fn page<T>(rows: Vec<(i64, T)>, filter: &Filter) -> Page<T> {
     let full = !rows.is_empty() && i64::try_from(rows.len()).is_ok_and(|n| n >= filter.page());
     let next = rows.last().map(|(row, _)| *row).filter(|_| full);
     Page {

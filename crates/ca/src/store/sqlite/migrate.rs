@@ -45,6 +45,12 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0003_renewal.sql"),
         oldest_server: 2,
     },
+    Migration {
+        number: 4,
+        name: "external_accounts",
+        sql: include_str!("migrations/0004_external_accounts.sql"),
+        oldest_server: 4,
+    },
 ];
 
 /// The oldest schema from which this version can upgrade.

@@ -16,6 +16,7 @@ mod checkpoint;
 mod code;
 mod connect;
 mod crls;
+mod external;
 mod lists;
 mod lock;
 mod meta;

@@ -1,6 +1,7 @@
 //! What a restore takes over from the time that its backup does not know: revocations and blocked keys of the store that it
 //! replaces, and revocations on published lists (T-CA-122). A certificate that was revoked stays revoked, also if the
-//! backup has never heard of it.
+//! backup has never heard of it. Of external account keys nobody knows which were used or taken back in that time: none that
+//! could still open an account outlives the restore.
 
 use std::path::Path;
 
@@ -19,17 +20,21 @@ use crate::model::{CertificateKey, PublishedList, Revocation, RevocationReason, 
 const KNOWN: &str = "SELECT reason FROM revocations WHERE serial = ?1 AND issuer_id = ?2";
 const REVOKED: &str = "SELECT issuer_id, serial, crl_shard, not_after, reason, revoked_at, revoker, account_id \
                        FROM revocations ORDER BY row";
+const WITHDRAW: &str =
+    "UPDATE external_keys SET revoked_at = ?1 WHERE revoked_at IS NULL AND (many = 1 OR uses = 0)";
 const BLOCKED: &str = "SELECT spki_sha256, issuer_id, serial, since FROM blocked_keys";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[KNOWN];
+pub(super) const STATEMENTS: &[&str] = &[KNOWN, WITHDRAW];
 
 /// What was taken over.
 #[derive(Debug, Default)]
 pub(super) struct Reconciled {
     /// Revocations that the backup did not know, or not so.
     pub(super) revocations: usize,
+    /// External account keys that were taken back.
+    pub(super) external_keys: usize,
     /// Why the replaced store told nothing.
     pub(super) unread: Option<String>,
 }
@@ -42,7 +47,10 @@ pub(super) fn reconcile(
     published: &[PublishedList],
     now: Timestamp,
 ) -> Result<Reconciled, Fault> {
-    let mut done = Reconciled::default();
+    let mut done = Reconciled {
+        external_keys: conn.execute(WITHDRAW, params![now.as_millis()])?,
+        ..Reconciled::default()
+    };
     if let Some(replaced) = replaced {
         match read(replaced) {
             Ok((revoked, blocked)) => {

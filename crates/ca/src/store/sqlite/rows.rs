@@ -19,13 +19,13 @@ use super::{
     cache::{Cache, Table},
     certificates,
     code::Fault,
-    crls, orders, renewals, revocations, work,
+    crls, external, orders, renewals, revocations, work,
 };
 use crate::{
-    id::{AccountId, AuthorizationId, BootId, DirectoryId, IssuerId, OrderId},
+    id::{AccountId, AuthorizationId, BootId, DirectoryId, ExternalKeyId, IssuerId, OrderId},
     model::{
-        Account, Authorization, Certificate, CertificateKey, IssuerRecord, Order, SetAside, Work,
-        WorkSubject,
+        Account, Authorization, Certificate, CertificateKey, ExternalKey, IssuerRecord, Order,
+        SetAside, Work, WorkSubject,
     },
     store::{RowFault, Rows},
 };
@@ -276,6 +276,13 @@ impl Rows for SqliteRows {
         shard: u32,
     ) -> impl Future<Output = Result<u64, RowFault>> + Send {
         at_desk(|d| crls::number(&d.conn, issuer, shard))
+    }
+
+    fn external_key(
+        &self,
+        id: ExternalKeyId,
+    ) -> impl Future<Output = Result<Option<ExternalKey>, RowFault>> + Send {
+        at_desk(|d| external::by_id(&d.conn, id))
     }
 
     fn issuer(

@@ -182,6 +182,7 @@ fn every_statement_prepares_on_a_migrated_database() {
         authorizations::STATEMENTS,
         certificates::STATEMENTS,
         crls::STATEMENTS,
+        external::STATEMENTS,
         lists::STATEMENTS,
         meta::STATEMENTS,
         orders::STATEMENTS,
@@ -207,6 +208,7 @@ fn no_statement_of_a_request_scans_a_table() {
         accounts::STATEMENTS,
         authorizations::STATEMENTS,
         certificates::STATEMENTS,
+        external::STATEMENTS,
         orders::STATEMENTS,
         renewals::STATEMENTS,
     ]

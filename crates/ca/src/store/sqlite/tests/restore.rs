@@ -3,6 +3,11 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::{
+    id::ExternalKeyId,
+    model::ExternalKey,
+    store::{AddExternalKey, CreateAccount, ExternalClaim},
+};
 
 /// A backup, and the files as a kill leaves them after the store went on: database and log.
 async fn killed_after_a_backup(dir: &Path) -> (PathBuf, tempfile::TempDir) {
@@ -128,4 +133,70 @@ async fn a_backup_touches_no_file_that_it_did_not_make() {
         .filter(|e| e.as_ref().unwrap().path().extension() == Some("part".as_ref()))
         .count();
     assert_eq!(parts, 1);
+}
+
+#[tokio::test]
+async fn a_restore_takes_back_every_external_key_that_could_still_open_an_account() {
+    // T-CA-122
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let key = |n: u8, many| ExternalKey {
+        id: ExternalKeyId::from_bytes([n; 16]),
+        directory: DirectoryId::FIRST,
+        owner: None,
+        allowed: vec![".a.test".parse().unwrap()],
+        many,
+        expires: None,
+        sealed: vec![n; 93],
+        created_at: NOW,
+        revoked_at: None,
+        uses: 0,
+        last_use: None,
+    };
+    for key in [key(1, false), key(2, true), key(3, false)] {
+        store.transact(AddExternalKey(key)).await.unwrap();
+    }
+    let with = |n: u8| CreateAccount {
+        external: ExternalClaim::Verified {
+            key: ExternalKeyId::from_bytes([n; 16]),
+            binding: "{}".to_owned(),
+            source: String::new(),
+        },
+        ..create_account(1)
+    };
+    store.transact(with(3)).await.unwrap();
+    let copy = dir.path().join("copy.db");
+    store.backup(&copy).await.unwrap();
+    // Used up after the backup, of which the backup knows nothing.
+    let other = CreateAccount {
+        id: account_id(2),
+        directory: DirectoryId(1),
+        key: cairn_acme::key::PublicKey::from_jwk(
+            br#"{"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#,
+        )
+        .unwrap(),
+        ..with(1)
+    };
+    store.transact(other.clone()).await.unwrap();
+    store.close().await;
+
+    let later = NOW.plus(DAY);
+    let report = restore(&copy, &[], dir.path(), later, true, None).unwrap();
+    assert_eq!(report.external_keys, 2);
+    let store = open(dir.path());
+    let read = async |n: u8| {
+        let id = ExternalKeyId::from_bytes([n; 16]);
+        store.external_key(id).await.unwrap().unwrap()
+    };
+    assert_eq!(read(1).await.revoked_at, Some(later));
+    assert_eq!(read(2).await.revoked_at, Some(later));
+    let spent = read(3).await;
+    assert_eq!((spent.revoked_at, spent.uses), (None, 1));
+    let refused = store.transact(other).await.unwrap_err();
+    assert!(matches!(refused, TxError::Refused(_)), "{refused:?}");
+    // What the account may order came back with it.
+    let account = store.account(account_id(1)).await.unwrap().unwrap();
+    let external = account.external.as_ref().unwrap();
+    assert_eq!(external.allowed, [".a.test".parse().unwrap()]);
+    store.close().await;
 }

@@ -1,0 +1,161 @@
+//! The doors of one test CA: the faults in force behind a lock, its clock, its listening sockets.
+
+use std::{
+    fmt,
+    net::Shutdown,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use socket2::Socket;
+
+use super::{
+    Asked, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
+    keys::{KeysFault, OtherIssuer},
+};
+use crate::clock::{Clock, SystemClock};
+
+/// What a test reaches a running test CA by.
+pub struct Doors {
+    state: Mutex<State>,
+    clock: Arc<MovableClock>,
+    /// Outages are as long as they are, however far a test moves the clock.
+    machine: SystemClock,
+    sockets: Mutex<Vec<Socket>>,
+    outages: AtomicU64,
+    issuer: OtherIssuer,
+}
+
+/// A fault in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// By which it is taken out.
+    pub id: FaultId,
+    /// What it is.
+    pub fault: Fault,
+    /// Requests that it was for.
+    pub met: u64,
+    /// Of them those that it struck.
+    pub struck: u64,
+}
+
+impl fmt::Debug for Doors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Doors")
+            .field("state", &self.state)
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Doors {
+    pub(super) fn new(scenario: Scenario, clock: Arc<MovableClock>, issuer: OtherIssuer) -> Self {
+        let mut state = State::new(scenario.seed);
+        for fault in scenario.faults {
+            state.add(fault);
+        }
+        Self {
+            state: Mutex::new(state),
+            clock,
+            machine: SystemClock::default(),
+            sockets: Mutex::default(),
+            outages: AtomicU64::new(0),
+            issuer,
+        }
+    }
+
+    /// Puts a fault in force.
+    pub fn add(&self, fault: Fault) -> FaultId {
+        self.state().add(fault)
+    }
+
+    /// Takes one out; false if it is not there.
+    pub fn remove(&self, id: FaultId) -> bool {
+        self.state().remove(id)
+    }
+
+    /// Takes all out, and connections are taken again.
+    pub fn clear(&self) {
+        self.state().clear();
+    }
+
+    /// Those in force, in the order in which they came.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        let state = self.state();
+        let listed = state.list().map(|(id, fault, met, struck)| Listed {
+            id,
+            fault: fault.clone(),
+            met,
+            struck,
+        });
+        listed.collect()
+    }
+
+    /// The clock that everything in the CA reads.
+    #[must_use]
+    pub fn clock(&self) -> &MovableClock {
+        &self.clock
+    }
+
+    pub(crate) fn asks_for_accounts(&self) -> bool {
+        self.state().asks_for_accounts()
+    }
+
+    pub(crate) fn decide(&self, asked: &Asked) -> Vec<Strike> {
+        let now = self.machine.monotonic();
+        self.state().decide(asked, now)
+    }
+
+    pub(crate) fn hides(&self, id: FaultId, object: &str, looks: u32, is_look: bool) -> bool {
+        self.state().hides(id, object, looks, is_look)
+    }
+
+    pub(crate) fn wrong_chain(&self, kind: WrongChain, right: &[u8]) -> Result<String, KeysFault> {
+        chain::wrong(kind, right, &self.issuer)
+    }
+
+    /// Keeps a hand on a listening socket, to close it at once.
+    pub(crate) fn watch(&self, socket: Socket) {
+        self.sockets().push(socket);
+    }
+
+    /// Begins an outage: whoever connects is refused, until those who accept find it over.
+    pub(crate) fn go_down(&self) {
+        self.outages.fetch_add(1, Ordering::SeqCst);
+        self.close();
+    }
+
+    /// Closes the sockets. One that listens and is shut down keeps its port and may listen again (Linux); one that does not
+    /// listen would hand the shutdown on to every connection that it later takes.
+    pub(crate) fn close(&self) {
+        for socket in self.sockets().iter() {
+            let closed = match socket.is_listener() {
+                Ok(true) => socket.shutdown(Shutdown::Read),
+                other => other.map(drop),
+            };
+            if let Err(error) = closed {
+                tracing::warn!(%error, "the listener cannot be closed for a time");
+            }
+        }
+    }
+
+    /// How many outages there were.
+    pub(crate) fn outages(&self) -> u64 {
+        self.outages.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.state().is_down(self.machine.monotonic())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Vec<Socket>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,170 @@
+//! A test CA: a node on a store in memory with keys of its own making, and its doors. The one place that gives a node
+//! doors; neither a store nor a key can be handed to it.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use cairn_x509::{certificate::pem, weak::BlockedKeys};
+use tempfile::TempDir;
+
+use super::{
+    Doors, MovableClock, Scenario,
+    keys::{self, KeysFault},
+};
+use crate::{
+    clock::{Clock, SystemClock},
+    config::{Config, ConfigFault, Keys, Tls},
+    issuance::signer::SoftwareSigner,
+    node::{Node, NodeParts, StartFault, Timing},
+    setup::{FileFault, create_public, create_secret},
+    store::Location,
+};
+
+/// How soon what follows from time is seen after the clock was moved.
+const PULSE: Duration = Duration::from_millis(100);
+
+/// What a test CA is started with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What it serves by. Where keys and the listener's certificate lie is not asked for: it makes its own.
+    pub config: Config,
+    /// The faults in force from the start.
+    pub scenario: Scenario,
+}
+
+/// Why there is no test CA.
+#[derive(Debug, thiserror::Error)]
+pub enum TestCaFault {
+    /// A setting.
+    #[error("the test CA's settings: {0}")]
+    Config(Box<ConfigFault>),
+    /// Its keys.
+    #[error(transparent)]
+    Keys(#[from] KeysFault),
+    /// Its temporary directory.
+    #[error("the test CA has no temporary directory")]
+    Directory(#[source] std::io::Error),
+    /// A file in it.
+    #[error(transparent)]
+    File(#[from] FileFault),
+    /// The signer's thread.
+    #[error("the test CA's signer does not start")]
+    Signer(#[source] std::io::Error),
+    /// The node.
+    #[error(transparent)]
+    Start(#[from] StartFault),
+}
+
+/// A running test CA.
+#[derive(Debug)]
+pub struct TestCa {
+    node: Node,
+    doors: Arc<Doors>,
+    root_pem: String,
+    directory: String,
+    /// The listener's files and the operator's socket; removed at the end.
+    _dir: TempDir,
+}
+
+impl Settings {
+    /// For `https://localhost` with that port, without a rule for any name.
+    ///
+    /// # Errors
+    /// When the addresses are none to listen at.
+    pub fn local(subscribers: SocketAddr, publication: SocketAddr) -> Result<Self, TestCaFault> {
+        let text = format!(
+            "name = \"Cairn TEST\"\nurl = \"https://localhost:{}\"\n\
+             [listen]\nsubscribers = [\"{subscribers}\"]\npublication = [\"{publication}\"]\n",
+            subscribers.port()
+        );
+        let config = Config::parse(&text, Path::new("test CA"))
+            .map_err(|fault| TestCaFault::Config(Box::new(fault)))?;
+        Ok(Self {
+            config,
+            scenario: Scenario::default(),
+        })
+    }
+}
+
+impl TestCa {
+    /// Makes keys and store, and serves.
+    ///
+    /// # Errors
+    /// Says what is missing; nothing is left running.
+    pub async fn start(settings: Settings) -> Result<Self, TestCaFault> {
+        let Settings {
+            mut config,
+            scenario,
+        } = settings;
+        let made = keys::make(config.url.host(), SystemClock::default().wall())?;
+        let dir = tempfile::Builder::new()
+            .prefix("cairn-test-ca-")
+            .tempdir()
+            .map_err(TestCaFault::Directory)?;
+        let (certificate, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key.pem"));
+        create_public(&certificate, made.listener_pem.as_bytes())?;
+        create_secret(&key, made.listener_key_pem.as_bytes())?;
+        let root_pem = pem("CERTIFICATE", &made.root_der);
+        create_public(&dir.path().join("root.pem"), root_pem.as_bytes())?;
+        config.keys = Keys::default();
+        config.tls = Tls {
+            certificate: Some(certificate),
+            key: Some(key),
+        };
+        let directory = format!("{}/directory", config.url);
+        let clock = Arc::new(MovableClock::default());
+        let doors = Arc::new(Doors::new(scenario, Arc::clone(&clock), made.other));
+        let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
+        let parts = NodeParts {
+            dir: dir.path().to_owned(),
+            config,
+            signer: Arc::new(signer.map_err(TestCaFault::Signer)?),
+            issuing_certificate: made.issuing_der,
+            root_certificate: made.root_der,
+            blocked: BlockedKeys::default(),
+            clock,
+            location: Location::Memory,
+            timing: Timing {
+                housekeeping: PULSE,
+                crl: PULSE,
+                ..Timing::default()
+            },
+            faults: None,
+        };
+        Ok(Self {
+            node: Node::start_open(parts, Arc::clone(&doors)).await?,
+            doors,
+            root_pem,
+            directory,
+            _dir: dir,
+        })
+    }
+
+    /// Its doors.
+    #[must_use]
+    pub fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    /// The node.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Whom its clients trust, for what it issues and for its listener.
+    #[must_use]
+    pub fn root_pem(&self) -> &str {
+        &self.root_pem
+    }
+
+    /// The directory's URL.
+    #[must_use]
+    pub fn directory(&self) -> &str {
+        &self.directory
+    }
+
+    /// Ends it, and what it kept with it.
+    pub async fn shutdown(self) {
+        self.node.shutdown().await;
+    }
+}
