@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CAA, CNAME, NS, NULL, TXT};
 use hickory_proto::rr::{Name, RData};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -27,6 +27,9 @@ use crate::server::Thread;
 pub enum Behaviour {
     /// Answers with this code and nothing else, such as `ServFail`.
     Code(ResponseCode),
+    /// SERVFAIL with this extended error (RFC 8914), but the plain answer to whoever turns checking off, as a validating
+    /// resolver does with what is bogus.
+    Bogus(u16, String),
     /// Answers late.
     Delay(Duration),
     /// Never answers.
@@ -76,7 +79,12 @@ struct Tables {
     behaviours: HashMap<(String, Option<RecordType>), Behaviour>,
     /// A file each name whose lines are its TXT records: what programs of a test's own set.
     folder: Option<PathBuf>,
+    /// Zones with their serial; without one, a name's zone is the name above it.
+    zones: BTreeMap<String, u32>,
+    /// Zones that are another server's: its name and address.
+    referrals: BTreeMap<String, (String, IpAddr)>,
     authentic: bool,
+    authoritative: bool,
     log: Vec<Question>,
 }
 
@@ -196,6 +204,36 @@ impl Server {
     pub fn authentic(&self, authentic: bool) -> &Self {
         self.lock().authentic = authentic;
         self
+    }
+
+    /// Sets the AA bit of every answer, as a zone's own server would.
+    pub fn authoritative(&self, authoritative: bool) -> &Self {
+        self.lock().authoritative = authoritative;
+        self
+    }
+
+    /// Makes a name the apex of a zone with this serial.
+    pub fn add_zone(&self, name: &str, serial: u32) -> &Self {
+        self.lock().zones.insert(key(name), serial);
+        self
+    }
+
+    /// Refers whoever asks for names of a zone to its server, with the address.
+    pub fn refer(&self, zone: &str, server: &str, address: impl Into<IpAddr>) -> &Self {
+        let to = (server.to_owned(), address.into());
+        self.lock().referrals.insert(key(zone), to);
+        self
+    }
+
+    /// Adds an NS record.
+    pub fn add_ns(&self, zone: &str, server: &str) -> &Self {
+        self.add(zone, RData::NS(NS(absolute(server))))
+    }
+
+    /// Adds a record of any type by its octets.
+    pub fn add_raw(&self, name: &str, code: RecordType, octets: &[u8]) -> &Self {
+        let rdata = NULL::with(octets.to_vec());
+        self.add(name, RData::Unknown { code, rdata })
     }
 
     /// Every question so far.

@@ -13,6 +13,7 @@
 pub mod acme;
 pub mod ca;
 pub mod dns;
+pub mod full_queue;
 pub mod http;
 pub mod issued;
 pub mod netns;

@@ -325,7 +325,7 @@ fn tls_rows() -> Vec<Row> {
         shows(
             "h2",
             "tls",
-            &["refused the protocol acme-tls/1 (alert no_application_protocol)"],
+            &["refused the protocol acme-tls/1 (alert 120, no_application_protocol)"],
             move |n, k| right(n, k).protocols(&[b"h2"]),
         ),
         shows(
@@ -449,7 +449,8 @@ fn dns_rows() -> Vec<Row> {
             "nxdomain",
             "dns",
             &[
-                "there is no TXT record at _acme-challenge.nxdomain.public.test: the answer was NXDOMAIN. Add one with the value \"",
+                "there is no TXT record at _acme-challenge.nxdomain.public.test: the answer was NXDOMAIN.",
+                "Add one with the value \"",
             ],
             |_, _, _| {},
         ),
@@ -484,7 +485,7 @@ fn dns_rows() -> Vec<Row> {
         text(
             "loop",
             "dns",
-            &["a loop of CNAME records at ", "Correct the CNAME records"],
+            &["a loop of CNAME records, ", "Correct the CNAME records"],
             |dns, at, _| {
                 let other = format!("b.{at}");
                 dns.add_cname(at, &other).add_cname(&other, at);
@@ -619,6 +620,8 @@ fn every_wrong_answer_to_the_two_challenges_is_told_with_its_evidence_and_its_re
     // T-CA-79
     // T-CA-81
     // T-CA-85
+    // R-04: the OID of the drafts.
+    // R-06: `no-alpn` shows any certificate to any name, the right one too, and ignores the protocol.
     scene(test_path!(), |ca, dns| {
         let plain = std::net::TcpListener::bind((Ipv4Addr::from(PLAIN), 443)).unwrap();
         std::thread::spawn(move || {

@@ -17,6 +17,7 @@ mod crash;
 mod disk;
 mod doors;
 mod envelope;
+mod faults;
 mod issuers;
 mod limits;
 mod openssl;

@@ -73,8 +73,13 @@ impl Contact {
         if address.contains('#') {
             return Err(invalid("a fragment (what follows the #) is not accepted"));
         }
-        if address.contains(',') || address.matches('@').count() > 1 {
+        if address.contains(',') {
             return Err(invalid("give one address for each contact"));
+        }
+        if address.matches('@').count() > 1 {
+            return Err(invalid(
+                "it has more than one @; correct it, or leave it out",
+            ));
         }
         // Escapes could hide what the checks above refuse; plain addresses need none.
         if address.contains('%') {

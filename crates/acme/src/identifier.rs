@@ -92,7 +92,8 @@ impl Identifier {
 
     fn parse_dns(value: &str) -> Result<Self, IdentifierFault> {
         let rejected = |fault: NameFault| {
-            IdentifierFault::Rejected(format!("{} is refused: {fault}", quoted(value)))
+            let place = place(value, &fault);
+            IdentifierFault::Rejected(format!("{} is refused: {fault}{place}", quoted(value)))
         };
         // Exactly one asterisk, alone in the leftmost label (8555-7.4-4).
         match value.strip_prefix("*.") {
@@ -146,6 +147,37 @@ impl Identifier {
             Self::Ip(_) => None,
         }
     }
+}
+
+/// The label that is at fault, where it is one.
+fn place(value: &str, fault: &NameFault) -> String {
+    let labels = || value.split('.');
+    let is_letter = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    let at = match fault {
+        NameFault::EmptyLabel => labels().position(str::is_empty),
+        NameFault::LabelTooLong => labels().position(|label| label.len() > 63),
+        NameFault::Character => labels().position(|label| !label.bytes().all(is_letter)),
+        NameFault::Hyphen => {
+            labels().position(|label| label.starts_with('-') || label.ends_with('-'))
+        }
+        // A first one alone is a wildcard.
+        NameFault::Asterisk => {
+            let all = labels().enumerate();
+            all.filter(|(_, label)| label.contains('*'))
+                .last()
+                .map(|(at, _)| at)
+        }
+        _ => None,
+    };
+    let Some((at, label)) = at.and_then(|at| Some((at, labels().nth(at)?))) else {
+        return String::new();
+    };
+    format!(
+        " (label {} of {}, {})",
+        at + 1,
+        labels().count(),
+        quoted(label)
+    )
 }
 
 impl fmt::Display for Identifier {

@@ -186,6 +186,8 @@ pub struct Dns {
     pub timeout: Span,
     /// Who judges DNSSEC.
     pub dnssec: Dnssec,
+    /// Whether DNS is asked once more after a validation that failed in it.
+    pub inquire: bool,
 }
 
 /// Who judges the DNSSEC signatures of answers.
@@ -389,6 +391,7 @@ impl Default for Dns {
             servers: Vec::new(),
             timeout: Span::from_secs(3),
             dnssec: Dnssec::Off,
+            inquire: true,
         }
     }
 }

@@ -384,6 +384,7 @@ impl Node {
             published.push(address);
             listeners.push(task);
         }
+        operator::warn_of_cuts(&ca);
         schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
         schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
         schedules.push(tokio::spawn(count_unfinished(Arc::clone(&ca))));
@@ -465,6 +466,7 @@ impl Node {
             self.own.put(listener);
         }
         info!("configuration reloaded");
+        operator::warn_of_cuts(&self.ca);
         Ok(())
     }
 

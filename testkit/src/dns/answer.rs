@@ -4,14 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use hickory_proto::op::{Message, Query, ResponseCode};
-use hickory_proto::rr::rdata::{SOA, TXT};
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
+use hickory_proto::rr::rdata::{NS, SOA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 use super::{Behaviour, Question, Tables, absolute, key};
 
 /// Aliases followed before the server gives up, as resolvers do.
 const ALIASES: usize = 12;
+
+/// The option of extended errors (RFC 8914).
+const EXTENDED_ERROR: u16 = 15;
 
 /// Bytes to send, and how.
 pub(super) struct Reply {
@@ -67,6 +71,17 @@ pub(super) fn to(
             answer.metadata.truncation = false;
             answer.metadata.response_code = code;
         }
+        Some(Behaviour::Bogus(..)) if request.metadata.checking_disabled => {}
+        Some(Behaviour::Bogus(error, text)) => {
+            answer = answer.truncate();
+            answer.metadata.truncation = false;
+            answer.metadata.response_code = ResponseCode::ServFail;
+            let option = [&error.to_be_bytes(), text.as_bytes()].concat();
+            let mut edns = Edns::new();
+            edns.options_mut()
+                .insert(EdnsOption::Unknown(EXTENDED_ERROR, option));
+            answer.set_edns(edns);
+        }
         Some(Behaviour::Truncate) if tcp => {}
         Some(Behaviour::Truncate | Behaviour::TruncateAlways) => answer = answer.truncate(),
         Some(Behaviour::Raw(raw)) => {
@@ -104,8 +119,23 @@ impl Tables {
         answer.metadata.recursion_desired = request.metadata.recursion_desired;
         answer.metadata.recursion_available = true;
         answer.metadata.authentic_data = self.authentic;
+        answer.metadata.authoritative = self.authoritative;
         answer.add_query(query.clone());
         let mut owner = query.name().clone();
+        let asked = key(&owner.to_ascii());
+        let below = |zone: &str| {
+            asked
+                .strip_suffix(zone)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        if let Some((zone, (server, address))) = self.referrals.iter().find(|(z, _)| below(z)) {
+            let ns = RData::NS(NS(absolute(server)));
+            answer.metadata.authoritative = false;
+            answer.add_authority(Record::from_rdata(absolute(zone), 60, ns));
+            let glue = super::address_record(*address);
+            answer.add_additional(Record::from_rdata(absolute(server), 60, glue));
+            return answer;
+        }
         for _ in 0..ALIASES {
             let name = key(&owner.to_ascii());
             let Some(records) = self.find(&name) else {
@@ -119,7 +149,11 @@ impl Tables {
             };
             let matching: Vec<_> = records.iter().filter(wanted).cloned().collect();
             if !matching.is_empty() {
-                let records = matching.into_iter();
+                // The signatures of a set go with it to whoever asks for them.
+                let dnssec_ok = request.edns.as_ref().is_some_and(|e| e.flags().dnssec_ok);
+                let signature = |data: &&RData| data.record_type() == RecordType::RRSIG;
+                let signatures = records.iter().filter(signature).filter(|_| dnssec_ok);
+                let records = matching.into_iter().chain(signatures.cloned());
                 answer.add_answers(records.map(|data| Record::from_rdata(owner.clone(), 60, data)));
                 return answer;
             }
@@ -130,16 +164,26 @@ impl Tables {
             answer.add_answer(Record::from_rdata(owner, 60, data));
             owner = target;
         }
+        let name = key(&owner.to_ascii());
+        let covers = |zone: &str| {
+            name.strip_suffix(zone)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        let zones = self.zones.iter().filter(|(zone, _)| covers(zone));
+        let (zone, serial) = zones.max_by_key(|(zone, _)| zone.len()).map_or_else(
+            || (owner.base_name(), 1),
+            |(zone, serial)| (absolute(zone), *serial),
+        );
         let soa = SOA::new(
             absolute("ns.test"),
             absolute("admin.test"),
-            1,
+            serial,
             60,
             60,
             60,
             60,
         );
-        answer.add_authority(Record::from_rdata(owner.base_name(), 60, RData::SOA(soa)));
+        answer.add_authority(Record::from_rdata(zone, 60, RData::SOA(soa)));
         answer
     }
 

@@ -102,7 +102,7 @@ pub(super) fn dns_rows() -> Vec<Row> {
         row(
             "nodata",
             "dns",
-            &["neither an A nor an AAAA record. Add one"],
+            &["neither an A nor an AAAA record.", "Add one, or use dns-01"],
             |scene, host| {
                 scene.dns.add_txt(&host.name, "x");
             },

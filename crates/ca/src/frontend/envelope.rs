@@ -14,6 +14,7 @@ use cairn_acme::{
     key::{Algorithm, PublicKey},
     problem::{Problem, ProblemType},
     status::AccountStatus,
+    text::quoted,
 };
 use serde::de::DeserializeOwned;
 
@@ -190,7 +191,7 @@ fn begin(context: &Context, envelope: &Envelope) -> Result<Algorithm, Problem> {
 async fn account_of(context: &Context, kid: &str) -> Result<Arc<Account>, Problem> {
     let id = match context.urls().kid(kid) {
         Kid::Account(id) => id,
-        Kid::Unknown => return Err(unknown_account()),
+        Kid::Unknown => return Err(unknown_account(kid)),
         Kid::Foreign => {
             return Err(Problem::malformed(
                 "the kid is not an account URL of this directory; use the Location of newAccount's answer",
@@ -205,15 +206,21 @@ async fn account_of(context: &Context, kid: &str) -> Result<Arc<Account>, Proble
         .map_err(problem::of_store)?
         // Another directory's account is none here, by whatever URL.
         .filter(|account| account.directory == context.directory().id)
-        .ok_or_else(unknown_account)?;
+        .ok_or_else(|| unknown_account(kid))?;
     if account.status != AccountStatus::Valid {
-        return Err(accounts::not_valid(account.status));
+        let mut problem = accounts::not_valid(account.status);
+        problem.detail = format!("{}: {}", quoted(kid), problem.detail);
+        return Err(problem);
     }
     Ok(account)
 }
 
-fn unknown_account() -> Problem {
-    Problem::account_does_not_exist("no account has this URL; register its key with newAccount")
+fn unknown_account(kid: &str) -> Problem {
+    Problem::account_does_not_exist(format!(
+        "no account of this server has the URL {}: the URL is another CA's, or the account was made before this CA was set \
+         up anew. Register its key with newAccount",
+        quoted(kid)
+    ))
 }
 
 /// Checks signature and url.

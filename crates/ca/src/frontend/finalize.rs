@@ -26,6 +26,20 @@ pub(crate) async fn post(
             OrderStatus::Pending => {
                 "the order is pending: some of its authorizations are not valid yet".to_owned()
             }
+            OrderStatus::Invalid => match &found.error {
+                Some(error) => format!("the order is invalid: {}. Place a new one.", error.detail),
+                None if found.expires > context.ca.clock.wall() => {
+                    "the order is invalid: an authorization of it has expired or was deactivated. Place a new one: those \
+                     that are still valid are taken over."
+                        .to_owned()
+                }
+                None => format!(
+                    "the order expired at {}, and now it is {}. Place a new one: authorizations that are still valid are \
+                     taken over.",
+                    found.expires,
+                    context.ca.clock.wall()
+                ),
+            },
             status => format!("the order is {status}: only a ready one can be finalized"),
         }));
     }

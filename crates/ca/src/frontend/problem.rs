@@ -36,21 +36,36 @@ pub(crate) fn of_store(error: StoreError) -> Problem {
             wait,
         ),
         StoreError::ReadOnly(reason) => {
-            tracing::error!(target: "cairn", reason = %reason, "a request was refused: the store is read-only");
+            let incident = incident();
+            tracing::error!(target: "cairn", %incident, reason = %reason, "a request was refused: the store is read-only");
             unavailable(
-                "the server cannot write at present; nothing was done, come again",
+                &format!(
+                    "the server cannot write at present; nothing was done, come again. If it lasts, give the CA's operator the \
+                     number of this incident, {incident}"
+                ),
                 AFTER_A_FULL_DISK,
             )
         }
         StoreError::Failed(reason) => {
-            tracing::error!(target: "cairn", reason = %reason, "a request failed in the store");
-            Problem::server_internal("the server failed; its operator has been told why")
+            let incident = incident();
+            tracing::error!(target: "cairn", %incident, reason = %reason, "a request failed in the store");
+            Problem::server_internal(format!(
+                "the server failed; its operator has been told why, under the number of this incident, {incident}"
+            ))
         }
         StoreError::Closed => unavailable(
             "the server is stopping; nothing was done, come again",
             AFTER_A_STOP,
         ),
     }
+}
+
+/// What stands in the answer and in the log, so that an operator finds the reason that the client is not told.
+fn incident() -> String {
+    let mut random = [0; 5];
+    // Without random octets there is nothing to find it by, and still an answer.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    data_encoding::HEXLOWER.encode(&random)
 }
 
 fn unavailable(detail: &str, wait: Duration) -> Problem {

@@ -29,6 +29,7 @@ use crate::{
     authority::{caa, orders},
     clock::{self, Readings},
     config::{DEFAULT_PROFILE, Span},
+    id::OrderId,
     model::{
         Account, Authorization, CaaCheck, Certificate, CertificateKey, CertificateState, Evidence,
         Order, Work,
@@ -559,7 +560,7 @@ async fn follow(ca: Arc<Ca>, mut begun: IssuanceBegun) {
         let started = ca.clock.monotonic();
         let IssuanceBegun { permit, order } = begun;
         let generation = permit.generation();
-        let problem = match sign(&ca, &permit).await {
+        let problem = match sign(&ca, &permit, order.id).await {
             Ok(signature) => {
                 conclude(&ca, &order, &permit, signature, started).await;
                 return;
@@ -577,10 +578,15 @@ async fn follow(ca: Arc<Ca>, mut begun: IssuanceBegun) {
 }
 
 /// Signs and verifies at once; what does not verify never leaves the process (T-CA-100).
-async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
+async fn sign(ca: &Ca, permit: &SigningPermit, order: OrderId) -> Result<Vec<u8>, Problem> {
     let issuance = &ca.issuance;
     let serial = permit.certificate().serial;
-    let failed = || Problem::server_internal("this CA's signer failed; place a new order");
+    let failed = || {
+        Problem::server_internal(format!(
+            "this CA could not sign: its signer failed, and nothing is wrong with the order. Place a new one; if that ends so \
+             too, give the CA's operator this order's number, {order}."
+        ))
+    };
     let deadline = ca.timing.sign;
     let Some(signing) = issuance.issuers.with_id(permit.certificate().issuer) else {
         error!(%serial, "not signed: its issuer is not there");
@@ -606,7 +612,7 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
             match issuer.verify_signature(permit.tbs(), &signature) {
                 Ok(()) => Ok(signature),
                 Err(fault) => {
-                    error!(%serial, %fault, "the signer returned a signature that does not verify; it was thrown away");
+                    error!(%serial, %order, %fault, "the signer returned a signature that does not verify; it was thrown away");
                     Err(failed())
                 }
             }
@@ -617,7 +623,7 @@ async fn sign(ca: &Ca, permit: &SigningPermit) -> Result<Vec<u8>, Problem> {
             | SignerFault::Failed(_)
             | SignerFault::Stopped),
         ) => {
-            error!(%serial, %fault, "not signed");
+            error!(%serial, %order, %fault, "not signed");
             Err(failed())
         }
     }

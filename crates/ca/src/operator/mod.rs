@@ -10,6 +10,7 @@ mod query;
 mod revoke;
 mod server;
 mod show;
+mod trouble;
 
 pub use client::{AskFault, ask};
 pub use external::ExternalKeyQuery;
@@ -19,6 +20,7 @@ pub use issue::IssueQuery;
 pub use query::{Query, QueryFault, answer};
 pub use revoke::RevokeQuery;
 pub use server::listen;
+pub(crate) use trouble::warn_of_cuts;
 
 /// The socket's name in the CA's directory.
 pub const SOCKET: &str = "operator.sock";

@@ -23,7 +23,7 @@ use tokio::{
 use super::{
     external, issue,
     query::{self, Query, QueryFault},
-    revoke,
+    revoke, trouble,
 };
 use crate::{
     fault::Causes,
@@ -212,6 +212,12 @@ async fn answer_query(ca: &Arc<Ca>, query: Query) -> Result<Value, QueryFault> {
                     "revoked"
                 );
             }
+            Ok(answer)
+        }
+        Query::Status => {
+            let now = ca.clock.wall();
+            let mut answer = query::answer(&ca.store, Query::Status, now).await?;
+            trouble::add(ca, &mut answer, now);
             Ok(answer)
         }
         query => query::answer(&ca.store, query, ca.clock.wall()).await,

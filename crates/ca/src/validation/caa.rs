@@ -9,13 +9,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cairn_acme::identifier::DnsName;
-use cairn_acme::problem::{Problem, ProblemType};
+use cairn_acme::problem::ProblemType;
 use cairn_acme::time::Timestamp;
 use tokio::time::Instant;
 
-use super::dns_message::{Answer, DnsFault, Finding};
-use super::explain::dns_fault;
+use super::dns_message::{Answer, DnsFault, Finding, RecordKind};
+use super::explain::dns_remedy;
 use super::host::Host;
+use super::inquiry::{Doubt, Doubted};
 use super::resolver::Resolver;
 use super::rules::NameRules;
 use super::trace::{LookedUp, Step, Trace};
@@ -139,13 +140,11 @@ impl Validator {
                             check.aliases.clone_from(&answer.aliases);
                             Ok(check)
                         }
-                        Err(refusal) => Err(Failure {
-                            problem: Problem::new(
-                                ProblemType::Caa,
-                                tell(&found, &applicant, &refusal),
-                            ),
-                            transient: false,
-                        }),
+                        Err(refusal) => Err(Failure::plain(
+                            ProblemType::Caa,
+                            tell(&found, &applicant, &refusal),
+                            false,
+                        )),
                     };
                     return CaaAttempt { outcome, trace };
                 }
@@ -189,24 +188,28 @@ async fn ask(resolver: &Resolver, names: &[&str], deadline: Instant) -> Vec<Opti
 
 /// Fails closed: whoever can make a look-up fail must not be able to lift a restriction (T-CA-87).
 fn not_known(question: &CaaQuestion, at: &str, fault: &DnsFault) -> Failure {
-    let transient = fault.is_transient();
     let whose = if at == question.name.as_str() {
         String::new()
     } else {
         format!(", whose rules {} inherits,", question.name)
     };
-    Failure {
-        problem: Problem::new(
-            ProblemType::Dns,
-            format!(
-                "{}: the look-up of CAA records of {at}{whose} failed, and without it a CA must not issue: {} \
-                 A name without CAA records needs an answer too: NOERROR with none in it, or NXDOMAIN.",
-                question.subject(),
-                dns_fault(fault)
-            ),
+    Doubt {
+        problem: ProblemType::Dns,
+        subject: question.subject(),
+        name: at.to_owned(),
+        kind: RecordKind::Caa,
+        what: Doubted::Failed(fault.clone()),
+        cause: format!(
+            "the look-up of CAA records of {at}{whose} failed, and without it a CA must not issue: {fault}."
         ),
-        transient,
+        remedy: format!(
+            "{} A name without CAA records needs an answer too: NOERROR with none in it, or NXDOMAIN.",
+            dns_remedy(fault)
+        ),
+        wanted: None,
+        transient: fault.is_transient(),
     }
+    .failure()
 }
 
 /// Makes one attempt of both: neither passes without the other.
@@ -225,9 +228,8 @@ pub(super) async fn beside(
         (Err(own), Err(failure)) if !own.transient || failure.transient => (attempt, None),
         (own, Err(mut failure)) => {
             if own.is_ok() && failure.problem.kind == ProblemType::Dns {
-                failure.problem.detail.push_str(
-                    " The challenge itself passed, so the name's other records are answered.",
-                );
+                failure
+                    .add(" The challenge itself passed, so the name's other records are answered.");
             }
             attempt.outcome = Err(failure);
             (attempt, None)

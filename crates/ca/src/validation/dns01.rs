@@ -3,10 +3,12 @@
 
 use cairn_acme::challenge::ChallengeType;
 use cairn_acme::identifier::DnsName;
-use cairn_acme::problem::{Problem, ProblemType};
+use cairn_acme::problem::ProblemType;
 use tokio::time::Instant;
 
-use super::explain::dns_fault;
+use super::dns_message::RecordKind;
+use super::explain::dns_remedy;
+use super::inquiry::{Doubt, Doubted};
 use super::resolver::{LookupFault, Resolver, Texts};
 use super::rules::is_localhost;
 use super::trace::{Step, Trace, excerpt};
@@ -20,10 +22,11 @@ pub(super) async fn attempt(
     trace: &mut Trace,
 ) -> Result<Evidence, Failure> {
     let Some(name) = job.identifier.dns_name() else {
-        return Err(Failure {
-            problem: Problem::server_internal("dns-01 shows no control of an address"),
-            transient: false,
-        });
+        return Err(Failure::plain(
+            ProblemType::ServerInternal,
+            "dns-01 shows no control of an address".to_owned(),
+            false,
+        ));
     };
     let asked = format!("{LABEL}.{name}");
     let story = Story {
@@ -71,47 +74,61 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    fn failure(&self, kind: ProblemType, what: &str, transient: bool) -> Failure {
-        Failure {
-            problem: Problem::new(kind, format!("{}: {what}", self.identifier)),
+    /// A failure that DNS may be asked about once more.
+    fn doubt(
+        &self,
+        what: Doubted,
+        problem: ProblemType,
+        (cause, remedy): (String, String),
+        transient: bool,
+    ) -> Failure {
+        Doubt {
+            problem,
+            subject: self.identifier.clone(),
+            name: self.asked.to_owned(),
+            kind: RecordKind::Txt,
+            what,
+            cause,
+            remedy,
+            wanted: Some(self.job.txt_value()),
             transient,
         }
+        .failure()
     }
 
     fn tell_localhost(&self, name: &DnsName) -> Failure {
-        let what = format!(
-            "names under localhost are not in the DNS, so no record can show control of {name}. Use http-01 or \
-             tls-alpn-01."
+        let detail = format!(
+            "{}: names under localhost are not in the DNS, so no record can show control of {name}. Use http-01 or \
+             tls-alpn-01.",
+            self.identifier
         );
-        self.failure(ProblemType::Dns, &what, false)
+        Failure::plain(ProblemType::Dns, detail, false)
     }
 
     /// What is not there yet may still come: servers of a zone take seconds to tell each other (design section 2.5).
     fn tell_fault(&self, fault: &LookupFault) -> Failure {
         let (asked, value) = (self.asked, self.job.txt_value());
-        match fault {
-            LookupFault::NoSuchName => self.failure(
-                ProblemType::Dns,
-                &format!(
-                    "there is no TXT record at {asked}: the answer was NXDOMAIN. Add one with the value \"{value}\", and \
-                     answer the challenge once all name servers of the zone have it."
-                ),
-                true,
-            ),
-            LookupFault::NoRecords => self.failure(
-                ProblemType::Unauthorized,
-                &format!(
-                    "there is no TXT record at {asked}; the name exists with other records. Add one with the value \
-                     \"{value}\", and answer the challenge once all name servers of the zone have it."
-                ),
-                true,
-            ),
-            LookupFault::Failed { fault, .. } => self.failure(
-                ProblemType::Dns,
-                &format!("the look-up of TXT records of {asked} failed: {}", dns_fault(fault)),
-                fault.is_transient(),
-            ),
-        }
+        let add = format!(
+            "Add one with the value \"{value}\", and answer the challenge once all name servers of the zone have it."
+        );
+        let (problem, told, transient) = match fault {
+            LookupFault::NoSuchName => {
+                let cause = format!("there is no TXT record at {asked}: the answer was NXDOMAIN.");
+                (ProblemType::Dns, (cause, add), true)
+            }
+            LookupFault::NoRecords => {
+                let cause = format!(
+                    "there is no TXT record at {asked}; the name exists with other records."
+                );
+                (ProblemType::Unauthorized, (cause, add), true)
+            }
+            LookupFault::Failed { fault, .. } => {
+                let cause = format!("the look-up of TXT records of {asked} failed: {fault}.");
+                let remedy = dns_remedy(fault).to_owned();
+                (ProblemType::Dns, (cause, remedy), fault.is_transient())
+            }
+        };
+        self.doubt(Doubted::from(fault), problem, told, transient)
     }
 
     fn tell_other(&self, texts: &Texts) -> Failure {
@@ -134,13 +151,18 @@ impl Story<'_> {
             .iter()
             .find_map(|text| mistake(text, self.job))
             .unwrap_or_default();
-        let what = format!(
-            "no TXT record at {}{by} has this challenge's value. Found {}{more}; expected \"{value}\". {hint}Add a record \
-             with that value; others may stay beside it.",
+        let cause = format!(
+            "no TXT record at {}{by} has this challenge's value. Found {}{more}; expected \"{value}\".",
             self.asked,
             shown.join(", "),
         );
-        self.failure(ProblemType::Unauthorized, &what, false)
+        let remedy = format!("{hint}Add a record with that value; others may stay beside it.");
+        self.doubt(
+            Doubted::OtherTexts,
+            ProblemType::Unauthorized,
+            (cause, remedy),
+            false,
+        )
     }
 }
 

@@ -12,7 +12,10 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 use serde::{Deserialize, Serialize};
 
+use super::dns_question::{Asking, Question, u16_at};
 use crate::authority::caa::{BadRecord, CaaRecord};
+
+pub use super::dns_question::{Belongs, QueryRandom};
 
 /// The record types that validation asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -29,7 +32,7 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
-    fn record_type(self) -> RecordType {
+    pub(super) fn record_type(self) -> RecordType {
         match self {
             Self::A => RecordType::A,
             Self::Aaaa => RecordType::AAAA,
@@ -50,15 +53,11 @@ impl fmt::Display for RecordKind {
     }
 }
 
-/// Random octets for one query: two for the id, the rest for the case of letters.
-pub type QueryRandom = [u8; 34];
-
 /// One query, ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Query {
     kind: RecordKind,
-    wire: Vec<u8>,
-    question_end: usize,
+    question: Question,
 }
 
 impl Query {
@@ -68,91 +67,28 @@ impl Query {
     ///
     /// [`DnsFault::NameTooLong`] when the name does not fit into a question.
     pub fn new(name: &str, kind: RecordKind, random: &QueryRandom) -> Result<Self, DnsFault> {
-        let [id_high, id_low, case @ ..] = random;
-        let mut wire = Vec::with_capacity(HEADER + name.len() + 2 + 4 + OPT.len());
-        wire.extend_from_slice(&[*id_high, *id_low]);
-        // RD, and AD to ask for the AD bit (RFC 6840 section 5.7); one question, one OPT.
-        wire.extend_from_slice(&[0x01, 0x20, 0, 1, 0, 0, 0, 0, 0, 1]);
-        let mut position = 0_usize;
-        for label in name.split('.') {
-            let length = u8::try_from(label.len()).map_err(|_| DnsFault::NameTooLong)?;
-            if length == 0 || length > 63 {
-                return Err(DnsFault::NameTooLong);
-            }
-            wire.push(length);
-            for octet in label.bytes() {
-                let bit =
-                    case.get(position / 8 % case.len()).copied().unwrap_or(0) >> (position % 8);
-                let flip = octet.is_ascii_alphabetic() && bit & 1 == 1;
-                wire.push(if flip { octet ^ 0x20 } else { octet });
-                position += 1;
-            }
-        }
-        wire.push(0);
-        if wire.len() - HEADER > 255 {
-            return Err(DnsFault::NameTooLong);
-        }
-        wire.extend_from_slice(&u16::from(kind.record_type()).to_be_bytes());
-        wire.extend_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
-        let question_end = wire.len();
-        wire.extend_from_slice(&OPT);
-        Ok(Self {
-            kind,
-            wire,
-            question_end,
-        })
+        let question = Question::new(name, kind.record_type(), Asking::Recursive, random)?;
+        Ok(Self { kind, question })
     }
 
     /// Gives the id.
     pub fn id(&self) -> u16 {
-        u16_at(&self.wire, 0).unwrap_or(0)
+        self.question.id()
     }
 
     /// Gives the message's bytes, without the length that TCP puts before it.
     pub fn wire(&self) -> &[u8] {
-        &self.wire
+        self.question.wire()
     }
 
     pub(super) fn question(&self) -> &[u8] {
-        self.wire.get(HEADER..self.question_end).unwrap_or_default()
+        self.question.section()
     }
 
     /// Tells how far a message can be the answer to this query; cheap, before any parsing.
     pub fn belongs(&self, bytes: &[u8]) -> Belongs {
-        let (Some(id), Some(flags), Some(questions)) =
-            (u16_at(bytes, 0), u16_at(bytes, 2), u16_at(bytes, 4))
-        else {
-            return Belongs::No;
-        };
-        let response_to_query = flags & 0xf800 == 0x8000;
-        if id != self.id() || !response_to_query || bytes.len() < HEADER {
-            return Belongs::No;
-        }
-        if questions == 0 {
-            return Belongs::WithoutQuestion;
-        }
-        match bytes.get(HEADER..self.question_end) {
-            Some(question) if questions != 1 || !question.eq_ignore_ascii_case(self.question()) => {
-                Belongs::No
-            }
-            Some(question) if question == self.question() => Belongs::Yes,
-            Some(_) => Belongs::OtherCase,
-            None => Belongs::No,
-        }
+        self.question.belongs(bytes)
     }
-}
-
-/// How far a message can be the answer to a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Belongs {
-    /// Another id, question or direction: ignored.
-    No,
-    /// The question came back in another case: a server without 0x20, or a forger.
-    OtherCase,
-    /// The id fits but there is no question: a poor server, or a forger.
-    WithoutQuestion,
-    /// Id and question fit to the letter.
-    Yes,
 }
 
 /// What a server said about a name.
@@ -208,8 +144,8 @@ pub enum DnsFault {
     /// The bytes are no proper DNS message.
     #[error("a malformed answer ({0})")]
     Malformed(String),
-    /// A CNAME chain that returns to a name in it.
-    #[error("a loop of CNAME records at {0}")]
+    /// A CNAME chain that returns to a name in it; the chain up to the repeat.
+    #[error("a loop of CNAME records, {0}")]
     AliasLoop(String),
     /// A CNAME chain of more links than followed.
     #[error("a chain of more than {MAX_ALIASES} CNAME records")]
@@ -378,7 +314,9 @@ fn follow_aliases(
             return Ok((current, aliases));
         };
         if seen.contains(target) {
-            return Err(DnsFault::AliasLoop(dotted(target)));
+            let mut chain: Vec<String> = seen.iter().map(dotted).collect();
+            chain.push(dotted(target));
+            return Err(DnsFault::AliasLoop(chained(&chain)));
         }
         if seen.len() > MAX_ALIASES {
             return Err(DnsFault::AliasChain);
@@ -469,8 +407,28 @@ fn read_raw_caa(decoder: &mut BinDecoder<'_>, count: usize) -> Result<Vec<Record
     Ok(records)
 }
 
+/// The names of a chain of aliases, each before its target; a long chain is told by its ends.
+pub(super) fn chained(names: &[String]) -> String {
+    let plain = |c: char| match c {
+        c if c.is_ascii_alphanumeric() || "-_.*> ".contains(c) => c,
+        _ => '?',
+    };
+    let text: String = names.join(" -> ").chars().map(plain).collect();
+    if text.len() <= CHAIN_SHOWN {
+        return text;
+    }
+    let shown: String = text.chars().take(CHAIN_SHOWN).collect();
+    let last: String = names
+        .last()
+        .map_or("", String::as_str)
+        .chars()
+        .map(plain)
+        .collect();
+    format!("{shown}… -> {last}")
+}
+
 /// Writes a name as the trace and the next query need it: lower case, no trailing dot.
-fn dotted(name: &Name) -> String {
+pub(super) fn dotted(name: &Name) -> String {
     let mut text = name.to_ascii();
     text.make_ascii_lowercase();
     if text.ends_with('.') {
@@ -479,18 +437,8 @@ fn dotted(name: &Name) -> String {
     text
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes
-        .get(at..at + 2)?
-        .try_into()
-        .ok()
-        .map(u16::from_be_bytes)
-}
-
-/// Octets before the question.
-const HEADER: usize = 12;
-/// An OPT record that offers 1232 octets, so that no answer comes in fragments (T-CA-79).
-const OPT: [u8; 11] = [0, 0, 41, 0x04, 0xd0, 0, 0, 0, 0, 0, 0];
+/// Characters of a chain of aliases in a text.
+const CHAIN_SHOWN: usize = 300;
 /// CNAME links followed, over all queries for one name (T-CA-77).
 pub(super) const MAX_ALIASES: usize = 8;
 /// Records read from one section: many TXT values at one name are legal (T-CA-78).

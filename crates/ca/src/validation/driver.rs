@@ -289,12 +289,12 @@ impl Task {
                     .map(|q| validator.check_caa(q, &snapshot.caa, &snapshot.rules, bound));
                 (caa::beside(attempt, check).await, origin)
             };
-            let Some(((Attempt { outcome, trace }, check), moved)) = self.follow(attempt).await?
+            let Some(((Attempt { outcome, mut trace }, check), moved)) =
+                self.follow(attempt).await?
             else {
                 return Ok(());
             };
             origin = moved;
-            let trace = serde_json::to_string(&trace).unwrap_or_default();
             let end = match outcome {
                 Ok(found) => Ok(found),
                 Err(failure) => {
@@ -304,24 +304,45 @@ impl Task {
                     } else {
                         Outcome::FailedFinally
                     };
-                    info!(
-                        name = %job.identifier, challenge = %job.challenge, attempt = number,
-                        reason = %failure.problem.detail, "validation failed"
-                    );
                     ca.metrics.validation_attempt_failed();
                     let now = since(origin);
+                    let told = |problem: &Problem| {
+                        info!(
+                            name = %job.identifier, challenge = %job.challenge, attempt = number,
+                            reason = %problem.detail, "validation failed"
+                        );
+                    };
                     match schedule.conclude(now, kind) {
                         Next::AttemptAt(at) => {
+                            told(&failure.problem);
+                            let trace = serde_json::to_string(&trace).unwrap_or_default();
                             if !self.note(failure.problem, trace, at.since(now)).await? {
                                 return Ok(());
                             }
                             time::sleep(at.since(now)).await;
                             continue;
                         }
-                        Next::GiveUp | Next::Done => Err(failure.problem),
+                        Next::GiveUp | Next::Done => {
+                            // It holds no place any more, so it keeps nobody waiting but who is to be told.
+                            let problem = if snapshot.config.dns.inquire {
+                                let validator = &ca.validation.validator;
+                                let now = ca.clock.wall();
+                                let inquiry =
+                                    validator.inquire(failure, &snapshot.rules, now, &mut trace);
+                                match self.follow(inquiry).await? {
+                                    Some(problem) => problem,
+                                    None => return Ok(()),
+                                }
+                            } else {
+                                failure.problem
+                            };
+                            told(&problem);
+                            Err(problem)
+                        }
                     }
                 }
             };
+            let trace = serde_json::to_string(&trace).unwrap_or_default();
             let end = end.map(|found| model::Evidence {
                 caa: check,
                 ..found.into_model(ca.clock.wall())

@@ -2,19 +2,22 @@
 //! (voice.md), and nothing that would make the CA a port scanner or a reader of inside pages
 //! (T-CA-69, design section 2.4).
 
+mod content;
+mod dial;
+
 use std::net::{IpAddr, SocketAddr};
 
-use cairn_acme::problem::{Problem, ProblemType};
+use cairn_acme::problem::ProblemType;
 
+use self::content::{evidence, fingerprint, status_remedy};
 use super::Failure;
 use super::dialer::{ConnectFault, DialFault};
-use super::dns_message::DnsFault;
 use super::host::Host;
 use super::http_answer::{Head, HttpFault};
 use super::redirect::{NotFollowed, Target};
-use super::resolver::LookupFault;
-use super::rules::Denied;
 use super::trace::excerpt;
+
+pub(super) use self::dial::{dns_remedy, failures, tell_dial};
 
 /// Everything that the text is made of.
 pub(super) struct Story<'a> {
@@ -28,6 +31,10 @@ pub(super) struct Story<'a> {
     pub(super) answered: Option<SocketAddr>,
     /// Addresses of the hop that could not be connected to.
     pub(super) failed: &'a [(SocketAddr, ConnectFault)],
+    /// All addresses of the hop.
+    pub(super) resolved: &'a [IpAddr],
+    /// What the file should hold.
+    pub(super) expected: &'a str,
 }
 
 /// What ended an attempt.
@@ -36,13 +43,21 @@ pub(super) enum Cause {
     Dial(DialFault),
     Tls(String),
     TlsTimeout,
-    Http(HttpFault),
+    Http {
+        fault: HttpFault,
+        /// Octets that came before it.
+        received: usize,
+    },
     NotFollowed {
         status: u16,
         location: Vec<u8>,
         why: NotFollowed,
     },
-    Status(Head),
+    Status {
+        head: Head,
+        /// What of it was there with the head.
+        body: Vec<u8>,
+    },
     OtherBody {
         head: Head,
         body: Vec<u8>,
@@ -61,47 +76,16 @@ impl Story<'_> {
         if !self.is_own() {
             return self.tell_foreign();
         }
-        let (kind, what, transient) = self.explain(cause);
         let after = match self.redirects {
             0 => String::new(),
             1 => format!(" (after a redirect to {})", self.url()),
             n => format!(" (after {n} redirects, the last to {})", self.url()),
         };
-        let detail = format!("{}: {what}{after}", self.host);
-        Failure {
-            problem: Problem::new(kind, detail),
-            transient,
-        }
-    }
-
-    /// One text, one type and one verdict for all that can happen elsewhere, so that nothing can
-    /// be learned of hosts that the subscriber has shown no right to.
-    fn tell_foreign(&self) -> Failure {
-        let detail = format!(
-            "{}: the request was redirected to {}, which was not reachable, not permitted, or did \
-             not have the file. Serve the file under {} itself, or let that server have it.",
-            self.host,
-            self.url(),
-            self.host,
-        );
-        Failure {
-            problem: Problem::new(ProblemType::Connection, detail),
-            transient: false,
-        }
-    }
-
-    fn explain(&self, cause: &Cause) -> (ProblemType, String, bool) {
-        match cause {
-            Cause::Dial(fault) => explain_dial(&self.target.host, fault, "a web server"),
-            Cause::Tls(error) => (
-                ProblemType::Tls,
-                format!(
-                    "{}the TLS handshake failed: {error}. Any certificate would do here; serve \
-                     the file over plain HTTP, or repair TLS on that server.",
-                    self.answerer()
-                ),
-                false,
-            ),
+        let (kind, what, transient) = match cause {
+            Cause::Dial(fault) => {
+                return tell_dial(self.host, &self.target.host, fault, "a web server", &after);
+            }
+            Cause::Tls(error) => self.explain_tls(error),
             Cause::TlsTimeout => (
                 ProblemType::Tls,
                 format!(
@@ -110,67 +94,171 @@ impl Story<'_> {
                 ),
                 true,
             ),
-            Cause::Http(fault) => (
-                ProblemType::Connection,
-                format!(
-                    "{}there was {} for {}. See what listens there; it has to answer with HTTP \
-                     within 10 seconds.",
-                    self.answerer(),
-                    http_fault(fault),
-                    self.url()
-                ),
-                fault.is_transient(),
-            ),
+            Cause::Http { fault, received } => self.explain_http(fault, *received),
             Cause::NotFollowed {
                 status,
                 location,
                 why,
-            } => (
-                ProblemType::Connection,
-                format!(
-                    "{}the redirect was not followed: {why}. The answer was {status} to \"{}\". \
-                     Redirect to http or https on the usual ports of a host name, or exempt \
-                     /.well-known/acme-challenge/ from the redirect.",
-                    self.answerer(),
-                    excerpt(location)
-                ),
-                false,
-            ),
-            Cause::Status(head) => (
-                ProblemType::Unauthorized,
-                format!(
-                    "{} {}answered {} for {}{}. Put the challenge where that server looks, or \
-                     point the name at the server that has it.",
-                    if head.status == 404 || head.status == 410 {
-                        "the file was not there."
-                    } else {
-                        "the file could not be fetched."
-                    },
-                    self.who(),
-                    head.status,
-                    self.url(),
-                    evidence(head),
-                ),
-                false,
-            ),
+            } => self.explain_redirect(*status, location, *why),
+            Cause::Status { head, body } => self.explain_status(head, body),
             Cause::OtherBody {
                 head,
                 body,
                 is_over,
-            } => (
-                ProblemType::Unauthorized,
-                format!(
-                    "the file has other content. {}answered for {}{} with {} instead of the key \
-                     authorization. Serve the key authorization of this challenge and this \
-                     account there, as the only content.",
-                    self.who(),
-                    self.url(),
-                    evidence(head),
-                    content(body, *is_over),
-                ),
-                false,
-            ),
+            } => self.explain_body(head, body, *is_over),
+        };
+        let detail = format!("{}: {what}{}{after}", self.host, self.other_family());
+        Failure::plain(kind, detail, transient)
+    }
+
+    /// There is no fallback once a server has answered, so an old IPv6 address hides a good IPv4 one.
+    fn other_family(&self) -> String {
+        let (Some(answered), true) = (self.answered, self.failed.is_empty()) else {
+            return String::new();
+        };
+        let four: Vec<String> = self
+            .resolved
+            .iter()
+            .filter(|ip| ip.is_ipv4())
+            .take(2)
+            .map(IpAddr::to_string)
+            .collect();
+        if answered.is_ipv4() || four.is_empty() {
+            return String::new();
         }
+        format!(
+            " IPv6 is asked first, and its answer counts: {} (A) was not asked. If {} (AAAA) is another server, remove \
+             that record.",
+            four.join(" and "),
+            answered.ip()
+        )
+    }
+
+    /// One text, one type and one verdict for all that can happen elsewhere, so that nothing can
+    /// be learned of hosts that the subscriber has shown no right to.
+    fn tell_foreign(&self) -> Failure {
+        // "https://NAME" and the path without a slash between them: seen by the Location alone.
+        let glued = self
+            .target
+            .host
+            .to_string()
+            .strip_prefix(&self.host.to_string())
+            .is_some_and(|rest| rest == ".well-known");
+        let remedy = if glued {
+            format!(
+                "A slash is missing in the redirect rule, which glues the path to the host: let it lead to \
+                 https://{}/ and the path (nginx: \"return 301 https://$host$request_uri;\").",
+                self.host
+            )
+        } else {
+            format!(
+                "Serve the file under {} itself, or let that server have it.",
+                self.host
+            )
+        };
+        let detail = format!(
+            "{}: the request was redirected to {}, which was not reachable, not permitted, or did \
+             not have the file. {remedy}",
+            self.host,
+            self.url(),
+        );
+        Failure::plain(ProblemType::Connection, detail, false)
+    }
+
+    fn explain_tls(&self, error: &str) -> (ProblemType, String, bool) {
+        let what = format!(
+            "{}the TLS handshake failed: {error}. Any certificate would do here; serve \
+             the file over plain HTTP, or repair TLS on that server.",
+            self.answerer()
+        );
+        (ProblemType::Tls, what, false)
+    }
+
+    fn explain_http(&self, fault: &HttpFault, received: usize) -> (ProblemType, String, bool) {
+        let remedy = match fault {
+            HttpFault::Timeout if received == 0 => {
+                "The connection stood, so no firewall is in the way, but not one octet came back: the program there \
+                 hangs. See its log and its workers; it has to answer with HTTP within 10 seconds."
+                    .to_owned()
+            }
+            HttpFault::Short | HttpFault::Broken(_) => format!(
+                "The connection stood, and was cut after the request ({received} octets came back): by the server, or by \
+                 a filter before it. Exempt /.well-known/acme-challenge/ from rules that do so."
+            ),
+            HttpFault::NotHttp(said) if said.starts_with("\\x15\\x03") || said.starts_with("\\x16\\x03") => {
+                "That is TLS: the port speaks HTTPS only. Take the TLS (\"ssl\") off port 80, or leave port 80 to plain \
+                 HTTP."
+                    .to_owned()
+            }
+            _ => "See what listens there; it has to answer with HTTP within 10 seconds.".to_owned(),
+        };
+        let what = format!(
+            "{}there was {} for {}. {remedy}",
+            self.answerer(),
+            http_fault(fault),
+            self.url()
+        );
+        (ProblemType::Connection, what, fault.is_transient())
+    }
+
+    fn explain_redirect(
+        &self,
+        status: u16,
+        location: &[u8],
+        why: NotFollowed,
+    ) -> (ProblemType, String, bool) {
+        let remedy = match why {
+            NotFollowed::Loop => {
+                "Remove the redirect that leads back, or exempt /.well-known/acme-challenge/ from it."
+            }
+            NotFollowed::Port => {
+                "Drop the port from the redirect, or exempt /.well-known/acme-challenge/ from it."
+            }
+            _ => {
+                "Redirect to http or https on the usual ports of a host name, or exempt \
+                 /.well-known/acme-challenge/ from the redirect."
+            }
+        };
+        let what = format!(
+            "{}the redirect was not followed: {why}. The answer was {status} to \"{}\". {remedy}",
+            self.answerer(),
+            excerpt(location)
+        );
+        (ProblemType::Connection, what, false)
+    }
+
+    fn explain_status(&self, head: &Head, body: &[u8]) -> (ProblemType, String, bool) {
+        let what = format!(
+            "{} {}answered {} for {}{}. {}",
+            if head.status == 404 || head.status == 410 {
+                "the file was not there."
+            } else {
+                "the file could not be fetched."
+            },
+            self.who(),
+            head.status,
+            self.url(),
+            evidence(head),
+            status_remedy(head, body),
+        );
+        (ProblemType::Unauthorized, what, false)
+    }
+
+    fn explain_body(&self, head: &Head, body: &[u8], is_over: bool) -> (ProblemType, String, bool) {
+        let url = self.url();
+        let redirected_to = (self.redirects > 0).then_some(url.as_str());
+        let (what, mut why) = fingerprint(head, body, is_over, self.expected, redirected_to);
+        if !why.is_empty() {
+            why.push(' ');
+        }
+        let what = format!(
+            "the file has other content. {}answered for {url}{} with {what} instead of the key \
+             authorization. {why}Serve the key authorization of this challenge and this \
+             account there, as the only content.",
+            self.who(),
+            evidence(head),
+        );
+        (ProblemType::Unauthorized, what, false)
     }
 
     /// The URL of the hop; its path is the redirecting server's.
@@ -200,158 +288,12 @@ impl Story<'_> {
     }
 }
 
-/// Why there is no connection; `what` is what should listen there.
-pub(super) fn explain_dial(
-    host: &Host,
-    fault: &DialFault,
-    what: &str,
-) -> (ProblemType, String, bool) {
-    match fault {
-        DialFault::Lookup(LookupFault::NoSuchName) => (
-            ProblemType::Dns,
-            format!(
-                "{host} has no DNS entry: the answer was NXDOMAIN. Add an A or AAAA record, \
-                 or correct the spelling."
-            ),
-            false,
-        ),
-        DialFault::Lookup(LookupFault::NoRecords) => (
-            ProblemType::Dns,
-            format!("{host} exists in DNS, but has neither an A nor an AAAA record. Add one."),
-            false,
-        ),
-        DialFault::Lookup(failed @ LookupFault::Failed { kind, fault }) => (
-            ProblemType::Dns,
-            format!(
-                "the look-up of {kind} records of {host} failed: {}",
-                dns_fault(fault)
-            ),
-            failed.is_transient(),
-        ),
-        DialFault::Localhost => (
-            ProblemType::Dns,
-            "names under localhost lead to this CA's own host, and no rule of this CA allows \
-             that. Use a name with an address of its own, or add a [[names]] rule with that \
-             suffix."
-                .to_owned(),
-            false,
-        ),
-        DialFault::NotPermitted(denied) if matches!(host, Host::Address(_)) => (
-            ProblemType::Connection,
-            format!(
-                "this CA may not connect to {}. Ask its operator for an [[addresses]] rule \
-                 that grants the range.",
-                list(denied)
-            ),
-            false,
-        ),
-        DialFault::NotPermitted(denied) => (
-            ProblemType::Dns,
-            format!(
-                "{host} leads to {}, where this CA may not connect for this name. Point the \
-                 name at an address that this CA may reach, or ask its operator for a rule \
-                 that grants the range.",
-                list(denied)
-            ),
-            false,
-        ),
-        DialFault::NoConnection(failed) => (
-            ProblemType::Connection,
-            format!(
-                "no connection. {}. See that {what} listens there and that no firewall stands \
-                 before it{}.",
-                failures(failed),
-                if matches!(host, Host::Name(_))
-                    && failed.iter().any(|(address, _)| address.is_ipv6())
-                {
-                    "; IPv6 is tried first, so an AAAA record has to be right as well"
-                } else {
-                    ""
-                }
-            ),
-            !failed.iter().all(|(_, fault)| *fault == ConnectFault::Own),
-        ),
-    }
-}
-
-pub(super) fn failures(failed: &[(SocketAddr, ConnectFault)]) -> String {
-    let each: Vec<String> = failed
-        .iter()
-        .map(|(address, fault)| format!("{address} {fault}"))
-        .collect();
-    each.join("; ")
-}
-
-/// Names the ranges, never whether something answers there.
-fn list(denied: &[(IpAddr, Denied)]) -> String {
-    let mut each: Vec<String> = denied
-        .iter()
-        .take(4)
-        .map(|(ip, why)| format!("{ip} ({})", why.range))
-        .collect();
-    if denied.len() > each.len() {
-        each.push(format!("{} more", denied.len() - each.len()));
-    }
-    each.join(" and ")
-}
-
-/// The headers that help to find out which server answered.
-fn evidence(head: &Head) -> String {
-    let quoted: Vec<String> = EVIDENCE
-        .iter()
-        .filter_map(|(name, shown)| {
-            let value = head.header(name)?;
-            Some(format!("{shown}{}", excerpt(value)))
-        })
-        .chain(head.header("www-authenticate").and_then(realm))
-        .collect();
-    if quoted.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", quoted.join(", "))
-    }
-}
-
-/// The realm alone: the rest of WWW-Authenticate may carry nonces and tokens.
-fn realm(value: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(value).ok()?;
-    let (_, realm) = text.split_once("realm=\"")?;
-    let (realm, _) = realm.split_once('"')?;
-    Some(format!("realm {}", excerpt(realm.as_bytes())))
-}
-
-fn content(body: &[u8], is_over: bool) -> String {
-    match (body.is_empty(), is_over) {
-        (true, _) => "an empty body".to_owned(),
-        (false, true) => format!(
-            "more than 1024 octets that begin with \"{}\"",
-            excerpt(body)
-        ),
-        (false, false) => format!("\"{}\"", excerpt(body)),
-    }
-}
-
 fn http_fault(fault: &HttpFault) -> String {
     match fault {
         HttpFault::Short => "no complete answer: the connection ended early".to_owned(),
         HttpFault::Broken(kind) => format!("no complete answer: the connection broke ({kind})"),
         other => other.to_string(),
     }
-}
-
-pub(super) fn dns_fault(fault: &DnsFault) -> String {
-    let remedy = match fault {
-        DnsFault::ServerFailure => {
-            "The zone's name servers fail or its DNSSEC signatures do not verify; their operator \
-             has to repair that."
-        }
-        DnsFault::Timeout | DnsFault::Unreachable(_) => {
-            "Either the zone's name servers or this CA's resolver do not answer; try again later."
-        }
-        DnsFault::AliasLoop(_) | DnsFault::AliasChain => "Correct the CNAME records.",
-        _ => "The zone's name servers have to give a proper answer.",
-    };
-    format!("{fault}. {remedy}")
 }
 
 fn shorten(url: &str) -> String {
@@ -362,12 +304,5 @@ fn shorten(url: &str) -> String {
     text
 }
 
-/// Headers quoted, and the words before them.
-const EVIDENCE: [(&str, &str); 4] = [
-    ("server", ""),
-    ("content-type", "type "),
-    ("location", "location "),
-    ("retry-after", "retry after "),
-];
 /// A URL's octets in a text.
 const URL_SHOWN: usize = 160;

@@ -2,6 +2,8 @@
 //! a bound that the rest relies on is broken.
 
 use super::dns_message::{Finding, Query, RecordKind, interpret, interpret_stream};
+use super::dns_question::{Asking, Question};
+use super::dns_report::Report;
 use super::http_answer::{BODY_MAX, Body, HEAD_MAX, parse_head};
 
 /// Reads octets as the answer to a query of each kind: as they are, and behind a header and a
@@ -27,6 +29,15 @@ pub fn fuzz_dns_answer(data: &[u8]) {
         answer.extend_from_slice(counts);
         answer.extend_from_slice(query.question());
         answer.extend_from_slice(tail);
+        let question = Question::new(
+            "www.example.org",
+            kind.record_type(),
+            Asking::Unchecked,
+            &[0; 34],
+        );
+        if let Some(report) = question.ok().and_then(|q| Report::read(&q, &answer)) {
+            assert!(report.answers.len() <= 64 && report.errors.len() <= 4);
+        }
         let Ok(read) = interpret(&query, &answer) else {
             continue;
         };

@@ -90,6 +90,11 @@ pub(super) async fn attempt(
             redirects: asked.len(),
             answered: hop.dialed.as_ref().map(|dialed| dialed.address),
             failed: hop.dialed.as_ref().map_or(&[], |dialed| &dialed.failed),
+            resolved: hop
+                .dialed
+                .as_ref()
+                .map_or(&[], |dialed| &dialed.resolved.found),
+            expected: &job.key_authorization,
         };
         return Err(story.tell(&cause));
     }
@@ -138,8 +143,11 @@ impl Hop<'_> {
         let request = request(self.target);
         bump(&dialer.counters.requests);
         let began = Instant::now();
+        let mut received = 0;
         let fetched = match self.target.scheme {
-            Scheme::Http => timeout_at(deadline, exchange(&mut stream, &request)).await,
+            Scheme::Http => {
+                timeout_at(deadline, exchange(&mut stream, &request, &mut received)).await
+            }
             Scheme::Https => {
                 let host = self.target.host.to_string();
                 let host = ServerName::try_from(host).map_err(|e| Cause::Tls(e.to_string()))?;
@@ -163,7 +171,7 @@ impl Hop<'_> {
                 trace.push(Step::Tls {
                     result: format!("{version:?}"),
                 });
-                timeout_at(deadline, exchange(&mut stream, &request)).await
+                timeout_at(deadline, exchange(&mut stream, &request, &mut received)).await
             }
         };
         let fetched = fetched.unwrap_or(Err(HttpFault::Timeout));
@@ -177,7 +185,7 @@ impl Hop<'_> {
                 .map_or_else(|_| Vec::new(), |f| shown_headers(&f.head)),
             took_ms: millis(began.elapsed()),
         });
-        fetched.map_err(Cause::Http)
+        fetched.map_err(|fault| Cause::Http { fault, received })
     }
 }
 
@@ -196,7 +204,12 @@ fn judge(fetched: &Fetched, expected: &str, trace: &mut Trace) -> Verdict {
         301 | 302 | 307 | 308 => {
             return Verdict::Redirect(head.header("location").map(<[u8]>::to_vec));
         }
-        _ => return Verdict::Differs(Cause::Status(head.clone())),
+        _ => {
+            return Verdict::Differs(Cause::Status {
+                head: head.clone(),
+                body: fetched.body.clone(),
+            });
+        }
     }
     let found = fetched.body.trim_ascii_end();
     if found == expected.as_bytes() && !fetched.is_over {

@@ -12,7 +12,7 @@ use super::redirect::Target;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fetched {
     pub(super) head: Head,
-    /// Empty unless the status is 200.
+    /// Unless the status is 200 only what came with the head of a 400.
     pub(super) body: Vec<u8>,
     /// There was more than the bound.
     pub(super) is_over: bool,
@@ -30,7 +30,12 @@ pub(super) fn request(target: &Target) -> Vec<u8> {
 }
 
 /// Sends a request and reads its answer; the body only where it counts.
-pub(super) async fn exchange<S>(stream: &mut S, request: &[u8]) -> Result<Fetched, HttpFault>
+/// `received` counts the octets that came, also those of an answer that never ends.
+pub(super) async fn exchange<S>(
+    stream: &mut S,
+    request: &[u8],
+    received: &mut usize,
+) -> Result<Fetched, HttpFault>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -50,16 +55,23 @@ where
                 buffer.drain(..head.length);
             }
             None => {
-                if stream.read_buf(&mut buffer).await.map_err(broken)? == 0 {
+                let count = stream.read_buf(&mut buffer).await.map_err(broken)?;
+                if count == 0 {
                     return Err(HttpFault::Short);
                 }
+                *received += count;
             }
         }
     };
     if head.status != 200 {
+        // What a server says to a request that is right tells what it takes its port for.
+        let body = match head.status {
+            400 => buffer.get(head.length..).unwrap_or_default().to_vec(),
+            _ => Vec::new(),
+        };
         return Ok(Fetched {
             head,
-            body: Vec::new(),
+            body,
             is_over: false,
         });
     }
@@ -67,10 +79,12 @@ where
     let mut done = body.push(buffer.get(head.length..).unwrap_or_default())?;
     while !done {
         buffer.clear();
-        if stream.read_buf(&mut buffer).await.map_err(broken)? == 0 {
+        let count = stream.read_buf(&mut buffer).await.map_err(broken)?;
+        if count == 0 {
             body.end()?;
             break;
         }
+        *received += count;
         done = body.push(&buffer)?;
     }
     Ok(Fetched {

@@ -10,15 +10,20 @@ mod dialer;
 mod dns01;
 mod dns_channel;
 pub mod dns_message;
+mod dns_question;
+mod dns_report;
 mod dns_server;
 pub(crate) mod driver;
 mod explain;
 mod fuzz;
+mod health;
 mod host;
 mod http01;
 pub mod http_answer;
 mod http_fetch;
+mod inquiry;
 mod limits;
+mod overheard;
 mod places;
 mod redirect;
 pub mod resolver;
@@ -43,9 +48,11 @@ use cairn_acme::problem::{Problem, ProblemType};
 use cairn_acme::time::Timestamp;
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use self::dialer::Dialer;
+use self::inquiry::Doubt;
 use self::limits::TargetLimits;
 use self::tls::Possession;
 use self::trace::Trace;
@@ -56,6 +63,7 @@ pub use self::caa::{CaaAttempt, CaaQuestion};
 pub use self::counters::Counters;
 pub use self::driver::ValidationDriver;
 pub use self::fuzz::{fuzz_dns_answer, fuzz_http_head};
+pub use self::health::Health;
 pub use self::host::Host;
 pub use self::resolver::Resolver;
 pub use self::rules::{AddressRule, NameRule, NameRules};
@@ -154,6 +162,27 @@ pub struct Failure {
     pub problem: Problem,
     /// Another attempt in some seconds may fare better.
     pub transient: bool,
+    /// What DNS may be asked once more about, before the failure is told for good.
+    doubt: Option<Box<Doubt>>,
+}
+
+impl Failure {
+    /// A failure that says all there is to say.
+    fn plain(kind: ProblemType, detail: String, transient: bool) -> Self {
+        Self {
+            problem: Problem::new(kind, detail),
+            transient,
+            doubt: None,
+        }
+    }
+
+    /// Adds a sentence, however the failure comes to be told.
+    fn add(&mut self, sentence: &str) {
+        self.problem.detail.push_str(sentence);
+        if let Some(doubt) = &mut self.doubt {
+            doubt.cause.push_str(sentence);
+        }
+    }
 }
 
 /// Makes attempts; one for the whole server.
@@ -163,6 +192,8 @@ pub struct Validator {
     tls: Arc<ClientConfig>,
     tls_alpn: Arc<ClientConfig>,
     attempt: Duration,
+    /// Inquiries after failures that may run at once.
+    inquiries: Semaphore,
     counters: Arc<Counters>,
 }
 
@@ -184,6 +215,7 @@ impl Validator {
             tls: tls::any_certificate(b"http/1.1", Possession::Assumed),
             tls_alpn: tls::any_certificate(tls_alpn01::PROTOCOL, Possession::Proven),
             attempt: bounds.attempt,
+            inquiries: Semaphore::new(inquiry::INQUIRIES),
             counters,
         }
     }
@@ -191,6 +223,11 @@ impl Validator {
     /// Gives the counters, for the metrics page.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// Gives the resolver, for the operator to see how it fares.
+    pub fn resolver(&self) -> &Resolver {
+        &self.dialer.resolver
     }
 
     /// Makes one attempt, which ends after its longest time or after `bound`, whichever is sooner.
@@ -213,16 +250,14 @@ impl Validator {
             }
             // Never offered, so this is our own fault: what answers for one host shows no control of a wildcard
             // (8555-8.3-6), and the DNS none of an address (8738-7-1).
-            (_, challenge) => Err(Failure {
-                problem: Problem::new(
-                    ProblemType::ServerInternal,
-                    format!(
-                        "{}: this server cannot validate it by {challenge}",
-                        job.identifier
-                    ),
+            (_, challenge) => Err(Failure::plain(
+                ProblemType::ServerInternal,
+                format!(
+                    "{}: this server cannot validate it by {challenge}",
+                    job.identifier
                 ),
-                transient: false,
-            }),
+                false,
+            )),
         };
         counters::bump(match outcome {
             Ok(_) => &self.counters.passed,

@@ -18,10 +18,11 @@ use tokio::time::{Instant, timeout_at};
 use super::counters::{Counters, bump};
 use super::dns_channel::{Letter, Mailbox, Registered};
 use super::dns_message::{
-    Answer, DnsFault, Finding, MAX_ALIASES, Query, QueryRandom, RecordKind, interpret,
+    Answer, DnsFault, Finding, MAX_ALIASES, Query, QueryRandom, RecordKind, chained, interpret,
     interpret_stream,
 };
 use super::dns_server::{Server, servers};
+use super::health::Health;
 use super::resolver_file::ResolverFile;
 use super::trace::{LookedUp, Trace};
 
@@ -64,6 +65,7 @@ pub struct Resolver {
     trust_ad: bool,
     streams: Semaphore,
     counters: Arc<Counters>,
+    health: Health,
 }
 
 /// What the look-up of a name's addresses found.
@@ -159,12 +161,24 @@ impl Resolver {
             trust_ad: config.trust_ad,
             streams: Semaphore::new(STREAMS),
             counters: Arc::default(),
+            health: Health::default(),
         })
     }
 
     /// Gives the counters, which the whole of validation shares.
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
+    }
+
+    /// How its look-ups fared lately.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The addresses of the servers that are asked first.
+    pub(crate) fn first_servers(&self) -> Vec<SocketAddr> {
+        let servers = self.servers();
+        servers.iter().take(2).map(|s| s.address).collect()
     }
 
     /// Looks up the addresses of a name, A and AAAA side by side.
@@ -296,7 +310,9 @@ impl Resolver {
                     let returns = target == name
                         || aliases.iter().filter(|alias| **alias == target).count() > 1;
                     if returns {
-                        break Err(DnsFault::AliasLoop(target));
+                        let mut chain = vec![name.to_owned()];
+                        chain.append(&mut aliases);
+                        break Err(DnsFault::AliasLoop(chained(&chain)));
                     }
                     current = target;
                 }
@@ -310,6 +326,14 @@ impl Resolver {
             }
         };
         asked.took = began.elapsed();
+        let silent = matches!(
+            asked.result,
+            Err(DnsFault::Timeout
+                | DnsFault::Unreachable(_)
+                | DnsFault::ServerFailure
+                | DnsFault::Refused)
+        );
+        self.health.note(!silent, began);
         asked
     }
 

@@ -226,6 +226,23 @@ impl NameRules {
         Ok(granted)
     }
 
+    /// Judges whether a zone's server of this name may be asked at this address, on the port of DNS: the owner of the
+    /// zone chose both.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] names the address's range.
+    pub(super) fn judge_name_server(&self, host: &Host, ip: IpAddr) -> Result<Granted, Denied> {
+        let granted = judge_address(self.rule_for(host), ip)?;
+        if self.is_own(ip, DNS) {
+            return Err(Denied {
+                range: "own listener",
+                reason: DenialReason::OwnListener,
+            });
+        }
+        Ok(granted)
+    }
+
     /// Judges a connection once more by its own end: one that starts and ends at the same address
     /// has reached this host, perhaps a listener of the CA on an unspecified address.
     ///
@@ -323,6 +340,9 @@ pub(super) fn covers(suffix: &str, name: &str) -> bool {
 const HTTP: u16 = 80;
 /// The port of TLS, RFC 8737 section 3 and the target of redirects to https.
 const TLS: u16 = 443;
+
+/// The port of DNS servers.
+pub(super) const DNS: u16 = 53;
 
 #[cfg(test)]
 mod tests;

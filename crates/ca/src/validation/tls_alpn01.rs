@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cairn_acme::challenge::ChallengeType;
-use cairn_acme::problem::{Problem, ProblemType};
+use cairn_acme::problem::ProblemType;
 use cairn_x509::acme_identifier::{self, ChallengeFault, Named};
+use cairn_x509::certificate::Certificate;
 use rustls::pki_types::ServerName;
 use rustls::{AlertDescription, ClientConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, join};
@@ -15,8 +16,9 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use super::dialer::{ConnectFault, Dialed, Dialer};
-use super::explain::{explain_dial, failures};
+use super::explain::{failures, tell_dial};
 use super::host::Host;
+use super::overheard::{FirstOctets, Overheard};
 use super::rules::NameRules;
 use super::tls::fault;
 use super::trace::{Step, Trace, excerpt};
@@ -39,11 +41,7 @@ pub(super) async fn attempt(
     let dialed = match dialer.dial(host, port, rules, deadline, trace).await {
         Ok(dialed) => dialed,
         Err(fault) => {
-            let (kind, what, transient) = explain_dial(host, &fault, "a TLS server");
-            return Err(Failure {
-                problem: Problem::new(kind, format!("{host}: {what}")),
-                transient,
-            });
+            return Err(tell_dial(host, host, &fault, "a TLS server", ""));
         }
     };
     let Dialed {
@@ -93,7 +91,13 @@ enum Cause {
     NoProtocol,
     UnknownName(&'static str),
     Handshake(String),
-    Protocol,
+    /// Something that is no TLS, by its first octets.
+    NotTls(Vec<u8>),
+    /// Another protocol than the challenge's, or none, and the certificate that came with it.
+    Protocol {
+        selected: Option<Vec<u8>>,
+        certificate: Option<Vec<u8>>,
+    },
     NoCertificate,
     Certificate(ChallengeFault),
 }
@@ -108,6 +112,7 @@ async fn shake(
     let name =
         ServerName::try_from(host.server_name()).map_err(|e| Cause::Handshake(e.to_string()))?;
     let (read, write) = stream.into_split();
+    let (read, first) = Overheard::new(read);
     let bounded = join(read.take(HANDSHAKE_MAX), write);
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, bounded);
     let ended = timeout_at(deadline, handshake).await;
@@ -117,7 +122,7 @@ async fn shake(
             trace.push(Step::Tls {
                 result: error.to_string(),
             });
-            return Err(cause_of(&error));
+            return Err(cause_of(&error, &first));
         }
         Err(_) => {
             trace.push(Step::Tls {
@@ -150,7 +155,7 @@ async fn shake(
     Ok(shown)
 }
 
-fn cause_of(error: &std::io::Error) -> Cause {
+fn cause_of(error: &std::io::Error, first: &FirstOctets) -> Cause {
     let inner = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
@@ -169,6 +174,7 @@ fn cause_of(error: &std::io::Error) -> Cause {
             rustls::InvalidMessage::HandshakePayloadTooLarge
             | rustls::InvalidMessage::CertificatePayloadTooLarge,
         )) => Cause::TooMuch,
+        Some(rustls::Error::InvalidMessage(_)) if !first.are_tls() => Cause::NotTls(first.octets()),
         _ => Cause::Handshake(fault(error)),
     }
 }
@@ -176,7 +182,10 @@ fn cause_of(error: &std::io::Error) -> Cause {
 /// 8737-3-6.
 fn judge(shown: &Shown, job: &Job, host: &Host, trace: &mut Trace) -> Result<(), Cause> {
     if shown.protocol.as_deref() != Some(PROTOCOL) {
-        return Err(Cause::Protocol);
+        return Err(Cause::Protocol {
+            selected: shown.protocol.clone(),
+            certificate: shown.certificate.clone(),
+        });
     }
     let Some(certificate) = &shown.certificate else {
         return Err(Cause::NoCertificate);
@@ -204,10 +213,7 @@ struct Story<'a> {
 impl Story<'_> {
     fn tell(&self, cause: &Cause, job: &Job) -> Failure {
         let (kind, what, transient) = self.explain(cause, job);
-        Failure {
-            problem: Problem::new(kind, format!("{}: {what}", self.host)),
-            transient,
-        }
+        Failure::plain(kind, format!("{}: {what}", self.host), transient)
     }
 
     fn explain(&self, cause: &Cause, job: &Job) -> (ProblemType, String, bool) {
@@ -228,7 +234,7 @@ impl Story<'_> {
             Cause::NoProtocol => (
                 ProblemType::Tls,
                 format!(
-                    "{at} the TLS server refused the protocol acme-tls/1 (alert no_application_protocol). {REMEDY}"
+                    "{at} the TLS server refused the protocol acme-tls/1 (alert 120, no_application_protocol). {REMEDY}"
                 ),
                 false,
             ),
@@ -244,10 +250,34 @@ impl Story<'_> {
                 format!("{at} the TLS handshake failed: {error}. {REMEDY}"),
                 false,
             ),
-            Cause::Protocol => (
+            Cause::NotTls(first) => (
+                ProblemType::Tls,
+                format!(
+                    "{at} the TLS handshake failed: the answer was not TLS, it begins with \"{}\". {} {REMEDY}",
+                    excerpt(first),
+                    if first.starts_with(b"HTTP/") {
+                        "That is plain HTTP: let the port speak TLS (nginx: \"listen 443 ssl\")."
+                    } else {
+                        "See what listens there."
+                    }
+                ),
+                false,
+            ),
+            Cause::Protocol {
+                selected,
+                certificate,
+            } => (
                 ProblemType::Unauthorized,
                 format!(
-                    "{at} the TLS server did not select the protocol acme-tls/1, so it answers no challenge. {REMEDY}"
+                    "{at} the TLS server did not select the protocol acme-tls/1 (it selected {}), so it answers no \
+                     challenge{}. A TLS server that ends connections before the one that answers has to pass them on by \
+                     server name and protocol. {REMEDY}",
+                    selected
+                        .as_deref()
+                        .map_or_else(|| "none".to_owned(), |p| format!("\"{}\"", excerpt(p))),
+                    certificate
+                        .as_deref()
+                        .map_or_else(String::new, shown_certificate),
                 ),
                 false,
             ),
@@ -276,6 +306,31 @@ impl Story<'_> {
         }
         format!("{}; at {address}", failures(self.failed))
     }
+}
+
+/// Whose certificate it is: by that an operator knows which server answered.
+fn shown_certificate(der: &[u8]) -> String {
+    let Ok(certificate) = Certificate::parse(der) else {
+        return "; it showed a certificate that cannot be read".to_owned();
+    };
+    let names = certificate.dns_names();
+    let few: Vec<String> = names
+        .iter()
+        .take(3)
+        .map(|name| excerpt(name.as_bytes()))
+        .collect();
+    let more = match names.len().saturating_sub(few.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let issuer = certificate.issuer_common_name().map_or_else(
+        || "an issuer without a name".to_owned(),
+        |name| format!("\"{}\"", excerpt(name.as_bytes())),
+    );
+    format!(
+        "; it showed a certificate for \"{}\"{more}, issued by {issuer}",
+        few.join(", ")
+    )
 }
 
 /// The peer's names are quoted, never repeated as they are (T-CA-69).

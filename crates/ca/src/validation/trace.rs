@@ -77,6 +77,15 @@ pub enum Step {
         /// What was, shortened.
         found: String,
     },
+    /// After a failure, a DNS server was asked once more, to name the cause.
+    AskedAgain {
+        /// Who was asked.
+        server: SocketAddr,
+        /// For what, and how.
+        question: String,
+        /// What it said.
+        answer: String,
+    },
     /// The attempt's time was over.
     OutOfTime,
 }

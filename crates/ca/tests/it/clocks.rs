@@ -146,6 +146,13 @@ async fn an_order_can_be_finalized_until_the_second_before_it_or_an_authorizatio
     clock.advance(2 * SECOND);
     let refused = client.finalize(&second.1, &csr(&late).0).await.expect(403);
     assert_eq!(refused.problem(), "orderNotReady");
+    // F-96
+    let says = format!(
+        "expired at {}, and now it is {}. Place a new one",
+        second.1["expires"].as_str().unwrap(),
+        stopped.now()
+    );
+    assert!(refused.text().contains(&says), "{}", refused.text());
     assert_eq!(
         client.fetch(&second.0).await.expect(200).json()["status"],
         "invalid"

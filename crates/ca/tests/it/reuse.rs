@@ -322,3 +322,30 @@ async fn tokens_are_new_for_each_challenge() {
     }
     assert_eq!(tokens.len(), 150);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contacts_domain_is_proven_by_nothing_that_the_account_says() {
+    //
+    let world = World::start().await;
+    let mut client = world.stranger().await;
+    let contact = json!({
+        "termsOfServiceAgreed": true, "contact": ["mailto:admin@approver.test", "mailto:a@b.approver.test"],
+    });
+    client.new_account_with(contact).await.expect(201);
+    let sizes = || async {
+        world
+            .ca()
+            .store
+            .sizes(world.ca().clock.wall())
+            .await
+            .unwrap()
+    };
+    assert_eq!(sizes().await.authorizations, 0, "a contact made one");
+    let (_, order) = place(&client, &names(&["approver.test", "b.approver.test"])).await;
+    assert_eq!(order["status"], "pending");
+    for authorization in list(&order["authorizations"]) {
+        let object = client.fetch(&authorization).await.expect(200).json();
+        assert_eq!(object["status"], "pending", "{object}");
+    }
+    world.shutdown().await;
+}

@@ -183,6 +183,27 @@ async fn serials(world: &World, order: OrderId) -> Vec<Certificate> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signer_that_is_gone_is_told_as_the_cas_fault_with_a_number_for_its_operator() {
+    // F-98
+    let (world, signer) = scripted(|_| {}).await;
+    let client = world.subscriber().await;
+    let order = ready(&world, &client, &["gone.signing.test"]).await;
+    signer.play(&[Act::Fail; 3]);
+    let ended = finish(&client, &order, &["gone.signing.test"]).await;
+    let error = &ended["error"];
+    assert_eq!(error["type"], "urn:ietf:params:acme:error:serverInternal");
+    let number = order.0.rsplit('/').next().unwrap();
+    let says = format!("give the CA's operator this order's number, {number}.");
+    let detail = error["detail"].as_str().unwrap();
+    assert!(detail.contains(&says), "{ended}");
+    assert!(
+        !detail.contains("token"),
+        "the reason is the operator's: {ended}"
+    );
+    world.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_the_signer_does_an_order_ends_with_a_verified_certificate_or_a_reason() {
     // T-CA-50 T-CA-100 8555-7.4-14
     use Act::{Busy, Fail, Hang, Late, Lie, Other, Sign, Slow};

@@ -38,6 +38,19 @@ fn whose(answer: &Value, crl: &Value) -> String {
 fn text(answer: &Value, now: Timestamp) -> String {
     let number = |path: &str| answer.pointer(path).and_then(Value::as_u64).unwrap_or(0);
     let mut lines = vec![("State", state(answer))];
+    for fault in items(answer, "faults") {
+        let said = |member| {
+            plain(
+                fault
+                    .get(member)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            )
+        };
+        if said("part") != "store" {
+            lines.push(("FAULT", format!("{}: {}", said("part"), said("reason"))));
+        }
+    }
     if let Some(url) = answer.get("url").and_then(Value::as_str) {
         lines.push(("URL", format!("{}/directory", plain(url))));
     }
@@ -49,6 +62,20 @@ fn text(answer: &Value, now: Timestamp) -> String {
             format!("{name}, {}", end(issuer, "not_after", now)),
         ));
     }
+    let cut: Vec<_> = items(answer, "profiles_cut")
+        .filter_map(Value::as_str)
+        .map(plain)
+        .collect();
+    if !cut.is_empty() {
+        lines.push((
+            "",
+            format!(
+                "certificates of {} are cut to its end: renew it",
+                cut.join(", ")
+            ),
+        ));
+    }
+    lines.extend(resolver(answer).map(|text| ("Resolver", text)));
     for own in items(answer, "own_certificates") {
         lines.push((
             "Listener",
@@ -127,6 +154,30 @@ fn items<'a>(answer: &'a Value, member: &str) -> impl Iterator<Item = &'a Value>
         .flatten()
 }
 
+/// Only when look-ups fail; without a running server nothing is known.
+fn resolver(answer: &Value) -> Option<String> {
+    let resolver = answer.get("resolver")?;
+    let number = |member| resolver.get(member).and_then(Value::as_u64).unwrap_or(0);
+    let (answered, failed) = (number("answered"), number("failed"));
+    if failed == 0 {
+        return None;
+    }
+    let servers: Vec<_> = items(resolver, "servers")
+        .filter_map(Value::as_str)
+        .map(plain)
+        .collect();
+    let verdict = match resolver.get("broken").and_then(Value::as_bool) {
+        Some(true) => ": NOTHING IS ANSWERED, so no name can be validated",
+        _ => "",
+    };
+    Some(format!(
+        "{}, {failed} of {} look-ups failed in the last {} minutes{verdict}",
+        servers.join(", "),
+        answered + failed,
+        number("minutes"),
+    ))
+}
+
 fn state(answer: &Value) -> String {
     match answer.get("read_only").and_then(Value::as_str) {
         Some(reason) => format!("READ-ONLY: {}", plain(reason)),
@@ -173,12 +224,18 @@ mod tests {
             },
             "bytes": { "database": 13_000_000, "log": 4096 },
             "queue": { "length": 3, "age_ms": 20 },
+            "faults": [{ "part": "store", "reason": "told above" }, { "part": "crl", "reason": "it ends soon" }],
+            "profiles_cut": ["default"],
+            "resolver": { "servers": ["127.0.0.1:53"], "answered": 0, "failed": 7, "minutes": 5, "broken": true },
         });
         assert_eq!(
             text(&answer, now),
             "State     READ-ONLY: the disk is full\n\
+             FAULT     crl: it ends soon\n\
              URL       https://ca1.widgets.internal/directory\n\
              Issuer    Acme Issuing I1, ends in 1825 days (22 Nov 2031)\n\
+             \x20         certificates of default are cut to its end: renew it\n\
+             Resolver  127.0.0.1:53, 7 of 7 look-ups failed in the last 5 minutes: NOTHING IS ANSWERED, so no name can be validated\n\
              Listener  own certificate, ends in 59 days (21 Jan 2027)\n\
              CRL       shard 0: of 60 minutes ago (23 Nov 2026), ENDED 30 minutes ago (23 Nov 2026)\n\
              Issued    100 certificates, 10 of them in the last day; 1 unconfirmed (cairn ca list --unconfirmed)\n\

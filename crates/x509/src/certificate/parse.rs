@@ -308,6 +308,12 @@ impl Certificate {
         &self.body.issuer
     }
 
+    /// The common name of its issuer, where it is one string of UTF-8.
+    #[must_use]
+    pub fn issuer_common_name(&self) -> Option<String> {
+        attribute_of(&self.body.issuer, oid::COMMON_NAME)
+    }
+
     /// The contents of its serial INTEGER.
     #[must_use]
     pub fn serial(&self) -> &[u8] {

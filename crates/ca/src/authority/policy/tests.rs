@@ -138,6 +138,7 @@ fn the_most_specific_rule_that_says_something_decides_at_label_boundaries() {
 
 #[test]
 fn exactly_a_name_is_neither_what_is_below_it_nor_its_wildcard() {
+    //
     // T-CA-62
     // T-CA-60
     let policy = names(&[

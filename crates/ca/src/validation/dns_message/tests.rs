@@ -4,6 +4,7 @@
 
 use proptest::prelude::*;
 
+use super::super::dns_question::OPT;
 use super::super::testing::{Reply, record_a, record_aaaa, record_cname, record_soa, record_txt};
 use super::*;
 

@@ -208,7 +208,9 @@ async fn each_layer_has_its_problem_type_and_a_remedy() {
         detail,
         format!(
             "a.test: the file was not there. {at} answered 404 for {url} (nginx/1.2). Put the \
-             challenge where that server looks, or point the name at the server that has it."
+             challenge where that server looks, or point the name at the server that has it; of \
+             several servers behind one address, each needs it. nginx: \"location ^~ \
+             /.well-known/acme-challenge/ {{ root DIR; }}\"."
         )
     );
     let cases = [

@@ -38,7 +38,9 @@ async fn paced(
         }
     });
     let deadline = tokio::time::Instant::now() + patience;
-    let result = tokio::time::timeout_at(deadline, exchange(&mut ours, b"GET / HTTP/1.1\r\n\r\n"));
+    let mut received = 0;
+    let request = b"GET / HTTP/1.1\r\n\r\n";
+    let result = tokio::time::timeout_at(deadline, exchange(&mut ours, request, &mut received));
     let result = result.await.unwrap_or(Err(HttpFault::Timeout));
     server.abort();
     result

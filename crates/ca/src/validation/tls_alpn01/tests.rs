@@ -275,7 +275,7 @@ async fn another_protocol_or_certificate_is_refused_with_what_was_seen() {
             good(),
             vec![b"h2"],
             ProblemType::Tls,
-            "refused the protocol acme-tls/1 (alert no_application_protocol)",
+            "refused the protocol acme-tls/1 (alert 120, no_application_protocol)",
         ),
         (
             "http/1.1",
@@ -339,6 +339,7 @@ async fn another_protocol_or_certificate_is_refused_with_what_was_seen() {
 #[tokio::test]
 async fn servers_that_speak_no_modern_tls_end_the_attempt_in_time() {
     // T-CA-75
+    //
     // 8737-3-7
     // A record of the handshake that promises 16 MiB of certificates (TLS 1.2, after a ServerHello that never was).
     let flood = [
