@@ -173,6 +173,7 @@ async fn judge(client: Client, scene: Arc<Scene>, row: Row) -> Result<(), String
         return fail("another outcome");
     }
     let detail = error["detail"].as_str().unwrap_or_default();
+    eprintln!("{}: {detail}", row.fault);
     let fit = detail.starts_with(&format!("{}: ", row.name))
         && detail.len() <= 1300
         && !detail.chars().any(char::is_control);

@@ -77,7 +77,7 @@ fn faults_of_a_csr_are_told_with_what_is_wrong_in_it() {
                 (
                     "F-74 the account's key",
                     own,
-                    &["the CSR's key is an account's key; a certificate needs a key of its own"],
+                    &["the CSR's key is the account's key; a certificate needs a key of its own"],
                 ),
                 (
                     "F-74 a broken signature",
