@@ -4,7 +4,7 @@ use cairn_acme::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::{node::Ca, publication::Readiness, validation::Health};
+use crate::{issuance::Profile, node::Ca, publication::Readiness, validation::Health};
 
 /// Adds it to the answer of a status query.
 pub(super) fn add(ca: &Ca, answer: &mut Value, now: Timestamp) {
@@ -22,29 +22,36 @@ pub(super) fn add(ca: &Ca, answer: &mut Value, now: Timestamp) {
     answer["faults"] = json!(Readiness::of(ca, now).faults());
 }
 
-/// Warns of an issuer that ends before the certificates that it would sign.
+/// Warns of issuers that end before the certificates that they would sign.
 pub(crate) fn warn_of_cuts(ca: &Ca) {
-    let names = cut(ca, ca.clock.wall());
-    if !names.is_empty() {
-        let ends = Timestamp::from_seconds(ca.issuance.issuer().certificate.not_after());
-        tracing::warn!(
-            target: "cairn",
-            profiles = %names.join(","),
-            issuer_ends = %ends,
-            "certificates of these profiles end with the issuing certificate, before their life is over: renew it"
-        );
+    let now = ca.clock.wall();
+    let snapshot = ca.snapshot.load();
+    for profile in snapshot.profiles.iter() {
+        if let Some(ends) = cut_at(ca, profile, now) {
+            tracing::warn!(
+                target: "cairn",
+                profile = %profile.name,
+                issuer_ends = %ends,
+                "certificates of this profile end with the issuing certificate, before their life is over: renew it"
+            );
+        }
     }
 }
 
-/// The profiles whose certificates would outlive the issuer, and so are cut to its end.
+/// The profiles whose certificates would outlive an issuer of theirs, and so are cut to its end.
 fn cut(ca: &Ca, now: Timestamp) -> Vec<String> {
-    let ends = Timestamp::from_seconds(ca.issuance.issuer().certificate.not_after());
     let snapshot = ca.snapshot.load();
-    let outlives = |life| now.plus(life) > ends;
-    snapshot
-        .profiles
-        .iter()
-        .filter(|profile| outlives(profile.life()))
+    let profiles = snapshot.profiles.iter();
+    profiles
+        .filter(|profile| cut_at(ca, profile, now).is_some())
         .map(|profile| profile.name.clone())
         .collect()
+}
+
+/// The end of the issuer that is the first to end, where that is before a new certificate's.
+fn cut_at(ca: &Ca, profile: &Profile, now: Timestamp) -> Option<Timestamp> {
+    let issuers = ca.issuance.issuers().of_profile(&profile.settings);
+    let ends = issuers.iter().map(|s| s.issuer.certificate.not_after());
+    let ends = Timestamp::from_seconds(ends.min()?);
+    (now.plus(profile.life()) > ends).then_some(ends)
 }
