@@ -70,6 +70,7 @@ fn a_second_server_a_strangers_key_and_a_strangers_store_are_refused() {
                 &[
                     "keys/issuing.key.pem",
                     "keys/passphrase",
+                    "keys/ring.key.pem",
                     "issuing.pem",
                     "root.pem",
                 ],

@@ -231,7 +231,7 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
             client.does(What::Renewal);
 
             let text = fs::read_to_string(&next).unwrap();
-            let leaf = issued::leaf(&text).into();
+            let leaf = issued::leaf(&text);
             let request = RevocationRequest {
                 certificate: &leaf,
                 reason: Some(RevocationReason::Superseded),

@@ -49,12 +49,9 @@ const ALLOWED_MAX: usize = 100;
 /// Makes a key; only a running server has the key ring.
 pub(super) async fn add(ca: &Arc<Ca>, query: &ExternalKeyQuery) -> Result<Value, QueryFault> {
     let now = ca.clock.wall();
-    let mut secret = Zeroizing::new(vec![0; MacKey::OCTETS]);
     let mut seed = IdSeed::default();
-    for octets in [secret.as_mut_slice(), seed.as_mut_slice()] {
-        rand::fill(octets).map_err(|_| QueryFault::NoEntropy)?;
-    }
-    let secret = MacKey::new(secret);
+    rand::fill(&mut seed).map_err(|_| QueryFault::NoEntropy)?;
+    let secret = fresh_secret()?;
     let id = ExternalKeyId::new(now, seed);
     let mut key = judged(id, query, now)?;
     let snapshot = ca.snapshot.load();
@@ -71,6 +68,18 @@ pub(super) async fn add(ca: &Arc<Ca>, query: &ExternalKeyQuery) -> Result<Value,
         members.insert("changed".to_owned(), json!(true));
     }
     Ok(shown)
+}
+
+/// Clients take it as an argument, and one that began with a hyphen would be an option to them.
+fn fresh_secret() -> Result<MacKey, QueryFault> {
+    loop {
+        let mut octets = Zeroizing::new(vec![0; MacKey::OCTETS]);
+        rand::fill(&mut octets).map_err(|_| QueryFault::NoEntropy)?;
+        let secret = MacKey::new(octets);
+        if !secret.to_text().starts_with('-') {
+            return Ok(secret);
+        }
+    }
 }
 
 /// The key that is asked for, without its secret.
@@ -164,5 +173,18 @@ fn of_transaction(error: TxError) -> QueryFault {
         TxError::Refused(problem) => QueryFault::Refused(problem.detail),
         TxError::Store(error) => QueryFault::Store(error),
         TxError::Collision => QueryFault::Refused(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_looks_like_an_option() {
+        // One in 64 would.
+        for _ in 0..1000 {
+            assert!(!fresh_secret().unwrap().to_text().starts_with('-'));
+        }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// How many the store is asked for at once: enough to share commits, few enough that everybody else's transactions wait
 /// for no long batch.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 64;
 
 /// What shall be revoked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
