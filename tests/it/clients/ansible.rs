@@ -55,26 +55,37 @@ fn obtains(client: &Client<'_>, (how, key): (What, Key), names: &[&str]) -> Obta
         chain: private.with_extension("chain.pem"),
         key: private,
     };
-    order(client, &got, how, names, false);
+    order(client, &got, how, names, Further::default());
     client.obtained(&got.chain, names, how, key);
     client.does(key.account());
     got
 }
 
-/// The order's names, what it replaces among them if it is said.
-fn order(client: &Client<'_>, files: &Obtained, how: What, names: &[&str], replacing: bool) {
+/// What an order may say beside its names.
+#[derive(Default)]
+struct Further {
+    /// What it replaces.
+    replacing: bool,
+    /// The operator's key, with which its account is opened.
+    binding: Option<(String, String)>,
+}
+
+fn order(client: &Client<'_>, files: &Obtained, how: What, names: &[&str], further: Further) {
     let kind = |name: &&str| match name.parse::<std::net::IpAddr>() {
         Ok(_) => format!("IP:{name}"),
         Err(_) => format!("DNS:{name}"),
     };
-    let variables = json!({
+    let mut variables = json!({
         "account": files.account,
         "key": files.key,
         "chain": files.chain,
         "challenge": how.title(),
         "names": names.iter().map(kind).collect::<Vec<_>>(),
-        "replacing": replacing,
+        "replacing": further.replacing,
     });
+    if let Some((id, secret)) = further.binding {
+        variables["binding"] = json!({ "kid": id, "key": secret, "alg": "HS256" });
+    }
     play(client.stand, "obtain", variables).expect_good(how.title());
 }
 
@@ -111,12 +122,36 @@ fn ansible_obtains_by_every_challenge_with_every_key_and_lives_on() {
         };
         let old = serial(&first.chain);
         let names = ["n0.ansible.test", ADDRESS];
-        order(&client, first, What::Http01, &names, true);
+        let replacing = Further {
+            replacing: true,
+            ..Further::default()
+        };
+        order(&client, first, What::Http01, &names, replacing);
         client.obtained(&first.chain, &names, What::Http01, Key::P256);
         let new = serial(&first.chain);
         assert_ne!(old, new, "a new certificate");
         client.does(What::Renewal);
         assert!(replaces(stand, &new), "{new} replaces nothing");
+
+        let (id, secret) = stand.external_key();
+        let private = stand.key(Key::P256);
+        let bound = Obtained {
+            account: stand.key(Key::P256),
+            chain: private.with_extension("chain.pem"),
+            key: private,
+        };
+        let binding = Further {
+            binding: Some((id.clone(), secret)),
+            ..Further::default()
+        };
+        order(
+            &client,
+            &bound,
+            What::Http01,
+            &["bound.ansible.test"],
+            binding,
+        );
+        client.opened_with(&id);
 
         let said = play(
             stand,

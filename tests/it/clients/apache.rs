@@ -23,6 +23,8 @@ struct Site {
     how: What,
     key: Key,
     profile: Option<&'static str>,
+    /// The operator's key, by id and secret.
+    external: Option<(String, String)>,
 }
 
 impl Site {
@@ -32,6 +34,7 @@ impl Site {
             how,
             key,
             profile: None,
+            external: None,
         }
     }
 
@@ -46,13 +49,18 @@ impl Site {
             Key::P384 => "secp384r1",
         };
         let profile = self.profile.map(|name| format!("MDProfile {name}\n"));
+        let external = self
+            .external
+            .as_ref()
+            .map(|(id, secret)| format!("MDExternalAccountBinding {id} {secret}\n"));
         format!(
-            "<MDomain {all}>\nMDCAChallenges {how}\nMDPrivateKeys {key}\n{profile}</MDomain>\n\
+            "<MDomain {all}>\nMDCAChallenges {how}\nMDPrivateKeys {key}\n{profile}{external}</MDomain>\n\
              <VirtualHost *:443>\nServerName {first}\nServerAlias {all}\nSSLEngine on\n</VirtualHost>\n",
             all = self.names.join(" "),
             first = self.names[0],
             how = self.how.title(),
             profile = profile.unwrap_or_default(),
+            external = external.unwrap_or_default(),
         )
     }
 }
@@ -147,6 +155,10 @@ fn apache_serves_what_it_obtained_by_itself_and_renews_it_when_told() {
                 _ => sites.push(Site::new(how, key, &[&name])),
             }
         }
+        let key = stand.external_key();
+        let mut bound = Site::new(What::Http01, Key::P256, &["bound.apache.test"]);
+        bound.external = Some(key.clone());
+        sites.push(bound);
         let name = "short.apache.test";
         let mut short = Site::new(What::Http01, Key::P256, &[name]);
         short.profile = Some("minute");
@@ -158,6 +170,7 @@ fn apache_serves_what_it_obtained_by_itself_and_renews_it_when_told() {
         for site in &sites {
             apache.obtains(site);
         }
+        client.opened_with(&key.0);
         let first = serves(stand, name, |_| true);
         let told = account(stand, &first);
         assert_eq!(told["key"]["algorithm"], "RS256");

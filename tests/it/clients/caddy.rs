@@ -70,6 +70,10 @@ fn caddy_serves_what_it_obtained_by_itself_and_renews_it_when_told() {
         );
         let short = "short.caddy.test";
         text += &site(short, What::Http01, Key::P256, "profile minute");
+        // Another address is another account, which the operator's key opens.
+        let (id, secret) = stand.external_key();
+        let issuer = format!("eab {id} {secret}\n\t\t\temail bound@example.org");
+        text += &site("bound.caddy.test", What::Http01, Key::P256, &issuer);
         let _caddy = caddy(stand, &text);
 
         for (name, how, key) in &sites {
@@ -78,6 +82,8 @@ fn caddy_serves_what_it_obtained_by_itself_and_renews_it_when_told() {
         }
         let chain = serves(stand, ADDRESS, |_| true);
         client.obtained(&chain, &[ADDRESS], What::TlsAlpn01, Key::P256);
+        serves(stand, "bound.caddy.test", |_| true);
+        client.opened_with(&id);
         let first = serves(stand, short, |_| true);
         let chain = renews_when_told(&client, short, &first, false);
         client.obtained(&chain, &[short], What::Http01, Key::P256);

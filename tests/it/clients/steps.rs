@@ -35,13 +35,17 @@ impl<'a> Program<'a> {
     }
 
     fn step(&self, account: &Path, words: &[&str]) -> Said {
+        said(self.program(account).args(words))
+    }
+
+    fn program(&self, account: &Path) -> Command {
         let stand = self.client.stand;
         let mut command = (self.command)();
         command
             .env("ALPN", stand.folder().join("alpn"))
             .arg(stand.directory())
             .arg(account);
-        said(command.args(words))
+        command
     }
 
     /// The key of the account that has such a key.
@@ -109,6 +113,8 @@ impl<'a> Program<'a> {
             client.does(What::RevocationByKey);
         }
 
+        self.opens_with_a_key();
+
         let contact = "mailto:two@example.org";
         let said = self.step(first, &["update", contact]).expect_good("update");
         assert!(said.contains(contact), "{said}");
@@ -127,5 +133,19 @@ impl<'a> Program<'a> {
         self.step(&new, &["update", contact])
             .expect_bad("a deactivated account");
         client.does(What::Deactivation);
+    }
+
+    /// An account that is bound to a key of the operator's.
+    fn opens_with_a_key(&self) {
+        let stand = self.client.stand;
+        let (id, secret) = stand.external_key();
+        let (account, private) = (stand.key(Key::P256), stand.key(Key::P256));
+        let chain = private.with_extension("chain.pem");
+        let mut program = self.program(&account);
+        program.env("EAB", format!("{id}:{secret}"));
+        program.args(["obtain", What::Http01.title()]);
+        program.args([&private, &chain]).arg("bound.steps.test");
+        said(&mut program).expect_good("an account with a key");
+        self.client.opened_with(&id);
     }
 }

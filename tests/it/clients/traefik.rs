@@ -20,6 +20,8 @@ struct Route {
     key: Key,
     names: Vec<String>,
     profile: Option<&'static str>,
+    /// The operator's key, by id and secret.
+    external: Option<(String, String)>,
 }
 
 impl Route {
@@ -30,6 +32,7 @@ impl Route {
             key,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             profile: None,
+            external: None,
         }
     }
 
@@ -77,6 +80,10 @@ impl Route {
             // As long as the shortest that it knows: renewed in its last twenty minutes.
             settings.push(format!("profile={profile}"));
             settings.push("certificatesduration=1".to_owned());
+        }
+        if let Some((id, secret)) = &self.external {
+            settings.push(format!("eab.kid={id}"));
+            settings.push(format!("eab.hmacencoded={secret}"));
         }
         let argument = |setting| format!("--certificatesresolvers.{}.acme.{setting}", self.label);
         settings.into_iter().map(argument).collect()
@@ -132,6 +139,10 @@ fn traefik_serves_what_it_obtained_by_itself_and_renews_it_at_its_start() {
             routes.push(Route::new(&label, how, key, &names));
         }
         routes.push(Route::new("address", What::Http01, Key::P256, &[ADDRESS]));
+        let key = stand.external_key();
+        let mut bound = Route::new("bound", What::Http01, Key::P256, &["bound.traefik.test"]);
+        bound.external = Some(key.clone());
+        routes.push(bound);
         let name = "short.traefik.test";
         let mut short = Route::new("short", What::Http01, Key::P256, &[name]);
         short.profile = Some("minute");
@@ -141,6 +152,7 @@ fn traefik_serves_what_it_obtained_by_itself_and_renews_it_at_its_start() {
         for route in &routes {
             obtains(&client, route);
         }
+        client.opened_with(&key.0);
         let old = serves(stand, name, |_| true);
         let kept = stand.folder().join("old.pem");
         std::fs::copy(&old, &kept).unwrap();
