@@ -34,6 +34,7 @@ pub enum What {
     Deactivation,
     Renewal,
     RenewalInfo,
+    AlternateChain,
     Revocation,
     RevocationByKey,
 }
@@ -76,6 +77,7 @@ impl What {
             &[
                 Self::Renewal,
                 Self::RenewalInfo,
+                Self::AlternateChain,
                 Self::Revocation,
                 Self::RevocationByKey,
             ],
@@ -102,6 +104,7 @@ impl What {
             Self::Deactivation => "deactivated",
             Self::Renewal => "renewed",
             Self::RenewalInfo => "ARI",
+            Self::AlternateChain => "alternate chain",
             Self::Revocation => "revoked by account",
             Self::RevocationByKey => "revoked by key",
         }

@@ -14,6 +14,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
+use crate::openssl::rsa_csr;
 use crate::world::{World, inside};
 
 /// An order of the client's for these names with all its authorizations valid.
@@ -479,19 +480,6 @@ fn assert_members(object: &Value, registered: &[&str]) {
     }
 }
 
-/// A CSR by a new RSA key of so many bits, as openssl makes it.
-fn rsa_csr(world: &World, name: &str, bits: u16) -> Vec<u8> {
-    let mut openssl = cairn_testkit::peers::system("openssl");
-    openssl.args(["req", "-new", "-nodes", "-outform", "DER", "-subj", "/"]);
-    openssl.args(["-newkey", &format!("rsa:{bits}"), "-keyout"]);
-    openssl.arg(world.folder.path().join("rsa.key"));
-    openssl.args(["-addext", &format!("subjectAltName=DNS:{name}")]);
-    let output = openssl.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    output.stdout
-}
-
 #[test]
 fn weak_and_listed_keys_open_no_account_and_get_no_certificate() {
     // 8555-10.5-1 8555-11.1-1
@@ -528,7 +516,7 @@ fn weak_and_listed_keys_open_no_account_and_get_no_certificate() {
                 "{}",
                 answer.text()
             );
-            let request = rsa_csr(&world, "listed.test", 1024);
+            let request = rsa_csr(world.folder.path(), "listed.test", 1024, "-sha256");
             let weak = client.finalize(&order, &request).await;
             assert_problem(&weak, 400, "badCSR", "RSA of 1024 bits");
             assert_eq!(client.fetch(&url).await.json()["status"], "ready");

@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 use cairn_testkit::{
@@ -13,62 +12,16 @@ use cairn_testkit::{
     ca::{self, HOST, PUBLICATION, RESOLVER, TestCa},
     dns,
     http::Responder,
-    issued, peers, places, test_path, wait_for,
+    issued, peers, test_path, wait_for,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    openssl::openssl,
+    openssl::{openssl, rsa_csr},
+    other_root::cross_sign,
     world::{World, assert_good, inside},
 };
-
-/// `cairn ca …` with something on its standard input.
-fn cairn(words: &[&str], input: &[u8]) -> String {
-    let mut command = Command::new(places::cairn());
-    command.arg("ca").args(words).stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input).ok();
-    let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {said}{err}");
-    said + &err
-}
-
-fn text(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap()
-}
-
-/// Another CA, whose root signs a certificate for this one's issuing key; its root's file.
-fn cross_sign(ca: &TestCa, folder: &Path) -> PathBuf {
-    let other = folder.join("other");
-    let at = |path: &Path| path.to_str().unwrap().to_owned();
-    let place = at(&other);
-    let url = ["--url", "https://other.test", "--unlock", "file"];
-    let init = [&["init", place.as_str(), "--name", "Other"], &url[..]].concat();
-    cairn(&init, b"");
-    let passphrase = std::fs::read(other.join("keys/passphrase")).unwrap();
-    let (root, dir) = (other.join("root.pem"), ca.dir());
-    let said = cairn(
-        &[
-            "key",
-            "cross-sign",
-            "--dir",
-            &at(&dir),
-            "--root",
-            &at(&root),
-            "--root-key",
-            &at(&other.join("keys/root.key.pem")),
-            &at(&dir.join("cross.pem")),
-        ],
-        &passphrase,
-    );
-    assert!(said.contains("alternates = [\"cross.pem\"]"), "{said}");
-    issued::keep_root(&text(&root));
-    root
-}
 
 /// An RSA issuer for RSA keys, as `cairn ca key add` says.
 fn add_rsa(ca: &TestCa) {
@@ -77,7 +30,8 @@ fn add_rsa(ca: &TestCa) {
     let at = err.find("[issuer.rsa]").unwrap_or_else(|| panic!("{err}"));
     let table = &err[at..];
     ca.edit(|toml| format!("{toml}\n{table}\n"));
-    issued::keep_issuing(&text(&ca.dir().join("rsa.pem")));
+    let issuing = std::fs::read_to_string(ca.dir().join("rsa.pem"));
+    issued::keep_issuing(&issuing.unwrap());
 }
 
 fn in_world(path: &str, prepare: impl FnOnce(&mut TestCa, &Path), body: impl FnOnce(World)) {
@@ -93,6 +47,35 @@ fn in_world(path: &str, prepare: impl FnOnce(&mut TestCa, &Path), body: impl FnO
     });
 }
 
+/// certbot obtains for one name; its lineage's folder.
+fn certbot(world: &World, directory: &str, name: &str, further: &[&str]) -> PathBuf {
+    let mut command = peers::command("certbot");
+    command.args([
+        "certonly",
+        "--agree-tos",
+        "--register-unsafely-without-email",
+        "--non-interactive",
+        "--standalone",
+        "--http-01-address",
+        "127.0.0.2",
+    ]);
+    command
+        .args(further)
+        .args(["-d", name, "--server", directory]);
+    for folder in ["config", "work", "logs"] {
+        let at = world.folder.path().join(folder);
+        command.arg(format!("--{folder}-dir")).arg(at);
+    }
+    peers::trust(&mut command, &world.ca.root_path());
+    assert!(
+        peers::run(&mut command).status.success(),
+        "{name} at {directory}"
+    );
+    let lineage = world.folder.path().join("config/live").join(name);
+    issued::keep_folder(&lineage);
+    lineage
+}
+
 #[test]
 fn certbot_gets_the_chain_that_it_prefers_and_openssl_verifies_each_to_its_root() {
     // 8555-7.4.2-2
@@ -101,7 +84,6 @@ fn certbot_gets_the_chain_that_it_prefers_and_openssl_verifies_each_to_its_root(
         path,
         |ca, folder| {
             cross_sign(ca, folder);
-            ca.set("keys.alternates", "[\"cross.pem\"]");
             add_rsa(ca);
         },
         |world| {
@@ -112,32 +94,8 @@ fn certbot_gets_the_chain_that_it_prefers_and_openssl_verifies_each_to_its_root(
                 ("other.test", "ecdsa", "Other Root R1", &other, &root),
                 ("rsa.test", "rsa", "Other Root R1", &root, &other),
             ] {
-                let mut command = peers::command("certbot");
-                command.args([
-                    "certonly",
-                    "--agree-tos",
-                    "--register-unsafely-without-email",
-                    "--non-interactive",
-                    "--standalone",
-                    "--http-01-address",
-                    "127.0.0.2",
-                    "--key-type",
-                    key,
-                    "--preferred-chain",
-                    preferred,
-                    "-d",
-                    name,
-                    "--server",
-                    &world.ca.directory(),
-                ]);
-                for folder in ["config", "work", "logs"] {
-                    let at = world.folder.path().join(folder);
-                    command.arg(format!("--{folder}-dir")).arg(at);
-                }
-                peers::trust(&mut command, &root);
-                assert!(peers::run(&mut command).status.success(), "{name}");
-                let lineage = world.folder.path().join("config/live").join(name);
-                issued::keep_folder(&lineage);
+                let further = ["--key-type", key, "--preferred-chain", preferred];
+                let lineage = certbot(&world, &world.ca.directory(), name, &further);
                 let chain = lineage.join("fullchain.pem");
                 assert_good(&chain, good, &[name.to_owned()]);
                 let at = |path: &Path| path.to_str().unwrap().to_owned();
@@ -173,7 +131,8 @@ async fn obtain(client: &Client, web: &Responder, name: &str, rsa: bool) -> Stri
     }
     let order = client.poll(&placed.location(), &["pending"]).await;
     let csr = if rsa {
-        rsa_csr(name)
+        let folder = TempDir::new().unwrap();
+        rsa_csr(folder.path(), name, 2048, "-sha256")
     } else {
         cairn_testkit::acme::csr(&[name]).0
     };
@@ -184,18 +143,6 @@ async fn obtain(client: &Client, web: &Responder, name: &str, rsa: bool) -> Stri
     let chain = client.fetch(url).await.expect(200).text();
     issued::keep_chain(&chain);
     chain
-}
-
-fn rsa_csr(name: &str) -> Vec<u8> {
-    let (subject, names) = (format!("/CN={name}"), format!("subjectAltName=DNS:{name}"));
-    let mut command = peers::system("openssl");
-    command.args([
-        "req", "-new", "-newkey", "rsa:2048", "-nodes", "-outform", "DER",
-    ]);
-    command.args(["-keyout", "/dev/null", "-subj", &subject, "-addext", &names]);
-    let output = command.output().unwrap();
-    assert!(output.status.success());
-    output.stdout
 }
 
 /// The CRLs that this CA has in force, by issuer: number and octets.
@@ -290,28 +237,7 @@ fn another_directory_serves_certbot_beside_the_first() {
         world.ca.start();
         for (n, directory) in ["directory", "acme/team/directory"].into_iter().enumerate() {
             let name = format!("d{n}.test");
-            let mut command = peers::command("certbot");
-            command.args([
-                "certonly",
-                "--agree-tos",
-                "--register-unsafely-without-email",
-                "--non-interactive",
-                "--standalone",
-                "--http-01-address",
-                "127.0.0.2",
-                "-d",
-                &name,
-                "--server",
-                &format!("https://ca.test/{directory}"),
-            ]);
-            for folder in ["config", "work", "logs"] {
-                let at = world.folder.path().join(folder);
-                command.arg(format!("--{folder}-dir")).arg(at);
-            }
-            peers::trust(&mut command, &world.ca.root_path());
-            assert!(peers::run(&mut command).status.success(), "{directory}");
-            let lineage = world.folder.path().join("config/live").join(&name);
-            issued::keep_folder(&lineage);
+            let lineage = certbot(&world, &format!("https://ca.test/{directory}"), &name, &[]);
             let chain = lineage.join("fullchain.pem");
             assert_good(&chain, &world.ca.root_path(), &[name]);
         }

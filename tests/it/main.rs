@@ -23,6 +23,7 @@ mod limits;
 mod openssl;
 mod operation;
 mod operator;
+mod other_root;
 mod public_shape;
 mod raw;
 mod renewal;

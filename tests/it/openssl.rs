@@ -27,6 +27,19 @@ pub(crate) fn openssl(words: &[&str], input: &[u8]) -> (bool, String) {
     (output.status.success(), said.concat())
 }
 
+/// A CSR of openssl's, with a new RSA key of so many bits and this digest.
+pub(crate) fn rsa_csr(folder: &Path, name: &str, bits: u16, digest: &str) -> Vec<u8> {
+    let mut openssl = peers::system("openssl");
+    openssl.args(["req", "-new", "-nodes", "-outform", "DER", "-subj", "/"]);
+    openssl.args(["-newkey", &format!("rsa:{bits}"), digest, "-keyout"]);
+    openssl.arg(folder.join("rsa.key"));
+    openssl.args(["-addext", &format!("subjectAltName=DNS:{name}")]);
+    let output = openssl.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    output.stdout
+}
+
 #[test]
 fn openssl_accepts_the_cas_own_chain_and_its_crl() {
     // 5280-5.2.5-1

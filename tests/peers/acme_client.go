@@ -6,7 +6,8 @@
 //	update CONTACT | roll NEW-KEY | deactivate
 //	revoke CHAIN [KEY]
 //
-// Answers to challenges go to the folders WEBROOT, ZONE and ALPN, which the tests' servers read; EAB is KEY-ID:SECRET.
+// Answers to challenges go to the folders WEBROOT, ZONE and ALPN, which the tests' servers read; EAB is KEY-ID:SECRET,
+// PREFERRED the name of the issuer whose chain is wanted.
 package main
 
 import (
@@ -118,14 +119,27 @@ func obtain(client *acme.Client, kind string, key crypto.Signer, chain string, n
 	check(err)
 	der, url, err := client.CreateOrderCert(ctx, order.FinalizeURL, request, true)
 	check(err)
+	if issuer := os.Getenv("PREFERRED"); issuer != "" {
+		der = prefer(client, url, issuer)
+	}
 	store(chain, "CERTIFICATE", der...)
+}
+
+// prefer looks among the alternates for the chain whose end this issuer signed.
+func prefer(client *acme.Client, url, issuer string) [][]byte {
 	others, err := client.ListCertAlternates(ctx, url)
 	check(err)
-	for number, url := range others {
+	for _, url := range others {
 		der, err := client.FetchCert(ctx, url, true)
 		check(err)
-		store(fmt.Sprintf("%s.%d", chain, number+1), "CERTIFICATE", der...)
+		last, err := x509.ParseCertificate(der[len(der)-1])
+		check(err)
+		if last.Issuer.CommonName == issuer {
+			return der
+		}
 	}
+	check(fmt.Errorf("%d alternates, none by %s", len(others), issuer))
+	return nil
 }
 
 func main() {

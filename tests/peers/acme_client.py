@@ -4,7 +4,7 @@ Usage: acme_client.py DIRECTORY life ACCOUNT CHALLENGE KEY REVOKER CHAIN NAME…
        acme_client.py DIRECTORY renewal CHAIN
 `life`: ACCOUNT is es256, es384 or rs256, CHALLENGE http-01 or dns-01, KEY p256, p384 or rsa2048, REVOKER account, key or none.
 It serves http-01 at $ADDRESS:80, lays TXT records into $ZONE and writes the chain to the file CHAIN.
-With $EAB_KID and $EAB_HMAC_KEY the account is bound to that key.
+With $PREFERRED the chain is the one whose end this issuer signed. With $EAB_KID and $EAB_HMAC_KEY the account is bound to that key.
 `renewal`: prints when the chain's first certificate should be renewed.
 """
 
@@ -83,6 +83,16 @@ def arrange(key, order, kind):
     return answers, server.shutdown
 
 
+def preferred(order):
+    """The chain that is wanted of those that there are."""
+    if "PREFERRED" not in os.environ:
+        return order.fullchain_pem
+    def issuer(chain):
+        name = x509.load_pem_x509_certificates(chain.encode())[-1].issuer
+        return name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value
+    return next(chain for chain in order.alternative_fullchains_pem if issuer(chain) == os.environ["PREFERRED"])
+
+
 def plain(account):
     """The account without the binding that the server repeats: the library can't send it again."""
     return account.update(body=account.body.update(external_account_binding=None))
@@ -120,9 +130,10 @@ def life(account_kind, challenge_kind, key_kind, revoker, chain, *names):
     for challenge, response in answers:
         acme.answer_challenge(challenge, response)
     deadline = datetime.datetime.now() + datetime.timedelta(seconds=90)
-    order = acme.poll_and_finalize(order, deadline)
+    order = acme.poll_authorizations(order, deadline)
+    order = acme.finalize_order(order, deadline, fetch_alternative_chains=True)
     undo()
-    pathlib.Path(chain).write_text(order.fullchain_pem, encoding="ascii")
+    pathlib.Path(chain).write_text(preferred(order), encoding="ascii")
 
     leaf = x509.load_pem_x509_certificates(order.fullchain_pem.encode())[0]
     if revoker == "account":

@@ -25,7 +25,7 @@ pub use fault::ConfigFault;
 pub use issuers::{DEFAULT as DEFAULT_ISSUER, IssuerSettings, LeafKey};
 pub(crate) use profiles::is_name as is_table_name;
 pub use profiles::{DEFAULT as DEFAULT_PROFILE, IdentifierType, ProfileSettings, Profiles};
-pub use reference::{SETTINGS, Setting, markdown, nearest, sample};
+pub use reference::{Rule, SETTINGS, Setting, markdown, nearest, sample};
 pub use span::{BadSpan, Span};
 
 /// The file's name in the CA's directory.

@@ -116,6 +116,8 @@ pub(crate) struct Init {
     #[arg(long, value_name = "X")]
     pub(crate) permit_dns: Vec<String>,
     /// With --permit-dns: also permit addresses in this range
+    ///
+    /// Writes them into the name constraints, and a rule by which they are issued for. May be given several times.
     #[arg(long, value_name = "RANGE", requires = "permit_dns")]
     pub(crate) permit_ip: Vec<IpNet>,
     /// Kind of both keys
@@ -127,10 +129,10 @@ pub(crate) struct Init {
     /// Revocation lists among which certificates are spread, for ever
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) crl_shards: u32,
-    /// Where http-01 connects for the names of --permit-dns [default: 80]
+    /// Where http-01 connects for what is permitted [default: 80]
     #[arg(long, value_name = "PORT", requires = "permit_dns", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) http_port: Option<u16>,
-    /// Where tls-alpn-01 connects for the names of --permit-dns [default: 443]
+    /// Where tls-alpn-01 connects for what is permitted [default: 443]
     #[arg(long, value_name = "PORT", requires = "permit_dns", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) tls_port: Option<u16>,
     /// Write another setting into cairn.toml, such as profile.default.life=24h

@@ -8,6 +8,7 @@ use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
 use super::stand::{ADDRESS, Client, Key, Stand, beside_cairn, beside_pebble, said, serial};
+use crate::other_root;
 use crate::world::names;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/acme_client.py");
@@ -19,16 +20,17 @@ fn client(stand: &Stand) -> Client<'_> {
 }
 
 fn script(stand: &Stand, words: &[&str]) -> String {
-    bound_script(stand, words, None)
+    script_with(stand, words, &[])
 }
 
-/// The same with an operator's key, its id and its secret.
-fn bound_script(stand: &Stand, words: &[&str], key: Option<&(String, String)>) -> String {
+/// The same with variables of its environment.
+fn script_with(stand: &Stand, words: &[&str], variables: &[(&str, &str)]) -> String {
     let mut python = stand.peer("python");
-    if let Some((id, secret)) = key {
-        python.env("EAB_KID", id).env("EAB_HMAC_KEY", secret);
-    }
-    python.arg(SCRIPT).arg(stand.directory()).args(words);
+    python
+        .envs(variables.iter().copied())
+        .arg(SCRIPT)
+        .arg(stand.directory())
+        .args(words);
     said(python.env("ADDRESS", ADDRESS)).expect_good(&words[..2].join(" "))
 }
 
@@ -116,20 +118,18 @@ fn the_python_library_lives_an_accounts_life_with_every_key_type() {
         let list =
             "import acme.client, acme.challenges as c; print(dir(acme.client.ClientV2), dir(c))";
         let list = said(stand.peer("python").args(["-c", list])).expect_good("its functions");
-        let key = stand.external_key();
-        let chain = stand.folder().join("bound.pem");
-        let file = chain.to_str().unwrap();
-        let words = [
-            "life",
-            "es256",
-            "http-01",
-            "p256",
-            "none",
-            file,
-            "e.library.test",
-        ];
-        bound_script(stand, &words, Some(&key));
-        client.opened_with(&key.0);
+        let chain = stand.folder().join("with.pem");
+        let with = |name: &str, variables: &[(&str, &str)]| {
+            let file = chain.to_str().unwrap();
+            let words = ["life", "es256", "http-01", "p256", "none", file, name];
+            script_with(stand, &words, variables);
+        };
+        with("other.library.test", &[("PREFERRED", other_root::NAME)]);
+        client.prefers(&chain, "other.library.test");
+        let (id, secret) = stand.external_key();
+        let key = [("EAB_KID", &*id), ("EAB_HMAC_KEY", &*secret)];
+        with("bound.library.test", &key);
+        client.opened_with(&id);
         client.lacks(What::TlsAlpn01, &list, "alpn");
         client.lacks(What::KeyChange, &list, "key_change");
     });

@@ -89,6 +89,7 @@ fn acme_tiny_obtains_with_every_key_and_again() {
             (What::Update, "update"),
             (What::Deactivation, "deactivate"),
             (What::RenewalInfo, "renewal"),
+            (What::AlternateChain, "preferred"),
             (What::Revocation, "revoke"),
             (What::RevocationByKey, "revoke"),
         ] {

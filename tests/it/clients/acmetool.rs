@@ -171,6 +171,7 @@ fn acmetool_obtains_by_every_challenge_with_every_key_and_renews_and_revokes() {
             (What::Update, "contact"),
             (What::Deactivation, "deactivate"),
             (What::RenewalInfo, "renewal info"),
+            (What::AlternateChain, "alternate"),
             (What::RevocationByKey, "revoke-by-key"),
         ] {
             client.lacks(what, &help, word);

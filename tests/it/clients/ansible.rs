@@ -12,6 +12,7 @@ use super::stand::{
     ADDRESS, Client, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said, serial,
 };
 use crate::operation::asked;
+use crate::other_root;
 
 const CHALLENGES: [What; 3] = [What::Http01, What::Dns01, What::TlsAlpn01];
 const KEYS: [Key; 3] = [Key::P256, Key::Rsa2048, Key::P384];
@@ -68,6 +69,8 @@ struct Further {
     replacing: bool,
     /// The operator's key, with which its account is opened.
     binding: Option<(String, String)>,
+    /// The chains that it prefers, as `select_chain` has them.
+    select: Vec<Value>,
 }
 
 fn order(client: &Client<'_>, files: &Obtained, how: What, names: &[&str], further: Further) {
@@ -82,6 +85,7 @@ fn order(client: &Client<'_>, files: &Obtained, how: What, names: &[&str], furth
         "challenge": how.title(),
         "names": names.iter().map(kind).collect::<Vec<_>>(),
         "replacing": further.replacing,
+        "select": further.select,
     });
     if let Some((id, secret)) = further.binding {
         variables["binding"] = json!({ "kid": id, "key": secret, "alg": "HS256" });
@@ -133,6 +137,7 @@ fn ansible_obtains_by_every_challenge_with_every_key_and_lives_on() {
         client.does(What::Renewal);
         assert!(replaces(stand, &new), "{new} replaces nothing");
 
+        // One order for two things that it can say.
         let (id, secret) = stand.external_key();
         let private = stand.key(Key::P256);
         let bound = Obtained {
@@ -140,18 +145,18 @@ fn ansible_obtains_by_every_challenge_with_every_key_and_lives_on() {
             chain: private.with_extension("chain.pem"),
             key: private,
         };
-        let binding = Further {
+        let further = Further {
             binding: Some((id.clone(), secret)),
+            select: vec![json!({
+                "test_certificates": "last",
+                "issuer": { "CN": other_root::NAME },
+            })],
             ..Further::default()
         };
-        order(
-            &client,
-            &bound,
-            What::Http01,
-            &["bound.ansible.test"],
-            binding,
-        );
+        let name = "bound.ansible.test";
+        order(&client, &bound, What::Http01, &[name], further);
         client.opened_with(&id);
+        client.prefers(&bound.chain, name);
 
         let said = play(
             stand,

@@ -207,6 +207,7 @@ fn apache_serves_what_it_obtained_by_itself_and_renews_it_when_told() {
             (What::AccountP256, "AccountKey"),
             (What::AccountP384, "AccountKey"),
             (What::KeyChange, "KeyChange"),
+            (What::AlternateChain, "Chain"),
             (What::Deactivation, "Deactiv"),
             (What::Revocation, "Revo"),
             (What::RevocationByKey, "Revo"),

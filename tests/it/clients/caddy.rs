@@ -5,8 +5,9 @@ use cairn_testkit::process::Process;
 use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
-use super::served::{MINUTE, account, renews_when_told, serves};
+use super::served::{MINUTE, account, renews_when_told, serves, serves_under};
 use super::stand::{ADDRESS, Client, Key, Stand, beside_cairn_with, beside_pebble, pairs, said};
+use crate::other_root;
 
 const CHALLENGES: [What; 2] = [What::Http01, What::TlsAlpn01];
 const KEYS: [Key; 3] = [Key::P256, Key::Rsa2048, Key::P384];
@@ -74,6 +75,12 @@ fn caddy_serves_what_it_obtained_by_itself_and_renews_it_when_told() {
         let (id, secret) = stand.external_key();
         let issuer = format!("eab {id} {secret}\n\t\t\temail bound@example.org");
         text += &site("bound.caddy.test", What::Http01, Key::P256, &issuer);
+        let preferring = "other.caddy.test";
+        let issuer = format!(
+            "preferred_chains {{\n\t\t\t\troot_common_name \"{}\"\n\t\t\t}}",
+            other_root::NAME
+        );
+        text += &site(preferring, What::Http01, Key::P256, &issuer);
         let _caddy = caddy(stand, &text);
 
         for (name, how, key) in &sites {
@@ -84,6 +91,8 @@ fn caddy_serves_what_it_obtained_by_itself_and_renews_it_when_told() {
         client.obtained(&chain, &[ADDRESS], What::TlsAlpn01, Key::P256);
         serves(stand, "bound.caddy.test", |_| true);
         client.opened_with(&id);
+        let chain = serves_under(stand, &stand.other_root(), preferring, |_| true);
+        client.prefers(&chain, preferring);
         let first = serves(stand, short, |_| true);
         let chain = renews_when_told(&client, short, &first, false);
         client.obtained(&chain, &[short], What::Http01, Key::P256);

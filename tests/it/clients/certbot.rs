@@ -10,6 +10,7 @@ use cairn_testkit::test_path;
 use super::stand::{
     ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said, serial,
 };
+use crate::other_root;
 
 const CHALLENGES: [What; 2] = [What::Http01, What::Dns01];
 const KEYS: [Key; 3] = [Key::P256, Key::Rsa2048, Key::P384];
@@ -131,6 +132,13 @@ impl<'a> Certbot<'a> {
         self.run(&["update_account", "-m", "two@example.org", "--no-eff-email"])
             .expect_good("update");
         client.does(What::Update);
+
+        let name = "other.certbot.test";
+        let how = ["--standalone", "--http-01-address", ADDRESS, "-d", name];
+        let preferred = ["certonly", "--preferred-chain", other_root::NAME];
+        self.run(&[&preferred[..], &how].concat())
+            .expect_good("--preferred-chain");
+        client.prefers(&self.chain(&[name]), name);
 
         let name = ["r.certbot.test"];
         let before = serial(&self.obtains(What::Http01, Key::P256, &name));

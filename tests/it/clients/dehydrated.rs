@@ -9,6 +9,7 @@ use cairn_testkit::{peers, test_path};
 use super::stand::{
     ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said,
 };
+use crate::other_root;
 
 const NAME: &str = "dehydrated";
 
@@ -114,6 +115,18 @@ fn dehydrated_obtains_by_every_challenge_with_every_key_and_lives_on() {
         let chain = obtains(&client, What::Dns01, Key::P256, &wild);
         assert_ne!(before, std::fs::read(&chain).unwrap(), "a new certificate");
         client.does(What::Renewal);
+
+        let name = "other.dehydrated.test";
+        let words = [
+            "--cron",
+            "--domain",
+            name,
+            "--preferred-chain",
+            other_root::NAME,
+        ];
+        dehydrated(stand, What::Http01, &words).expect_good("--preferred-chain");
+        let other = home(stand).join("certs").join(name).join("fullchain.pem");
+        client.prefers(&other, name);
 
         let kept = chain.with_file_name("kept.pem");
         std::fs::copy(&chain, &kept).unwrap();

@@ -261,7 +261,12 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
             client.opened_with(&id);
         });
         // Known to the compiler: its keys are P-256, and `revoke` is a function of an account.
-        for what in [What::AccountRsa, What::AccountP384, What::RevocationByKey] {
+        for what in [
+            What::AccountRsa,
+            What::AccountP384,
+            What::RevocationByKey,
+            What::AlternateChain,
+        ] {
             client.has_no(what);
         }
     });

@@ -172,6 +172,7 @@ fn lacme_obtains_with_every_key_and_renews_and_revokes() {
             (What::ExternalAccount, "externalAccountBinding"),
             (What::KeyChange, "rollover"),
             (What::RenewalInfo, "renewalInfo"),
+            (What::AlternateChain, "alternate"),
         ] {
             client.lacks(what, &text, word);
         }

@@ -10,6 +10,7 @@ use cairn_testkit::test_path;
 use super::stand::{
     ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said,
 };
+use crate::other_root;
 
 const NAME: &str = "lego";
 
@@ -96,6 +97,13 @@ fn lego_obtains_by_every_challenge_with_every_key_and_renews_and_revokes() {
         }
         let wild = ["*.w.lego.test", "w.lego.test"];
         obtains(&client, What::Dns01, Key::P256, &wild);
+
+        let (name, preferred) = (
+            "other.lego.test",
+            ["run", "--preferred-chain", other_root::NAME],
+        );
+        lego(stand, What::Http01, Key::P256, &[name], &preferred).expect_good("--preferred-chain");
+        client.prefers(&chain(stand, Key::P256, name), name);
 
         let name = ["r.lego.test"];
         let file = obtains(&client, What::Http01, Key::P256, &name);

@@ -24,9 +24,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until the server shows a good chain for this name that also fits; the chain's file.
 pub(crate) fn serves(stand: &Stand, name: &str, fits: impl Fn(&str) -> bool) -> PathBuf {
-    let root = issuers_root(stand);
+    serves_under(stand, &issuers_root(stand), name, fits)
+}
+
+/// The same with a chain that ends at this root.
+pub(crate) fn serves_under(
+    stand: &Stand,
+    root: &Path,
+    name: &str,
+    fits: impl Fn(&str) -> bool,
+) -> PathBuf {
     let look = || {
-        let chain = shown(stand, name, &root).filter(|chain| fits(chain));
+        let chain = shown(stand, name, root).filter(|chain| fits(chain));
         if chain.is_none() {
             std::thread::sleep(PAUSE);
         }

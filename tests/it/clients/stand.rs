@@ -14,6 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::operation::asked;
+use crate::other_root;
 
 /// Where every name below `test` leads and clients listen: a global address, so that it may be ordered too.
 pub(crate) const ADDRESS: &str = "198.41.0.4";
@@ -58,7 +59,12 @@ pub(crate) fn beside_cairn(path: &str, body: impl FnOnce(&Stand)) {
 pub(crate) fn beside_cairn_with(tables: &str, path: &str, body: impl FnOnce(&Stand)) {
     // Who shows a key of the operator is bound to it; nobody has to.
     let builder = TestCa::builder().set("accounts.external", "\"optional\"");
-    let start = |_: &Path| Server::Cairn(builder.tables(tables).start());
+    let start = |folder: &Path| {
+        let mut ca = builder.tables(tables).init();
+        other_root::cross_sign(&ca, folder);
+        ca.start();
+        Server::Cairn(ca)
+    };
     inside(TestCa::namespace(), path, start, body);
 }
 
@@ -119,6 +125,11 @@ impl Stand {
             Server::Cairn(ca) => ca.root_path(),
             Server::Pebble(pebble) => pebble.root_path().to_owned(),
         }
+    }
+
+    /// The other root to which each of Cairn's certificates has a chain.
+    pub(crate) fn other_root(&self) -> PathBuf {
+        other_root::path(self.folder())
     }
 
     /// Cairn, where the test is about it.
@@ -340,6 +351,20 @@ impl Client<'_> {
         if names.iter().any(|name| name.parse::<IpAddr>().is_ok()) {
             self.does(What::Address);
         }
+    }
+
+    /// It was told to prefer the chain that ends at the other root, and has that one.
+    pub(crate) fn prefers(&self, chain: &Path, name: &str) {
+        let verify = |root: &Path| {
+            let mut openssl = peers::system("openssl");
+            openssl.args(["verify", "-x509_strict", "-verify_hostname", name]);
+            openssl.arg("-CAfile").arg(root).arg("-untrusted");
+            said(openssl.arg(chain).arg(chain))
+        };
+        verify(&self.stand.other_root()).expect_good("openssl verify");
+        verify(&self.stand.root()).expect_bad("openssl verify with the usual root");
+        issued::keep_chain(&std::fs::read_to_string(chain).unwrap());
+        self.does(What::AlternateChain);
     }
 
     /// It has no such thing: its own help, or the text of a script, does not have this word.

@@ -8,6 +8,7 @@ use cairn_testkit::process::Process;
 use cairn_testkit::seen::What;
 
 use super::stand::{ADDRESS, Client, Key, Said, pairs, said, serial};
+use crate::other_root;
 
 const CHALLENGES: [What; 3] = [What::Http01, What::Dns01, What::TlsAlpn01];
 const KEYS: [Key; 3] = [Key::P256, Key::Rsa2048, Key::P384];
@@ -113,6 +114,7 @@ impl<'a> Program<'a> {
             client.does(What::RevocationByKey);
         }
 
+        self.prefers_the_other_chain();
         self.opens_with_a_key();
 
         let contact = "mailto:two@example.org";
@@ -133,6 +135,16 @@ impl<'a> Program<'a> {
         self.step(&new, &["update", contact])
             .expect_bad("a deactivated account");
         client.does(What::Deactivation);
+    }
+
+    fn prefers_the_other_chain(&self) {
+        let (name, private) = ("other.steps.test", self.client.stand.key(Key::P256));
+        let chain = private.with_extension("chain.pem");
+        let mut program = self.program(self.account(Key::P256));
+        program.env("PREFERRED", other_root::NAME);
+        program.args(["obtain", What::Http01.title()]);
+        said(program.args([&private, &chain]).arg(name)).expect_good("the other chain");
+        self.client.prefers(&chain, name);
     }
 
     /// An account that is bound to a key of the operator's.

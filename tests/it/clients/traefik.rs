@@ -5,10 +5,11 @@ use cairn_testkit::process::Process;
 use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
-use super::served::{MINUTE, account, renews, serves};
+use super::served::{MINUTE, account, renews, serves, serves_under};
 use super::stand::{
     ADDRESS, Client, HOOK, Key, Stand, beside_cairn_with, beside_pebble, pairs, said,
 };
+use crate::other_root;
 
 const CHALLENGES: [What; 3] = [What::Http01, What::Dns01, What::TlsAlpn01];
 const KEYS: [Key; 3] = [Key::P256, Key::P384, Key::Rsa2048];
@@ -19,9 +20,8 @@ struct Route {
     how: What,
     key: Key,
     names: Vec<String>,
-    profile: Option<&'static str>,
-    /// The operator's key, by id and secret.
-    external: Option<(String, String)>,
+    /// What else its resolver is told.
+    further: Vec<String>,
 }
 
 impl Route {
@@ -31,8 +31,7 @@ impl Route {
             how,
             key,
             names: names.iter().map(|name| (*name).to_owned()).collect(),
-            profile: None,
-            external: None,
+            further: Vec::new(),
         }
     }
 
@@ -76,15 +75,7 @@ impl Route {
             .map(|setting| format!("dnschallenge.{setting}"))
             .to_vec(),
         });
-        if let Some(profile) = self.profile {
-            // As long as the shortest that it knows: renewed in its last twenty minutes.
-            settings.push(format!("profile={profile}"));
-            settings.push("certificatesduration=1".to_owned());
-        }
-        if let Some((id, secret)) = &self.external {
-            settings.push(format!("eab.kid={id}"));
-            settings.push(format!("eab.hmacencoded={secret}"));
-        }
+        settings.extend_from_slice(&self.further);
         let argument = |setting| format!("--certificatesresolvers.{}.acme.{setting}", self.label);
         settings.into_iter().map(argument).collect()
     }
@@ -139,20 +130,30 @@ fn traefik_serves_what_it_obtained_by_itself_and_renews_it_at_its_start() {
             routes.push(Route::new(&label, how, key, &names));
         }
         routes.push(Route::new("address", What::Http01, Key::P256, &[ADDRESS]));
-        let key = stand.external_key();
+        let (id, secret) = stand.external_key();
         let mut bound = Route::new("bound", What::Http01, Key::P256, &["bound.traefik.test"]);
-        bound.external = Some(key.clone());
+        bound.further = vec![format!("eab.kid={id}"), format!("eab.hmacencoded={secret}")];
         routes.push(bound);
         let name = "short.traefik.test";
         let mut short = Route::new("short", What::Http01, Key::P256, &[name]);
-        short.profile = Some("minute");
+        // As long as the shortest that it knows: renewed in its last twenty minutes.
+        short.further = ["profile=minute", "certificatesduration=1"]
+            .map(str::to_owned)
+            .to_vec();
         routes.push(short);
+        let preferring = "other.traefik.test";
+        let mut other = Route::new("other", What::Http01, Key::P256, &[preferring]);
+        other.further = vec![format!("preferredchain={}", other_root::NAME)];
 
+        let usual = routes.len();
+        routes.push(other);
         let mut server = traefik(stand, &routes);
-        for route in &routes {
+        let chain = serves_under(stand, &stand.other_root(), preferring, |_| true);
+        client.prefers(&chain, preferring);
+        for route in &routes[..usual] {
             obtains(&client, route);
         }
-        client.opened_with(&key.0);
+        client.opened_with(&id);
         let old = serves(stand, name, |_| true);
         let kept = stand.folder().join("old.pem");
         std::fs::copy(&old, &kept).unwrap();

@@ -116,6 +116,10 @@ fn uacme_obtains_by_every_challenge_with_every_key_and_lives_on() {
         );
         obtains(&client, account, What::TlsAlpn01, Key::P256, &[ADDRESS]);
 
+        let name = "other.uacme.test";
+        go(&["--alternate", "1", "issue", name]).expect_good("--alternate");
+        client.prefers(&home(stand, account).join(name).join("cert.pem"), name);
+
         let name = ["r.uacme.test"];
         let file = obtains(&client, account, What::Http01, Key::P256, &name);
         let before = std::fs::read(&file).unwrap();

@@ -6,11 +6,12 @@ use cairn_testkit::{
     ca::{HOST, RESOLVER, TestCa},
     dns,
     http::Responder,
-    peers, test_path,
+    test_path,
 };
 use serde_json::{Value, json};
 
 use super::assert_says;
+use crate::openssl::rsa_csr;
 use crate::world::inside;
 
 /// An order of one name that is ready.
@@ -28,19 +29,6 @@ async fn ready(client: &Client, web: &Responder, name: &str) -> Value {
     let order = client.poll(&placed.location(), &["pending"]).await;
     assert_eq!(order["status"], "ready", "{order}");
     order
-}
-
-/// A CSR of openssl's, with a new RSA key of so many bits and this digest.
-fn openssl_csr(folder: &std::path::Path, name: &str, bits: u16, digest: &str) -> Vec<u8> {
-    let mut openssl = peers::system("openssl");
-    openssl.args(["req", "-new", "-nodes", "-outform", "DER", "-subj", "/"]);
-    openssl.args(["-newkey", &format!("rsa:{bits}"), digest, "-keyout"]);
-    openssl.arg(folder.join("rsa.key"));
-    openssl.args(["-addext", &format!("subjectAltName=DNS:{name}")]);
-    let output = openssl.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    output.stdout
 }
 
 #[test]
@@ -71,7 +59,7 @@ fn faults_of_a_csr_are_told_with_what_is_wrong_in_it() {
                 ),
                 (
                     "F-73",
-                    openssl_csr(folder, "a.test", 1024, "-sha256"),
+                    rsa_csr(folder, "a.test", 1024, "-sha256"),
                     &["RSA modulus has 1024 bits; from 2048 to 4096"],
                 ),
                 (
@@ -86,7 +74,7 @@ fn faults_of_a_csr_are_told_with_what_is_wrong_in_it() {
                 ),
                 (
                     "F-74 SHA-1",
-                    openssl_csr(folder, "a.test", 2048, "-sha1"),
+                    rsa_csr(folder, "a.test", 2048, "-sha1"),
                     &["signed with an algorithm other than ECDSA or RSA PKCS#1 with SHA-256"],
                 ),
             ];

@@ -111,9 +111,7 @@ fn fault(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use crate::config::Config;
+    use crate::config::tests::assert_refused;
 
     #[test]
     fn a_directory_that_does_not_fit_is_refused_with_its_place() {
@@ -176,16 +174,6 @@ mod tests {
                 "directory.terms",
             ),
         ];
-        let mut wrong = Vec::new();
-        for (text, line, column, key, part) in cases {
-            let text = format!("name = \"T\"\nurl = \"https://ca.example.org\"\n{text}");
-            let fault = Config::parse(&text, Path::new("cairn.toml")).expect_err("taken");
-            let told = fault.to_string() + fault.hint.as_deref().unwrap_or_default();
-            let place = (fault.line, fault.column, fault.key.as_str());
-            if place != (*line, *column, *key) || !told.contains(part) {
-                wrong.push(format!("{text}: {place:?} {told}"));
-            }
-        }
-        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert_refused(cases);
     }
 }

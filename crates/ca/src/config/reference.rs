@@ -327,10 +327,13 @@ fn without_indexes(path: &str) -> String {
         .collect()
 }
 
-/// A whole `cairn.toml`, every setting commented. `values` are (dotted path, TOML) instead of defaults; `rules` are the
-/// TOML values of each name rule, by key.
+/// One rule of a repeated table: the TOML value of each key.
+pub type Rule = Vec<(&'static str, String)>;
+
+/// A whole `cairn.toml`, every setting commented. `values` are (dotted path, TOML) instead of defaults; `names` and
+/// `addresses` are rules.
 #[must_use]
-pub fn sample(values: &[(&str, String)], rules: &[Vec<(&str, String)>]) -> String {
+pub fn sample(values: &[(&str, String)], names: &[Rule], addresses: &[Rule]) -> String {
     let mut text = String::from(
         "# Cairn's certificate authority. Every setting with its unit, default and reason; what is set here is what\n\
          # `cairn ca init` chose or the default. SIGHUP makes a running server read it again; a wrong file changes nothing.\n",
@@ -338,18 +341,29 @@ pub fn sample(values: &[(&str, String)], rules: &[Vec<(&str, String)>]) -> Strin
     for (table, heading) in TABLES {
         let _ = write!(text, "\n# {heading}.\n");
         let settings = SETTINGS.iter().filter(|s| s.table == table);
-        if table == "names" {
-            rule_comments(&mut text, settings);
-            names(&mut text, rules);
-            continue;
-        }
         if REPEATED.contains(&table) {
             rule_comments(&mut text, settings);
-            text.push_str(match table {
-                ISSUER => "#[issuer.rsa]\n#key = \"keys/rsa.key.pem\"\n#certificate = \"rsa.pem\"\n#for = [\"rsa\"]\n",
-                "directory" => "#[[directory]]\n#name = \"team\"\n",
-                _ => "#[[addresses]]\n#range = \"10.0.0.0/8\"\n",
-            });
+            let (example, rules) = match table {
+                ISSUER => (
+                    "#[issuer.rsa]\n#key = \"keys/rsa.key.pem\"\n#certificate = \"rsa.pem\"\n#for = [\"rsa\"]\n",
+                    &[][..],
+                ),
+                "directory" => ("#[[directory]]\n#name = \"team\"\n", &[][..]),
+                "names" => (
+                    "#[[names]]\n#suffix = \"internal.example\"\n#dial = [\"10.0.0.0/8\"]\n",
+                    names,
+                ),
+                _ => ("#[[addresses]]\n#range = \"10.0.0.0/8\"\n", addresses),
+            };
+            if rules.is_empty() {
+                text.push_str(example);
+            }
+            for rule in rules {
+                let _ = writeln!(text, "\n[[{table}]]");
+                for (key, value) in rule {
+                    let _ = writeln!(text, "{key} = {value}");
+                }
+            }
             continue;
         }
         if !table.is_empty() {
@@ -400,18 +414,6 @@ fn rule_comments<'a>(text: &mut String, settings: impl Iterator<Item = &'a Setti
             "# {}: {} ({}{default}; {})",
             setting.key, setting.about, setting.unit, setting.reason
         );
-    }
-}
-
-fn names(text: &mut String, rules: &[Vec<(&str, String)>]) {
-    if rules.is_empty() {
-        text.push_str("#[[names]]\n#suffix = \"internal.example\"\n#dial = [\"10.0.0.0/8\"]\n");
-    }
-    for rule in rules {
-        text.push_str("\n[[names]]\n");
-        for (key, value) in rule {
-            let _ = writeln!(text, "{key} = {value}");
-        }
     }
 }
 

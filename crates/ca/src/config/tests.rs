@@ -12,6 +12,24 @@ fn head(rest: &str) -> String {
     format!("{HEAD}{rest}")
 }
 
+/// Each text, below name and URL, is refused at its line, column and key, in words that have this part.
+pub(super) fn assert_refused(cases: &[(&str, usize, usize, &str, &str)]) {
+    let mut wrong = Vec::new();
+    for (text, line, column, key, part) in cases {
+        let fault = fault(&head(text));
+        let told = fault.to_string();
+        let place = format!("dir/cairn.toml:{line}:{column}: ");
+        if !told.starts_with(&place)
+            || fault.key != *key
+            || !told.contains(part)
+            || told.contains('\n')
+        {
+            wrong.push(format!("{text:?}: {told} (key {})", fault.key));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn a_wrong_file_is_refused_with_line_key_and_nearest_key() {
     // (text, line, column, key, part of the text)
@@ -382,20 +400,7 @@ fn a_wrong_file_is_refused_with_line_key_and_nearest_key() {
         ("preset = \"open\"", 3, 10, "preset", "private"),
         ("[orders\nlife", 3, 8, "", "unclosed"),
     ];
-    let mut failed = Vec::new();
-    for (text, line, column, key, part) in cases {
-        let fault = fault(&head(text));
-        let said = fault.to_string();
-        let place = format!("dir/cairn.toml:{line}:{column}: ");
-        if !said.starts_with(&place)
-            || fault.key != *key
-            || !said.contains(part)
-            || said.contains('\n')
-        {
-            failed.push(format!("{text:?}: {said} (key {})", fault.key));
-        }
-    }
-    assert!(failed.is_empty(), "{}", failed.join("\n"));
+    assert_refused(cases);
 }
 
 #[test]
@@ -459,7 +464,7 @@ fn the_sample_parses_and_equals_the_defaults() {
         ("name", "\"T\"".to_owned()),
         ("url", "\"https://ca.example.org\"".to_owned()),
     ];
-    let text = sample(&values, &[]);
+    let text = sample(&values, &[], &[]);
     let sample = Config::parse(&text, Path::new("cairn.toml")).unwrap();
     let least = Config::parse(HEAD, Path::new("cairn.toml")).unwrap();
     assert_eq!(sample, least);
@@ -499,7 +504,7 @@ fn a_name_rule_of_the_sample_is_read_back() {
         ("name", "\"T\"".to_owned()),
         ("url", "\"https://ca.example.org\"".to_owned()),
     ];
-    let config = Config::parse(&sample(&values, &[rule]), Path::new("cairn.toml")).unwrap();
+    let config = Config::parse(&sample(&values, &[rule], &[]), Path::new("cairn.toml")).unwrap();
     assert_eq!(config.names.len(), 1);
     assert_eq!(config.names[0].suffix, "localhost");
     assert_eq!(config.names[0].http_port, Some(14480));

@@ -55,7 +55,7 @@ pub struct InitRequest {
     pub unlock: Unlock,
     /// Number of CRL shards, for ever.
     pub crl_shards: u32,
-    /// Ports of http-01 and tls-alpn-01 for the permitted names.
+    /// Ports of http-01 and tls-alpn-01 for what is permitted.
     pub ports: (Option<u16>, Option<u16>),
     /// Other settings: (dotted key, TOML or bare text).
     pub settings: Vec<(String, String)>,
@@ -303,17 +303,22 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
             if toml { value.clone() } else { quoted(value) },
         ));
     }
-    let rules: Vec<_> = request
+    let name_rules: Vec<_> = request
         .permit_dns
         .iter()
-        .map(|suffix| rule(suffix, request.ports))
+        .map(|suffix| name_rule(suffix, request.ports))
+        .collect();
+    let address_rules: Vec<_> = request
+        .permit_ip
+        .iter()
+        .map(|range| address_rule(*range, request.ports))
         .collect();
     let sample = |values: &[(String, String)]| {
         let values: Vec<(&str, String)> = values
             .iter()
             .map(|(k, v)| (k.as_str(), v.clone()))
             .collect();
-        config::sample(&values, &rules)
+        config::sample(&values, &name_rules, &address_rules)
     };
     // Written out as it follows from the listeners now: they may move later, it may not. A wrong text is told by who
     // reads it next.
@@ -330,10 +335,7 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
 }
 
 /// Where the names below a permitted suffix may lead.
-fn rule(
-    suffix: &str,
-    (http_port, tls_port): (Option<u16>, Option<u16>),
-) -> Vec<(&'static str, String)> {
+fn name_rule(suffix: &str, ports: (Option<u16>, Option<u16>)) -> config::Rule {
     let suffix = suffix.to_ascii_lowercase();
     let local = suffix == "localhost" || suffix.ends_with(".localhost");
     let ranges: &[&str] = if local { &LOOPBACK } else { &PRIVATE };
@@ -341,9 +343,25 @@ fn rule(
         ("suffix", toml::Value::from(suffix).to_string()),
         ("dial", toml::Value::from(ranges.to_vec()).to_string()),
     ];
-    rule.extend(http_port.map(|port| ("http_port", port.to_string())));
-    rule.extend(tls_port.map(|port| ("tls_port", port.to_string())));
+    rule.extend(port_settings(ports));
     rule
+}
+
+/// A permitted range: its addresses are issued for, and connected to.
+fn address_rule(range: IpNet, ports: (Option<u16>, Option<u16>)) -> config::Rule {
+    let range = toml::Value::from(range.to_string()).to_string();
+    let mut rule = vec![("range", range)];
+    rule.extend(port_settings(ports));
+    rule
+}
+
+fn port_settings(
+    (http_port, tls_port): (Option<u16>, Option<u16>),
+) -> impl Iterator<Item = (&'static str, String)> {
+    let settings = [("http_port", http_port), ("tls_port", tls_port)];
+    settings
+        .into_iter()
+        .filter_map(|(key, port)| Some((key, port?.to_string())))
 }
 
 /// All addresses, or this machine's own for a CA that only it can reach; IPv6 where the machine has it.

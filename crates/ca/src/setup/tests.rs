@@ -12,7 +12,7 @@ fn request(dir: &Path) -> InitRequest {
         name: "Test {{name}} ${x} %s".to_owned(),
         url: "https://ca1.widgets.internal".parse().unwrap(),
         permit_dns: vec!["Widgets.Internal".to_owned()],
-        permit_ip: Vec::new(),
+        permit_ip: vec!["10.1.0.0/16".parse().unwrap()],
         key_kind: KeyKind::P256,
         unlock: Unlock::File,
         crl_shards: 1,
@@ -53,6 +53,10 @@ fn a_new_ca_loads_and_its_parts_fit() {
     assert_eq!(loaded.config.private_zones, ["widgets.internal"]);
     assert_eq!(loaded.config.names.len(), 1);
     assert_eq!(loaded.config.names[0].dial.len(), 4);
+    let [rule] = &*loaded.config.addresses else {
+        panic!("{:?}", loaded.config.addresses)
+    };
+    assert_eq!(rule.range.to_string(), "10.1.0.0/16");
     assert_eq!(report.permitted, ["widgets.internal"]);
     assert_eq!(report.directory, "https://ca1.widgets.internal/directory");
     assert_eq!(loaded.root_key, Some(dir.join(ROOT_KEY)));
