@@ -143,6 +143,15 @@ pub fn same_request(input: &CreateOrder, order: &Order) -> bool {
         && order.expires.since(input.now) >= order.expires.since(order.created_at) / 4
 }
 
+/// Whether each challenge that the order still waits for is offered: a client may take any of them.
+fn answerable(input: &CreateOrder, authorizations: &[Authorization]) -> bool {
+    authorizations
+        .iter()
+        .filter(|a| authorizations::view(a, input.now) == AuthorizationStatus::Pending)
+        .flat_map(|a| &a.challenges)
+        .all(|challenge| input.policy.challenges.contains(&challenge.kind))
+}
+
 /// Places an order, or finds the equal one that is open. `candidates` are open orders of the same fingerprint with their
 /// authorizations; `valid` holds, for each identifier, the newest valid authorization if there is one; `predecessor` is
 /// what is known of the certificate to be replaced.
@@ -162,6 +171,7 @@ pub fn create(
     for (order, authorizations) in candidates {
         if same_request(input, &order)
             && view(&order, &authorizations, input.now) != OrderStatus::Invalid
+            && answerable(input, &authorizations)
         {
             return Decision::unchanged(OrderPlaced {
                 order,

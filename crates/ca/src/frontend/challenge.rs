@@ -61,9 +61,9 @@ pub(crate) async fn post(
         }
     }
     // Offered once, and not any more: what was a proof then is none now.
-    if !context.snapshot.config.orders.challenges.contains(&kind) {
+    if !context.directory().challenges.contains(&kind) {
         return Err(Problem::malformed(format!(
-            "this server no longer validates by {kind}; place a new order"
+            "this directory no longer validates by {kind}; place a new order"
         )));
     }
     let held = place(context, &found).await?;

@@ -17,7 +17,10 @@ use super::{
     problem,
 };
 use crate::{
-    authority::order_request,
+    authority::{
+        order_request::{self, Bounds},
+        profiles,
+    },
     id::AuthorizationId,
     refusals,
     store::{CreateAuthorization, Seed},
@@ -33,17 +36,24 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         profile: None,
         replaces: None,
     };
-    // What may be authorized is what may be ordered.
-    let bounds = new_order::bounds(context, snapshot.profiles.default(), false);
-    let external = account.external.as_ref();
-    let judged = new_order::agreed(context, account)
-        .and_then(|()| order_request::parse(&wanted, context.now, &bounds))
-        .and_then(|parsed| {
-            snapshot.names.judge_for(external, &parsed.identifiers)?;
-            Ok(parsed)
-        });
-    let identifier = match judged {
-        Ok(parsed) => parsed.identifiers.into_iter().next(),
+    // What may be authorized is what may be ordered without naming a profile.
+    let judge = || {
+        new_order::agreed(context, account)?;
+        let profile = new_order::profile(snapshot, context.directory(), None)?;
+        let (name, settings) = (&profile.name, &profile.settings);
+        let challenges = profiles::challenges(name, settings, &context.directory().challenges)?;
+        let bounds = Bounds {
+            offered: &challenges,
+            ..new_order::bounds(context, profile, false)
+        };
+        let parsed = order_request::parse(&wanted, context.now, &bounds)?;
+        snapshot
+            .names_of(settings)
+            .judge_for(account.external.as_ref(), &parsed.identifiers)?;
+        Ok((parsed.identifiers.into_iter().next(), challenges))
+    };
+    let (identifier, challenges) = match judge() {
+        Ok(judged) => judged,
         Err(refusal) => {
             let refusal = unwilling(refusal);
             refusals::note(
@@ -75,7 +85,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         account: account.id,
         directory: account.directory,
         identifier,
-        challenges: context.directory().challenges.clone(),
+        challenges,
         life: snapshot.config.orders.pending_authorization_life.into(),
         requester: context.requester(),
         now: context.now,

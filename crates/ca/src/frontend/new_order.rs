@@ -172,8 +172,8 @@ fn judge<'a>(
     })
 }
 
-/// The profile that the order asks for, else the directory's usual one.
-fn profile<'a>(
+/// The profile that is asked for, else the directory's usual one.
+pub(crate) fn profile<'a>(
     snapshot: &'a Snapshot,
     directory: &Directory,
     name: Option<&str>,

@@ -23,8 +23,9 @@ const FRESH: Duration = Duration::from_secs(600);
 
 /// Answers GET and HEAD of a certificate's renewal information.
 pub(crate) async fn show(ca: &Ca, snapshot: &Snapshot, path: &str) -> Result<Answer, Problem> {
+    // From the end: a directory may have a name that begins so.
     let id: CertId = path
-        .split_once(RENEWAL_INFO)
+        .rsplit_once(RENEWAL_INFO)
         .and_then(|(_, rest)| rest.strip_prefix('/'))
         .unwrap_or_default()
         .parse()

@@ -250,6 +250,29 @@ async fn a_directory_keeps_its_accounts_when_it_leaves_the_configuration_and_com
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_that_a_directory_withdraws_validates_no_more_there() {
+    let world = world().await;
+    let mut team = of(&world, "team", None).await;
+    team.new_account().await.expect(201);
+    let order = team.new_order(&["withdrawn.test"]).await.expect(201);
+    let order = order.json();
+    let authorization = order["authorizations"][0].as_str().unwrap();
+    let challenge = team.challenge(authorization, "http-01").await;
+
+    let snapshot = world.ca().snapshot.load_full();
+    let mut config = snapshot.config.clone();
+    config.directory[0].challenges = vec![ChallengeType::Dns01];
+    let blocked = snapshot.blocked.clone();
+    world.node.reload(config, blocked).await.unwrap();
+
+    let refused = team.post(&challenge.url, &json!({})).await.expect(400);
+    let text = refused.text();
+    assert!(text.contains("no longer validates by http-01"), "{text}");
+    let object = team.fetch(authorization).await.expect(200).json();
+    assert_eq!(object["status"], "pending", "{object}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changed_terms_stop_new_orders_from_their_day_on_until_the_account_agrees() {
     // 8555-7.3.3-1 T-CA-40
     let (old, new) = ("https://ca.test/terms/1", "https://ca.test/terms/2");

@@ -186,7 +186,7 @@ async fn the_rules_in_force_at_finalize_and_at_the_challenge_are_the_ones_that_c
     client.answer(authorization, &world.web).await;
     let ready = client.poll(&waiting, &["pending"]).await;
     assert_eq!(ready["status"], "ready");
-    let (_, pending) = order("unproven.rules.test").await;
+    let (unproven, pending) = order("unproven.rules.test").await;
     let pending = pending["authorizations"][0].as_str().unwrap();
     let challenge = client.challenge(pending, "http-01").await;
 
@@ -214,4 +214,12 @@ async fn the_rules_in_force_at_finalize_and_at_the_challenge_are_the_ones_that_c
     assert!(refused.text().contains("no longer validates by http-01"));
     let object = client.fetch(pending).await.expect(200).json();
     assert_eq!(object["status"], "pending");
+    // The new order that it speaks of is another one, which can be answered.
+    let (again, object) = order("unproven.rules.test").await;
+    assert_ne!(again, unproven);
+    let authorization = object["authorizations"][0].as_str().unwrap();
+    let object = client.fetch(authorization).await.expect(200).json();
+    let offered = object["challenges"].as_array().unwrap().iter();
+    let offered: Vec<_> = offered.map(|challenge| &challenge["type"]).collect();
+    assert_eq!(offered, ["dns-01"]);
 }

@@ -77,7 +77,7 @@ pub(super) fn durable(conn: &Connection) -> Result<(), OpenError> {
         .map_err(fault)?;
     conn.pragma_update(None, "journal_size_limit", LOG_KEPT)
         .map_err(fault)?;
-    conn.pragma_update(None, "cache_size", -12_288)
+    conn.pragma_update(None, "cache_size", -10_240)
         .map_err(fault)
 }
 
