@@ -7,8 +7,9 @@ use tracing::warn;
 
 use crate::{
     id::{AccountId, OrderId},
+    model::Certificate,
     node::Ca,
-    store::RecordRefusal,
+    store::{Claimant, RecordRefusal},
 };
 
 /// Of a detail, which may repeat what the client sent.
@@ -30,6 +31,7 @@ pub(crate) async fn note(
         event,
         account: Some(account),
         order,
+        serial: None,
         address: None,
         detail: cut(&problem.detail),
         now: ca.clock.wall(),
@@ -51,7 +53,41 @@ pub(crate) async fn note_stranger(
         event,
         account: None,
         order: None,
+        serial: None,
         address: Some(address),
+        detail: cut(&format!("{}: {}", problem.kind.name(), problem.detail)),
+        now: ca.clock.wall(),
+    };
+    write(ca, record).await;
+}
+
+/// The same of a revocation, as far as the bound of who asked allows; it is found with the certificate.
+pub(crate) async fn note_revocation(
+    ca: &Ca,
+    claimant: &Claimant,
+    certificate: &Certificate,
+    address: Option<IpAddr>,
+    problem: &Problem,
+) {
+    let now = ca.clock.monotonic();
+    let (account, has_room) = match claimant {
+        Claimant::Account(account) => (Some(*account), ca.limits.may_note_refusal(*account, now)),
+        Claimant::Key(_) | Claimant::Operator => {
+            let has_room = |address| ca.limits.may_note_stranger(address, now);
+            (None, address.is_some_and(has_room))
+        }
+    };
+    if !has_room {
+        return;
+    }
+    // A stranger's try is no event of the order: else strangers fill its history until nobody finds what happened.
+    let is_own = account == Some(certificate.account);
+    let record = RecordRefusal {
+        event: "revocation-refused",
+        account,
+        order: is_own.then_some(certificate.order),
+        serial: Some(certificate.key.serial),
+        address,
         detail: cut(&format!("{}: {}", problem.kind.name(), problem.detail)),
         now: ca.clock.wall(),
     };

@@ -166,25 +166,10 @@ pub struct IssuanceProof {
     pub is_blocked_key: bool,
 }
 
-/// Gives the permission, if every proof holds in this transaction.
+/// Gives the permission, if every proof holds in this transaction. A refusal that changes nothing is written down by the
+/// caller, within the account's bound.
 #[must_use]
 pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission> {
-    let refused = |problem: Problem| {
-        let row = audit(
-            input.now,
-            "issuance-refused",
-            Some(input.account),
-            Some(input.order),
-            &[("problem", problem.kind.urn()), ("detail", &problem.detail)],
-        );
-        Decision {
-            changes: Changes {
-                audit: vec![row],
-                ..Changes::default()
-            },
-            answer: Err(problem),
-        }
-    };
     match proof.account {
         Some(account) if account.status == AccountStatus::Valid => {}
         Some(account) => return Decision::refuse(accounts::not_valid(account.status)),
@@ -213,7 +198,14 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
         }
     };
     if let Some(problem) = orders::out_of_dates(&order, input.now) {
-        let mut decision = refused(problem.clone());
+        let mut decision = Decision::refuse(problem.clone());
+        decision.changes.audit.push(audit(
+            input.now,
+            "issuance-refused",
+            Some(input.account),
+            Some(input.order),
+            &[("problem", problem.kind.urn()), ("detail", &problem.detail)],
+        ));
         order.state = OrderState::Invalid;
         order.error = Some(problem);
         order.certificate = None;
@@ -225,21 +217,21 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
         return decision;
     }
     if let Some(reason) = proof.stop {
-        return refused(
+        return Decision::refuse(
             Problem::server_internal(format!("the operator has stopped issuance: {reason}"))
                 .status(503)
                 .retry_after(Duration::from_secs(300)),
         );
     }
     if proof.is_account_key {
-        return refused(Problem::new(
+        return Decision::refuse(Problem::new(
             ProblemType::BadCsr,
             "the CSR's key is an account's key; a certificate needs a key of its own (RFC 8555 section 11.1)",
         ));
     }
     if proof.is_blocked_key {
         // T-CA-39
-        return refused(Problem::new(
+        return Decision::refuse(Problem::new(
             ProblemType::BadCsr,
             format!("the CSR's key is refused: {}", super::revocations::BLOCKED),
         ));
@@ -262,7 +254,7 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
         || input.certificate.names != order.identifiers
         || input.certificate.profile_hash != order.profile_hash
     {
-        return refused(Problem::unauthorized(
+        return Decision::refuse(Problem::unauthorized(
             "the order's authorizations no longer hold for each of its names; place a new order",
         ));
     }
@@ -274,7 +266,7 @@ pub fn begin(input: &BeginIssuance, proof: IssuanceProof) -> Decision<Permission
             .zip(&input.caa)
             .all(|(a, fresh)| caa::permits(a, fresh.as_ref(), input.now));
     if unchecked {
-        return refused(
+        return Decision::refuse(
             Problem::server_internal(
                 "the CAA records of the order's names were looked at too long ago; finalize again",
             )

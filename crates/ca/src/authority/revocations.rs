@@ -154,6 +154,10 @@ pub fn revoke(input: &Revoke, proof: RevocationProof) -> Decision<Certificate> {
     }
 }
 
+/// Why a certificate of an issuer that left the configuration can't be revoked: no list would ever say so.
+pub const NOT_LISTED: &str = "the issuer of that certificate is configured no more, so no CRL would list it; the operator of \
+                              this CA has to put the issuer's table back into cairn.toml first, and start it again";
+
 /// The answer for a certificate that is not of this CA, or not the one that it issued (8555-7.6-5).
 #[must_use]
 pub fn no_such_certificate() -> Problem {
@@ -263,29 +267,16 @@ fn reason(asked: Option<i64>, by: RevokedBy) -> Result<RevocationReason, Problem
     })
 }
 
+/// What an operator was refused stands with the certificate; of others' tries the frontend writes down as many as their bound
+/// allows.
 fn refused(input: &Revoke, certificate: &Certificate, problem: Problem) -> Decision<Certificate> {
-    let mut row = event(
-        input,
-        certificate,
-        "revocation-refused",
-        &[("problem", problem.kind.urn()), ("detail", &problem.detail)],
-    );
-    // A stranger's try is no event of the order: else strangers fill its history until nobody finds what happened.
-    let is_own = match input.claimant {
-        Claimant::Account(account) => account == certificate.account,
-        Claimant::Key(_) => false,
-        Claimant::Operator => true,
-    };
-    if !is_own {
-        (row.account, row.order) = (None, None);
+    let mut decision = Decision::refuse(problem);
+    if let (Claimant::Operator, Err(problem)) = (&input.claimant, &decision.answer) {
+        let detail = [("problem", problem.kind.urn()), ("detail", &problem.detail)];
+        let row = event(input, certificate, "revocation-refused", &detail);
+        decision.changes.audit.push(row);
     }
-    Decision {
-        changes: Changes {
-            audit: vec![row],
-            ..Changes::default()
-        },
-        answer: Err(problem),
-    }
+    decision
 }
 
 /// An event of the certificate's order, so that it is found with it; who asked stands in it.

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use cairn_acme::{base64url, object::RevokeCert, problem::Problem};
+use cairn_acme::{
+    base64url,
+    object::RevokeCert,
+    problem::{Problem, ProblemType},
+};
 use cairn_x509::certificate::Certificate as Presented;
 use http::StatusCode;
 
@@ -15,9 +19,10 @@ use super::{
     problem,
 };
 use crate::{
-    authority::revocations::no_such_certificate,
+    authority::revocations::{NOT_LISTED, no_such_certificate},
     model::Certificate,
-    store::{Claimant, Revoke},
+    refusals,
+    store::{Claimant, Revoke, TxError},
 };
 
 pub(crate) async fn post(
@@ -45,12 +50,19 @@ pub(crate) async fn post(
         requester: context.requester(),
         now: context.now,
     };
-    let revoked = context
-        .ca
-        .store
-        .transact(revoke)
-        .await
-        .map_err(problem::of_transaction)?;
+    let revoked = match context.ca.store.transact(revoke).await {
+        Ok(revoked) => revoked,
+        Err(error) => {
+            if let TxError::Refused(problem) = &error
+                && problem.kind != ProblemType::AlreadyRevoked
+            {
+                let address = context.requester().address;
+                let ca = &context.ca;
+                refusals::note_revocation(ca, &claimant, &stored, address, problem).await;
+            }
+            return Err(problem::of_transaction(error));
+        }
+    };
     context.ca.metrics.revoked();
     if let Some(revocation) = revoked.revocation {
         tracing::info!(
@@ -84,7 +96,7 @@ async fn find(context: &Context, presented: &Presented) -> Result<Arc<Certificat
         .issuers()
         .of_certificate(presented)
         .find(|issuer| issuer.id == stored.key.issuer)
-        .ok_or_else(no_such_certificate)?;
+        .ok_or_else(|| Problem::server_internal(NOT_LISTED))?;
     let is_issued = match &stored.signature {
         Some(signature) => signature == presented.signature(),
         None => issuer

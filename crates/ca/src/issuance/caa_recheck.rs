@@ -84,7 +84,8 @@ impl Drop for Recheck {
 }
 
 /// Looks again at each name whose check is too old: by itself, with the method and the account of its authorization. The
-/// answer has a place for each authorization, empty where nothing was due.
+/// answer has a place for each authorization, empty where nothing was due. An order that `resumes` after an interruption was
+/// finalized already.
 ///
 /// # Errors
 /// `caa` or `dns`, with a subproblem for each name that must not be issued for; the store's.
@@ -92,6 +93,7 @@ pub(super) async fn recheck(
     ca: &Arc<Ca>,
     order: &Order,
     authorizations: &[Arc<Authorization>],
+    resumes: bool,
 ) -> Result<Vec<Option<CaaCheck>>, TxError> {
     let mut checks: Vec<Option<CaaCheck>> = vec![None; authorizations.len()];
     let now = ca.clock.wall();
@@ -155,12 +157,12 @@ pub(super) async fn recheck(
         let (event, id) = ("caa-refused", Some(order.id));
         refusals::note(ca, event, order.account, id, &failure.problem).await;
     }
-    Err(TxError::Refused(Box::new(refusal(order, failed))))
+    Err(TxError::Refused(Box::new(refusal(order, failed, resumes))))
 }
 
 /// One problem for all. The order stays ready: the CSR was not at fault, and once the records are right the same order
-/// can be finalized (RFC 8555 §7.4).
-fn refusal(order: &Order, failed: Vec<(usize, Failure)>) -> Problem {
+/// can be finalized (RFC 8555 §7.4). One that resumes is in processing, and from there it can only end.
+fn refusal(order: &Order, failed: Vec<(usize, Failure)>, resumes: bool) -> Problem {
     let transient = failed.iter().any(|(_, f)| f.transient);
     let mut kinds: Vec<ProblemType> = failed.iter().map(|(_, f)| f.problem.kind.clone()).collect();
     kinds.dedup();
@@ -179,14 +181,16 @@ fn refusal(order: &Order, failed: Vec<(usize, Failure)>) -> Problem {
             ))
         })
         .collect();
+    let remedy = match resumes {
+        false => "The order stays ready: finalize it again after that.",
+        true => {
+            "The CA was interrupted after this order's finalize, and the order ends so: place a new one after that."
+        }
+    };
     let detail = match subproblems.as_slice() {
-        [one] => format!(
-            "{} The order stays ready: finalize it again after that.",
-            one.detail
-        ),
+        [one] => format!("{} {remedy}", one.detail),
         several => format!(
-            "{} of the order's {} names must not be issued for now, see the subproblems. The order stays ready: finalize \
-             it again once they are right.",
+            "{} of the order's {} names must not be issued for now, see the subproblems. Put their records right. {remedy}",
             several.len(),
             order.identifiers.len()
         ),

@@ -4,7 +4,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::rand;
 use cairn_acme::{
-    identifier::Identifier, jws::Envelope, object::Finalize, problem::Problem, renewal::CertId,
+    identifier::Identifier,
+    jws::Envelope,
+    object::Finalize,
+    problem::{Problem, ProblemType},
+    renewal::CertId,
     time::Timestamp,
 };
 use cairn_x509::{
@@ -32,14 +36,14 @@ use crate::{
     id::OrderId,
     model::{
         Account, Authorization, CaaCheck, Certificate, CertificateKey, CertificateState, Evidence,
-        Order, Work,
+        Method, Order, Work,
     },
     node::Ca,
     operator::OperatorGrant,
     refusals,
     store::{
-        BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, RecordRefusal, SigningPermit,
-        StoreError, TxError,
+        BeginIssuance, ConcludeIssuance, FailIssuance, IssuanceBegun, SigningPermit, StoreError,
+        TxError,
     },
 };
 
@@ -244,7 +248,8 @@ impl Issuance {
             match begun {
                 Ok(begun) => {
                     let _ = reply.send(Ok(()));
-                    follow(Arc::clone(&ca), begun).await;
+                    // A grant is for one signature: whoever gave it is asked again.
+                    follow(Arc::clone(&ca), begun, grant.is_none()).await;
                 }
                 Err(error) => {
                     let _ = reply.send(Err(error));
@@ -265,7 +270,7 @@ impl Issuance {
         tokio::spawn(async move {
             let _running = running;
             if let Some(begun) = begin_again(&ca, &work, &order).await {
-                follow(ca, begun).await;
+                follow(ca, begun, true).await;
             }
         });
     }
@@ -287,7 +292,7 @@ impl Issuance {
             .issuers
             .for_leaf(&profile.settings, request.csr.public_key())
             .ok_or_else(|| refused(no_longer_issued()))?;
-        let caa = recheck(ca, request.order, request.authorizations).await?;
+        let caa = recheck(ca, request.order, request.authorizations, resumes.is_some()).await?;
         for _ in 0..DRAWS_MAX {
             let now = self.clocks_agree(ca, &signing.issuer).map_err(refused)?;
             let certificate = match build(ca, signing, request, &profile, &caa, now) {
@@ -309,6 +314,11 @@ impl Issuance {
                 Err(TxError::Collision) => {
                     warn!(order = %request.order.id, "a serial was drawn twice: look at the random source")
                 }
+                Err(TxError::Refused(problem)) if problem.kind != ProblemType::OrderNotReady => {
+                    let (account, order) = (request.order.account, Some(request.order.id));
+                    refusals::note(ca, "issuance-refused", account, order, &problem).await;
+                    return Err(TxError::Refused(problem));
+                }
                 other => return other,
             }
         }
@@ -323,17 +333,8 @@ impl Issuance {
     /// A certificate that our own lints refuse is never signed; the operator reads why, the subscriber that it is us.
     async fn unfit(&self, ca: &Arc<Ca>, order: &Order, fault: String) -> TxError {
         error!(order = %order.id, %fault, "not signed: the certificate would not be fit");
-        let record = RecordRefusal {
-            event: "lint-refused",
-            account: Some(order.account),
-            order: Some(order.id),
-            address: None,
-            detail: fault,
-            now: ca.clock.wall(),
-        };
-        if let Err(error) = ca.store.transact(record).await {
-            return error;
-        }
+        let told = Problem::server_internal(fault);
+        refusals::note(ca, "lint-refused", order.account, Some(order.id), &told).await;
         TxError::Refused(Box::new(Problem::server_internal(
             "the certificate that this order asks for fails this CA's own checks; its operator has been told why",
         )))
@@ -502,6 +503,12 @@ fn no_longer_issued() -> Problem {
     Problem::server_internal("the order's profile can no longer be issued; place a new order")
 }
 
+/// Whether it rests on an operator's word.
+fn is_granted(authorization: &Authorization) -> bool {
+    let shown = authorization.evidence.as_ref();
+    shown.is_some_and(|shown| shown.method == Method::OperatorGrant)
+}
+
 /// The CSR inside a stored request: the signed finalize, or the CSR alone for the CA's own certificate.
 fn csr_of(request: &[u8]) -> Option<Vec<u8>> {
     if request.first() == Some(&0x30) {
@@ -530,19 +537,28 @@ async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<Issuanc
             authorizations.extend(ca.store.authorization(order.account, *id).await?);
         }
         let account = ca.store.account(order.account).await?.ok_or_else(lost)?;
+        if authorizations.iter().any(|a| is_granted(a)) {
+            return Err(TxError::Refused(Box::new(Problem::server_internal(
+                "the CA stopped before it signed, and the operator's word is for one signature: issue again",
+            ))));
+        }
         let request = Request {
             account: &account,
             order,
             authorizations: &authorizations,
             csr: &csr,
             bytes: &previous.request,
-            // A grant is for one signature: whoever gave it is asked again.
             grant: None,
         };
         ca.issuance.begin(ca, &request, Some(work.generation)).await
     };
     match result.await {
         Ok(begun) => Some(begun),
+        // The name servers, the clock or the operator: the order was good when its finalize was taken.
+        Err(TxError::Refused(problem)) if problem.retry_after.is_some() => {
+            warn!(order = %order.id, detail = %problem.detail, "not signed for now; it goes on when its lease ends");
+            None
+        }
         Err(TxError::Refused(problem)) => {
             give_up(ca, order, work.generation, *problem, false).await;
             None
@@ -554,8 +570,8 @@ async fn begin_again(ca: &Arc<Ca>, work: &Work, order: &Order) -> Option<Issuanc
     }
 }
 
-/// From the committed permission to the stored signature, over as many serials as an order may have.
-async fn follow(ca: Arc<Ca>, mut begun: IssuanceBegun) {
+/// From the committed permission to the stored signature, over as many serials as an order may have if it may `try_again`.
+async fn follow(ca: Arc<Ca>, mut begun: IssuanceBegun, try_again: bool) {
     loop {
         let started = ca.clock.monotonic();
         let IssuanceBegun { permit, order } = begun;
@@ -567,7 +583,7 @@ async fn follow(ca: Arc<Ca>, mut begun: IssuanceBegun) {
             }
             Err(problem) => problem,
         };
-        let Some(work) = give_up(&ca, &order, generation, problem, true).await else {
+        let Some(work) = give_up(&ca, &order, generation, problem, try_again).await else {
             return;
         };
         match begin_again(&ca, &work, &order).await {

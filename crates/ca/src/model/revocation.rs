@@ -149,6 +149,8 @@ pub struct PublishedList {
     pub issuer: IssuerId,
     /// Which shard.
     pub shard: u32,
+    /// Its number.
+    pub number: u64,
     /// How long certificates of this issuer may live: the end that is taken for one that the backup does not know.
     pub until: Timestamp,
     /// Serial, moment, reason.

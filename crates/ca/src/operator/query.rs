@@ -148,7 +148,7 @@ pub async fn answer(store: &Store, query: Query, now: Timestamp) -> Result<Value
             let report = store.backup(&path).await?;
             json!({ "path": report.path, "bytes": report.bytes, "changed": true })
         }
-        Query::Revoke(wanted) => revoke::revoke(store, &wanted, now).await?,
+        Query::Revoke(wanted) => revoke::revoke(store, &wanted, None, now).await?,
         Query::PublishCrls => json!({ "crls": [], "running": false }),
         Query::ListExternalKeys(filter) => external::list(store, filter, now).await?,
         Query::RevokeExternalKey(id) => external::revoke(store, &id, now).await?,

@@ -1,6 +1,8 @@
 //! Revocation by an operator: of serials, whatever is known of their signatures.
 
-use cairn_acme::time::Timestamp;
+use std::sync::Arc;
+
+use cairn_acme::{problem::Problem, time::Timestamp};
 use cairn_x509::certificate::Serial;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -8,7 +10,8 @@ use tokio::task::JoinSet;
 
 use super::{QueryFault, show};
 use crate::{
-    authority::revocations::no_such_certificate,
+    authority::revocations::{NOT_LISTED, no_such_certificate},
+    id::IssuerId,
     issuance::CrlPublisher,
     model::{Certificate, Requester},
     node::Ca,
@@ -30,18 +33,25 @@ pub struct RevokeQuery {
     pub reason: Option<i64>,
 }
 
-/// Revokes each on its own; one that cannot be is told of and stops none of the others.
+/// Revokes each on its own; one that cannot be is told of and stops none of the others. A running server knows the `issuers`
+/// whose lists it signs.
 pub(super) async fn revoke(
     store: &Store,
     query: &RevokeQuery,
+    issuers: Option<&[IssuerId]>,
     now: Timestamp,
 ) -> Result<Value, QueryFault> {
+    let issuers: Option<Arc<[IssuerId]>> = issuers.map(Arc::from);
     let (mut revoked, mut failed) = (Vec::new(), Vec::new());
     for some in query.serials.chunks(AT_ONCE) {
         let mut asked = JoinSet::new();
         for (position, serial) in some.iter().enumerate() {
             let (store, serial, reason) = (store.clone(), serial.clone(), query.reason);
-            asked.spawn(async move { (position, one(&store, &serial, reason, now).await, serial) });
+            let issuers = issuers.clone();
+            asked.spawn(async move {
+                let answer = one(&store, &serial, reason, issuers.as_deref(), now).await;
+                (position, answer, serial)
+            });
         }
         let mut answers = Vec::with_capacity(some.len());
         while let Some(answer) = asked.join_next().await {
@@ -69,11 +79,16 @@ async fn one(
     store: &Store,
     serial: &str,
     reason: Option<i64>,
+    issuers: Option<&[IssuerId]>,
     now: Timestamp,
 ) -> Result<Certificate, TxError> {
     let unknown = || TxError::Refused(Box::new(no_such_certificate()));
     let serial: Serial = serial.parse().map_err(|_| unknown())?;
     let known = store.certificate(serial).await?.ok_or_else(unknown)?;
+    if issuers.is_some_and(|issuers| !issuers.contains(&known.key.issuer)) {
+        let problem = Problem::server_internal(NOT_LISTED);
+        return Err(TxError::Refused(Box::new(problem)));
+    }
     store
         .transact(Revoke {
             certificate: known.key,
@@ -86,7 +101,7 @@ async fn one(
 }
 
 /// Puts on the CRLs what is on none yet.
-pub(super) async fn publish(ca: &std::sync::Arc<Ca>) -> Value {
+pub(super) async fn publish(ca: &Arc<Ca>) -> Value {
     let crls: Vec<Value> = CrlPublisher::publish_now(ca)
         .await
         .into_iter()

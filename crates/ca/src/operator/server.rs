@@ -198,7 +198,10 @@ async fn answer_query(ca: &Arc<Ca>, query: Query) -> Result<Value, QueryFault> {
         Query::AddExternalKey(wanted) => external::add(ca, &wanted).await,
         Query::PublishCrls => Ok(revoke::publish(ca).await),
         Query::Revoke(wanted) => {
-            let answer = revoke::revoke(&ca.store, &wanted, ca.clock.wall()).await?;
+            let issuers = ca.issuance.issuers().iter();
+            let issuers: Vec<_> = issuers.map(|signing| signing.issuer.id).collect();
+            let now = ca.clock.wall();
+            let answer = revoke::revoke(&ca.store, &wanted, Some(&issuers), now).await?;
             for revoked in answer["revoked"].as_array().into_iter().flatten() {
                 ca.metrics.revoked();
                 let member = |name: &str| revoked[name].as_str().unwrap_or_default().to_owned();

@@ -4,7 +4,7 @@ use cairn_acme::time::Timestamp;
 use serde::Serialize;
 
 use super::Shelf;
-use crate::{frontend::urls::crl_folder, node::Ca};
+use crate::{frontend::urls::crl_folder, issuance::Signing, node::Ca};
 
 /// A reading of the node's health.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,11 +31,16 @@ impl Readiness {
             .issuers()
             .iter()
             .partition(|signing| signing.is_retired(&snapshot));
-        // The last lists of an issuer that signs no more end with it, and none comes after them.
+        // The last lists of an issuer that signs no more end with it, and none comes after them. Nobody renews the list of
+        // an issuer that left the configuration; the start says so.
         let is_last = |path: &str, end: Timestamp| {
-            retired.iter().any(|signing| {
+            let is_of = |signing: &&&Signing| path.starts_with(&crl_folder(signing.issuer.id));
+            if signing.iter().any(|signing| is_of(&signing)) {
+                return false;
+            }
+            retired.iter().find(is_of).is_none_or(|signing| {
                 let last = signing.issuer.certificate.not_after();
-                end.as_seconds() >= last && path.starts_with(&crl_folder(signing.issuer.id))
+                end.as_seconds() >= last || now.as_seconds() > last
             })
         };
         let mut read = Self::judge(ca.store.read_only_reason(), &ca.crls, now, is_last);

@@ -91,6 +91,7 @@ fn parse(der: &[u8], issuers: &[Certificate]) -> Result<PublishedList, String> {
     Ok(PublishedList {
         issuer,
         shard,
+        number: crl.number().ok_or("a CRL without a number")?,
         until: Timestamp::from_seconds(issuing.not_after()),
         entries,
     })

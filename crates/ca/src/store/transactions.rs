@@ -12,12 +12,15 @@ mod revocations;
 use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use cairn_acme::{problem::Problem, time::Timestamp};
+use cairn_x509::certificate::Serial;
 
 use super::{Changes, Decision, RowFault, Rows, SigningPermit, Transaction};
 use crate::{
     authority::{accounts, audit, authorizations, issuance, orders, validations},
     id::{AccountId, AuthorizationId, BootId, IssuerId, OrderId},
-    model::{Account, Authorization, IssuerRecord, Order, StoredCrl, Work, WorkSubject},
+    model::{
+        Account, AuditEvent, Authorization, IssuerRecord, Order, StoredCrl, Work, WorkSubject,
+    },
 };
 
 pub use self::{
@@ -645,6 +648,8 @@ pub struct RecordRefusal {
     pub event: &'static str,
     pub account: Option<AccountId>,
     pub order: Option<OrderId>,
+    /// The certificate that it was about.
+    pub serial: Option<Serial>,
     /// Whose request it was, where no account says it.
     pub address: Option<IpAddr>,
     pub detail: String,
@@ -659,7 +664,10 @@ impl Transaction for RecordRefusal {
         let address = self.address.map(|address| address.to_string());
         let mut detail = vec![("detail", self.detail.as_str())];
         detail.extend(address.as_deref().map(|address| ("address", address)));
-        let row = audit(self.now, self.event, self.account, self.order, &detail);
+        let row = AuditEvent {
+            serial: self.serial,
+            ..audit(self.now, self.event, self.account, self.order, &detail)
+        };
         Ok(Decision {
             changes: Changes {
                 audit: vec![row],

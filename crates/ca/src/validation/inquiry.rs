@@ -78,6 +78,14 @@ impl Doubt {
         }
     }
 
+    /// Whether the resolver gave no answer at all.
+    fn is_of_silence(&self) -> bool {
+        matches!(
+            self.what,
+            Doubted::Failed(DnsFault::Timeout | DnsFault::Unreachable(_))
+        )
+    }
+
     /// Whether another answer could tell more: a name that cannot be asked for, or a loop, is told already.
     fn is_open(&self) -> bool {
         !matches!(
@@ -164,10 +172,14 @@ impl Validator {
         };
         let end = Instant::now() + INQUIRY;
         // What was found until then counts.
-        let _ = timeout_at(end, findings.gather(&asker, &doubt, rules)).await;
+        let judge = Judge::of(&doubt, rules);
+        let _ = timeout_at(end, findings.gather(&asker, &doubt, &judge)).await;
         trace.steps.extend(asker.into_steps());
         let detail = tell::told(&doubt, &findings, now);
-        if let Some(resolver) = findings.resolver.filter(|_| findings.is_resolver_silent()) {
+        if let Some(resolver) = findings
+            .resolver
+            .filter(|_| findings.is_resolver_silent() && doubt.is_of_silence())
+        {
             tracing::error!(
                 target: "cairn",
                 %resolver,
@@ -179,6 +191,38 @@ impl Validator {
             detail,
             ..failure.problem
         }
+    }
+}
+
+/// Who decides where an inquiry may ask. A zone names its servers as it likes, so a server's own name grants nothing: what
+/// counts is the name that is to be validated (T-CA-64).
+struct Judge<'a> {
+    rules: &'a NameRules,
+    subject: Option<Host>,
+}
+
+impl<'a> Judge<'a> {
+    fn of(doubt: &Doubt, rules: &'a NameRules) -> Self {
+        let name = doubt.subject.trim_start_matches("*.");
+        Self {
+            rules,
+            subject: DnsName::parse(name).ok().map(Host::Name),
+        }
+    }
+
+    /// The address at which a server may be asked: the first that the rules let the subject lead to.
+    fn permitted(&self, addresses: &[IpAddr]) -> Result<SocketAddr, Said> {
+        let mut denied = Said::NoAddress;
+        let Some(subject) = &self.subject else {
+            return Err(denied);
+        };
+        for address in addresses.iter().take(ADDRESSES) {
+            match self.rules.judge_name_server(subject, *address) {
+                Ok(_) => return Ok(SocketAddr::new(*address, DNS)),
+                Err(why) => denied = Said::NotPermitted(*address, why.range),
+            }
+        }
+        Err(denied)
     }
 }
 
@@ -196,7 +240,7 @@ impl Findings {
             && matches!(&self.unchecked, Some(Ok(unchecked)) if unchecked.is_statement())
     }
 
-    async fn gather(&mut self, asker: &Asker, doubt: &Doubt, rules: &NameRules) {
+    async fn gather(&mut self, asker: &Asker, doubt: &Doubt, judge: &Judge<'_>) {
         let kind = doubt.kind.record_type();
         let name = &doubt.name;
         // Side by side: where nobody answers, each of them takes its whole time.
@@ -222,11 +266,11 @@ impl Findings {
                 asker.ask(end, RecordType::SOA, Asking::Unchecked).await,
             ),
         };
-        let servers = self.find_servers(asker, &end, start, rules).await;
+        let servers = self.find_servers(asker, &end, start, judge).await;
         if self.is_bogus() {
             self.look_at_keys(asker).await;
         }
-        self.ask_servers(asker, &end, kind, servers, rules).await;
+        self.ask_servers(asker, &end, kind, servers, judge).await;
     }
 
     /// Follows aliases link by link: a resolver that fails at the end of a chain says nothing of the chain.
@@ -293,7 +337,7 @@ impl Findings {
         asker: &Asker,
         name: &str,
         start: Result<Report, Silence>,
-        rules: &NameRules,
+        judge: &Judge<'_>,
     ) -> Vec<Server> {
         if let Ok(report) = start
             && let Some((zone, serial)) = report.zone()
@@ -317,15 +361,19 @@ impl Findings {
             self.zone = Some((above.to_owned(), None));
             let known = self.with_addresses(asker, servers).await;
             let refer = async |server: Option<&Server>| {
-                let (server, addresses) = server?;
-                let address = permitted(server, addresses, rules).ok()?;
+                let (_, addresses) = server?;
+                let address = judge.permitted(addresses).ok()?;
                 let asked = asker.at(address, name, RecordType::NS, Asking::Direct);
                 delegation(&asked.await.ok()?, above, name)
             };
             let (first, second) = tokio::join!(refer(known.first()), refer(known.get(1)));
             if let Some((zone, delegated)) = first.or(second) {
                 self.zone = Some((zone, None));
-                return delegated;
+                let (mut known, bare): (Vec<Server>, Vec<Server>) =
+                    delegated.into_iter().partition(|(_, a)| !a.is_empty());
+                let bare = bare.into_iter().map(|(server, _)| server).collect();
+                known.extend(self.with_addresses(asker, bare).await);
+                return known;
             }
             return known;
         }
@@ -381,13 +429,13 @@ impl Findings {
         name: &str,
         kind: RecordType,
         servers: Vec<Server>,
-        rules: &NameRules,
+        judge: &Judge<'_>,
     ) {
         let Some((zone, _)) = self.zone.clone() else {
             return;
         };
         let mut servers = servers.into_iter();
-        let mut next = || ask_server(asker, servers.next(), (&zone, name, kind), rules);
+        let mut next = || ask_server(asker, servers.next(), (&zone, name, kind), judge);
         // As many as SERVERS.
         let all = [next(), next(), next(), next()];
         let [a, b, c, d] = all;
@@ -401,10 +449,10 @@ async fn ask_server(
     asker: &Asker,
     server: Option<Server>,
     (zone, name, kind): (&str, &str, RecordType),
-    rules: &NameRules,
+    judge: &Judge<'_>,
 ) -> Option<ServerSaid> {
     let (server, addresses) = server?;
-    let said = match permitted(&server, &addresses, rules) {
+    let said = match judge.permitted(&addresses) {
         Err(said) => said,
         Ok(address) => {
             let (answer, start) = tokio::join!(
@@ -443,7 +491,8 @@ async fn name_servers(asker: &Asker, zone: &str) -> Vec<String> {
     servers
 }
 
-/// A referral to a zone between one that is known and a name, with the addresses that came along.
+/// A referral to a zone between one that is known and a name, with those addresses that came along and are the known zone's
+/// to tell.
 fn delegation(report: &Report, above: &str, name: &str) -> Option<(String, Vec<Server>)> {
     let named = || {
         let all = report.authorities.iter().chain(&report.answers);
@@ -459,7 +508,7 @@ fn delegation(report: &Report, above: &str, name: &str) -> Option<(String, Vec<S
         let glue = report
             .additionals
             .iter()
-            .filter(|item| item.owner == *server);
+            .filter(|item| item.owner == *server && covers(above, &item.owner));
         let addresses = glue.filter_map(|item| match item.fact {
             Fact::Address(address) => Some(address),
             _ => None,
@@ -467,22 +516,6 @@ fn delegation(report: &Report, above: &str, name: &str) -> Option<(String, Vec<S
         (server.clone(), addresses.collect())
     });
     Some((zone.to_owned(), with_glue.collect()))
-}
-
-/// The address at which a server may be asked: the first that the rules let its name lead to.
-fn permitted(server: &str, addresses: &[IpAddr], rules: &NameRules) -> Result<SocketAddr, Said> {
-    let Ok(name) = DnsName::parse(server) else {
-        return Err(Said::NoAddress);
-    };
-    let host = Host::Name(name);
-    let mut denied = Said::NoAddress;
-    for address in addresses.iter().take(ADDRESSES) {
-        match rules.judge_name_server(&host, *address) {
-            Ok(_) => return Ok(SocketAddr::new(*address, DNS)),
-            Err(why) => denied = Said::NotPermitted(*address, why.range),
-        }
-    }
-    Err(denied)
 }
 
 /// The longest that an inquiry takes.
@@ -495,3 +528,6 @@ const SERVERS: usize = 4;
 const ADDRESSES: usize = 4;
 /// Names above one that does not answer where its zone is looked for.
 const CLIMB: usize = 5;
+
+#[cfg(test)]
+mod tests;

@@ -88,10 +88,17 @@ impl Drop for User {
     }
 }
 
-/// One host may have a whole /64.
+/// The well-known prefix 64:ff9b::/96.
+const NAT64: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
+
+/// One host may have a whole /64; behind a translator there is another host at each address (RFC 6052).
 fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) if v6.segments()[..6] == NAT64 => {
+            let [.., a, b, c, d] = v6.octets();
+            IpAddr::from([a, b, c, d])
+        }
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) >> 64 << 64)),
     }
 }
@@ -121,6 +128,13 @@ mod tests {
         while tasks.join_next().await.is_some() {}
         assert_eq!(most.load(Ordering::SeqCst), 8);
         assert_eq!(limits.len(), 0);
+    }
+
+    #[test]
+    fn hosts_behind_a_translator_are_not_one_target() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("64:ff9b::198.41.0.4"), of("198.41.0.4"));
+        assert_ne!(of("64:ff9b::198.41.0.4"), of("64:ff9b::198.41.0.5"));
     }
 
     #[tokio::test]

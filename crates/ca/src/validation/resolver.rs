@@ -175,9 +175,10 @@ impl Resolver {
         &self.health
     }
 
-    /// The addresses of the servers that are asked first.
+    /// The addresses of the servers that are asked first: those that were silent last come after the others.
     pub(crate) fn first_servers(&self) -> Vec<SocketAddr> {
-        let servers = self.servers();
+        let mut servers = self.servers().to_vec();
+        servers.sort_by_key(|server| server.silent.load(Ordering::Relaxed) > 0);
         servers.iter().take(2).map(|s| s.address).collect()
     }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use cairn_ca::{
+    clock::{Clock, SystemClock},
     operator::{Query, RevokeQuery},
     store::Filter,
 };
@@ -124,8 +125,10 @@ fn look_up(args: &Revoke, dir: &Path, what: &str) -> Result<Vec<Value>, Failure>
         }
     }
     if args.unconfirmed {
+        // An ended one needs no revocation, whether it exists or not.
         let mut filter = Filter {
             unconfirmed: true,
+            expires_from: Some(SystemClock::default().wall()),
             limit: PAGE,
             ..Filter::default()
         };

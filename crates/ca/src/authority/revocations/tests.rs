@@ -109,14 +109,18 @@ fn ask(claimant: Claimant, reason: Option<i64>, proof: RevocationProof) -> Decis
     revoke_checked(&revoke, proof)
 }
 
-/// Every decision but a repeat's leaves one audit row, and a refusal nothing else.
+/// A revocation leaves one audit row, an operator's refusal too, and a refusal nothing else.
 fn revoke_checked(input: &Revoke, proof: RevocationProof) -> Decision<Certificate> {
     let decision = revoke(input, proof);
     let is_repeat = decision
         .answer
         .as_ref()
         .is_err_and(|p| p.kind == ProblemType::AlreadyRevoked);
-    assert_eq!(decision.changes.audit.len(), usize::from(!is_repeat));
+    let is_told = decision.answer.is_ok() || input.claimant == Claimant::Operator;
+    assert_eq!(
+        decision.changes.audit.len(),
+        usize::from(is_told && !is_repeat)
+    );
     if decision.answer.is_err() {
         assert!(
             decision.changes.revoke_certificates.is_empty()

@@ -392,6 +392,10 @@ fn renew(
         for (issuer, shard, number) in existing.iter().flat_map(|e| &e.crl_numbers) {
             crls::raise_number(&conn, *issuer, *shard, *number)?;
         }
+        // A clock that ran ahead gave numbers above today's seconds.
+        for list in since.published {
+            crls::raise_number(&conn, list.issuer, list.shard, list.number)?;
+        }
         let keys = Keys::load(&conn)?;
         let reconciled = reconcile::reconcile(&conn, &keys, since.replaced, since.published, now)?;
         let event = AuditEvent {

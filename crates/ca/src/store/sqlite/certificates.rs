@@ -73,7 +73,8 @@ const UNCONFIRMED: &str = select!(
     "certificate_outcomes o INDEXED BY certificates_unconfirmed JOIN certificates c ON c.row = o.certificate \
      JOIN certificate_bodies b ON b.certificate = c.row \
      LEFT JOIN revocations v ON v.serial = c.serial AND v.issuer_id = c.issuer_id \
-     WHERE o.state = 2 AND v.row IS NULL AND o.certificate < ?1 ORDER BY o.certificate DESC LIMIT ?2"
+     WHERE o.state = 2 AND v.row IS NULL AND o.certificate < ?1 AND (?3 IS NULL OR c.not_after >= ?3) \
+     ORDER BY o.certificate DESC LIMIT ?2"
 );
 
 /// Every statement of this file.
@@ -281,10 +282,9 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
     let only_unconfirmed = state == Some(CertificateState::Unconfirmed.code())
         && account.is_none()
         && expires.is_none()
-        && expires_from.is_none()
         && serial.is_none();
     if only_unconfirmed {
-        return unconfirmed(conn, filter.before(), filter.page());
+        return unconfirmed(conn, filter.before(), filter.page(), expires_from);
     }
     let mut statement = conn.prepare_cached(LIST)?;
     read_all(statement.query(params![
@@ -299,12 +299,14 @@ pub(super) fn list(conn: &Connection, filter: &Filter) -> Result<Vec<(i64, Certi
     ])?)
 }
 
-/// Those of which nobody knows whether their signature exists, and that are not revoked, newest first.
+/// Those of which nobody knows whether their signature exists, and that are not revoked, newest first; ended ones too, if
+/// no moment is given that they live to.
 pub(super) fn unconfirmed(
     conn: &Connection,
     before: i64,
     limit: i64,
+    expires_from: Option<i64>,
 ) -> Result<Vec<(i64, Certificate)>, Fault> {
     let mut statement = conn.prepare_cached(UNCONFIRMED)?;
-    read_all(statement.query(params![before, limit])?)
+    read_all(statement.query(params![before, limit, expires_from])?)
 }

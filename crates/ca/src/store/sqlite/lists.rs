@@ -23,7 +23,7 @@ const COUNTS: &str = "SELECT (SELECT count(*) FROM accounts), (SELECT count(*) F
                       (SELECT count(*) FROM orders WHERE state <= 1), (SELECT count(*) FROM authorizations), \
                       (SELECT count(*) FROM certificates), \
                       (SELECT count(*) FROM certificate_outcomes o INDEXED BY certificates_unconfirmed \
-                      JOIN certificates c ON c.row = o.certificate WHERE o.state = 2 AND NOT EXISTS (SELECT 1 \
+                      JOIN certificates c ON c.row = o.certificate WHERE o.state = 2 AND c.not_after >= ?2 AND NOT EXISTS (SELECT 1 \
                       FROM revocations v WHERE v.serial = c.serial AND v.issuer_id = c.issuer_id)), \
                       (SELECT count(*) FROM work), (SELECT ifnull(max(row), 0) FROM audit), \
                       (SELECT ifnull(max(row), 0) FROM certificates) - ifnull((SELECT row FROM certificates \
@@ -68,7 +68,7 @@ pub struct Sizes {
     pub authorizations: u64,
     /// Certificates, also permitted and unconfirmed ones.
     pub certificates: u64,
-    /// Of them unconfirmed and not revoked.
+    /// Of them unconfirmed, not revoked and not ended.
     pub unconfirmed: u64,
     /// Revoked certificates.
     pub revoked: u64,
@@ -131,15 +131,15 @@ fn detail(conn: &Connection, id: OrderId) -> Result<Option<OrderDetail>, Fault> 
 fn sizes(conn: &Connection, now: Timestamp) -> Result<Sizes, Fault> {
     const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
     let day_ago = now.minus(DAY).as_millis();
-    let counts: [i64; 10] = conn
-        .prepare_cached(COUNTS)?
-        .query_row(params![day_ago], |row| {
-            let mut counts = [0; 10];
-            for (n, count) in counts.iter_mut().enumerate() {
-                *count = row.get(n)?;
-            }
-            Ok(counts)
-        })?;
+    let counts: [i64; 10] =
+        conn.prepare_cached(COUNTS)?
+            .query_row(params![day_ago, now.as_millis()], |row| {
+                let mut counts = [0; 10];
+                for (n, count) in counts.iter_mut().enumerate() {
+                    *count = row.get(n)?;
+                }
+                Ok(counts)
+            })?;
     let [
         accounts,
         orders,

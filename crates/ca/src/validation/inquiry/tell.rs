@@ -18,7 +18,7 @@ struct Told {
 /// The problem's detail.
 pub(super) fn told(doubt: &Doubt, findings: &Findings, now: Timestamp) -> String {
     let mut told = Told::default();
-    if findings.is_resolver_silent() {
+    if findings.is_resolver_silent() && doubt.is_of_silence() {
         told.silent_resolver(doubt, findings);
     } else {
         told.alias(doubt, findings);
@@ -113,7 +113,9 @@ impl Told {
             )),
             _ => {}
         }
+        let is_passing = matches!(&findings.again, Some(Ok(again)) if again.is_statement());
         if doubt.kind == RecordKind::Caa
+            && !is_passing
             && let Some(Ok(addresses)) = &findings.addresses
             && (addresses.code == NO_ERROR || addresses.code == NX_DOMAIN)
         {
@@ -340,7 +342,18 @@ fn servers_remedy(doubt: &Doubt, fault: &DnsFault, findings: &Findings) -> Optio
             }
         )
     };
-    if findings.servers.iter().all(is_silent) || matches!(fault, DnsFault::Timeout) {
+    let is_late = matches!(fault, DnsFault::Timeout);
+    if findings.servers.iter().all(is_silent) && !is_late {
+        // The resolver had an answer, if a bad one, and this CA has none: its own network may be in the way.
+        return Some(format!(
+            "Open UDP and TCP port 53 to {}, or move {zone} to name servers that answer; if they do answer others (see: \
+             dig @{first} {} {}), tell the operator of this CA that its network keeps it from them.",
+            bad.join(", "),
+            doubt.name,
+            doubt.kind
+        ));
+    }
+    if is_late {
         return Some(format!(
             "Open UDP and TCP port 53 to {}, or move {zone} to name servers that answer; there is nothing to do at {} itself.",
             bad.join(", "),

@@ -305,6 +305,7 @@ async fn what_was_revoked_after_the_backup_is_revoked_after_the_restore() {
     let list = PublishedList {
         issuer: ISSUER,
         shard: 0,
+        number: 7,
         until: NOW.plus(1000 * DAY),
         entries: vec![
             (lost, NOW, RevocationReason::CessationOfOperation),
