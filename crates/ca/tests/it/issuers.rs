@@ -320,6 +320,45 @@ async fn a_retired_issuer_goes_on_with_its_lists_and_signs_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_of_a_revocation_that_no_list_would_tell() {
+    // T-CA-103
+    let world = two(|_| {}).await;
+    let client = world.subscriber().await;
+    let names = ["left.issuers.test"];
+    let (url, chain) = obtain(&world, &client, names[0], &rsa_csr(&names)).await;
+    let world = world
+        .restarted(|parts| {
+            take(parts, |text| {
+                text[..text.rfind("\n[issuer.rsa]").unwrap()].to_owned()
+            });
+        })
+        .await;
+    let client = client.apart(&world.root());
+    let leaf = CertificateDer::from_pem_slice(chain.as_bytes()).unwrap();
+    let payload = json!({ "certificate": encode(&leaf) });
+    let refused = client.post(&client.url("revokeCert"), &payload).await;
+    let refused = refused.expect(500);
+    assert!(
+        refused.text().contains("configured no more"),
+        "{}",
+        refused.text()
+    );
+    let serial: Serial = id(&url);
+    let query = Query::Revoke(operator::RevokeQuery {
+        serials: vec![serial.to_string()],
+        reason: None,
+    });
+    let answer = operator::ask(&world.dir(), query).await.unwrap();
+    let failed = &answer["failed"][0]["detail"];
+    assert!(
+        failed.to_string().contains("configured no more"),
+        "{answer}"
+    );
+    assert_eq!(answer["changed"], false);
+    world.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn further_chains_of_a_certificate_are_linked_and_each_ends_in_its_root() {
     // 8555-7.4.2-2 8555-7.4.2-6
     let mut other_root = String::new();

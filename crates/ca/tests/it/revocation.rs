@@ -148,7 +148,7 @@ async fn its_account_revokes_for_each_reason_that_an_account_may_give() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_revokes_without_the_account_the_key_or_all_the_names() {
-    // 8555-7.6-2 8555-7.6-3 8555-6.2-5 T-CA-04 T-CA-106 T-CA-31
+    // 8555-7.6-2 8555-7.6-3 8555-6.2-5 T-CA-04 T-CA-106 T-CA-31 T-CA-115
     let world = world().await;
     let owner = world.subscriber().await;
     let mut stranger = owner.with_key(Key::es256());
@@ -191,6 +191,17 @@ async fn nobody_revokes_without_the_account_the_key_or_all_the_names() {
         rows.iter().all(|row| !row.event.contains("revo")),
         "{rows:?}"
     );
+    // However many there are, few are written down.
+    let mut refused = 0;
+    for _ in 0..30 {
+        let nobody = owner.with_key(Key::es256());
+        refused += usize::from(revoke(&nobody, &der, None).await == "403 unauthorized");
+    }
+    assert_eq!(refused, 30);
+    let rows = world.ca().store.audit(AuditSubject::Latest, 1000).await;
+    let told = rows.unwrap().into_iter();
+    let told = told.filter(|row| row.event == "revocation-refused" && row.account.is_none());
+    assert!((1..=20).contains(&told.count()), "not within the bound");
     // With both names it may, and what it says of the key is no proof.
     stranger.obtain(&["www.kept.test"], &world.web).await;
     assert_eq!(revoke(&stranger, &der, Some(1)).await, "200");

@@ -33,6 +33,8 @@ struct Restored {
     replaced: Option<PathBuf>,
     /// Revocations of the lost time that were taken over.
     revocations: usize,
+    /// Accounts and authorizations that are ended now, and account keys that were changed.
+    ended: usize,
     /// External account keys that were taken back.
     external_keys: usize,
     /// Something changed; always.
@@ -67,7 +69,7 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
     })?;
     if let Some(reason) = &report.unread {
         ui.warn(&format!(
-            "the replaced store could not be read: what was revoked since the backup is known from published lists alone, and keys that were blocked since are not: {reason}"
+            "the replaced store could not be read: what was revoked since the backup is known from published lists alone; keys that were blocked, accounts that were deactivated and account keys that were changed since are not: {reason}"
         ));
     }
     let restored = Restored {
@@ -77,6 +79,7 @@ pub(crate) fn run(args: &Restore, ui: &Ui) -> Result<(), Failure> {
         until: report.until,
         replaced: report.replaced,
         revocations: report.revocations,
+        ended: report.ended,
         external_keys: report.external_keys,
         changed: true,
     };
@@ -99,6 +102,12 @@ fn text(restored: &Restored, now: Timestamp) -> String {
         text.push_str(&format!(
             "\nRevoked    {} certificates more than the backup knew",
             restored.revocations
+        ));
+    }
+    if restored.ended > 0 {
+        text.push_str(&format!(
+            "\nEnded      {} accounts, authorizations and account keys that the backup had as valid",
+            restored.ended
         ));
     }
     if restored.external_keys > 0 {

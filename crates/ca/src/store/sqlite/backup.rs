@@ -187,6 +187,9 @@ pub struct RestoreReport {
     pub replaced: Option<PathBuf>,
     /// Revocations that the backup did not know, or not so.
     pub revocations: usize,
+    /// Accounts and authorizations that had ended since the backup, and account keys that were changed; without a readable
+    /// state that was replaced, all authorizations that were valid.
+    pub ended: usize,
     /// External account keys that were taken back: nobody knows which were used or revoked in the lost time.
     pub external_keys: usize,
     /// Why revocations and blocked keys of the replaced state could not be taken over.
@@ -322,6 +325,7 @@ pub fn restore(
         until,
         replaced,
         revocations: reconciled.revocations,
+        ended: reconciled.ended,
         external_keys: reconciled.external_keys,
         unread: reconciled.unread,
     })
@@ -397,7 +401,8 @@ fn renew(
             crls::raise_number(&conn, list.issuer, list.shard, list.number)?;
         }
         let keys = Keys::load(&conn)?;
-        let reconciled = reconcile::reconcile(&conn, &keys, since.replaced, since.published, now)?;
+        let (backup, replaced, published) = (facts.latest_time, since.replaced, since.published);
+        let reconciled = reconcile::reconcile(&conn, &keys, backup, replaced, published, now)?;
         let event = AuditEvent {
             at: now,
             event: "restored",
@@ -405,8 +410,11 @@ fn renew(
             order: None,
             serial: None,
             detail: format!(
-                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{},\"external_keys\":{}}}",
-                facts.latest_time, reconciled.revocations, reconciled.external_keys
+                "{{\"epoch\":{epoch},\"until\":\"{}\",\"revocations\":{},\"ended\":{},\"external_keys\":{}}}",
+                facts.latest_time,
+                reconciled.revocations,
+                reconciled.ended,
+                reconciled.external_keys
             ),
         };
         write_audit(&conn, &keys, &[event])?;

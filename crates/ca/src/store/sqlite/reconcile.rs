@@ -1,6 +1,7 @@
 //! What a restore takes over from the time that its backup does not know: revocations and blocked keys of the store that it
 //! replaces, and revocations on published lists (T-CA-122). A certificate that was revoked stays revoked, also if the
-//! backup has never heard of it. Of external account keys nobody knows which were used or taken back in that time: none that
+//! backup has never heard of it. Accounts and authorizations that were deactivated stay so, and an account whose key was
+//! changed has the new one, for the old may be in others' hands; where nobody knows, names have to be shown anew. Of external account keys nobody knows which were used or taken back in that time: none that
 //! could still open an account outlives the restore.
 
 use std::path::Path;
@@ -12,7 +13,7 @@ use super::{
     apply::Keys,
     certificates,
     code::{Fault, certificate_key, count, serial_bytes, time},
-    connect,
+    connect, meta,
     revocations::{self, Revoked},
 };
 use crate::model::{CertificateKey, PublishedList, Revocation, RevocationReason, RevokedBy};
@@ -22,27 +23,49 @@ const REVOKED: &str = "SELECT issuer_id, serial, crl_shard, not_after, reason, r
                        FROM revocations ORDER BY row";
 const WITHDRAW: &str =
     "UPDATE external_keys SET revoked_at = ?1 WHERE revoked_at IS NULL AND (many = 1 OR uses = 0)";
+// An end is never taken back (RFC 8555 §7.3.6, §7.1.6), so whichever store has it is right.
+const ENDED_ACCOUNTS: &str = "SELECT id, status FROM accounts WHERE status <> 0";
+const END_ACCOUNT: &str = "UPDATE accounts SET status = ?2 WHERE id = ?1 AND status = 0";
+const ENDED_AUTHORIZATIONS: &str =
+    "SELECT id, status FROM authorizations WHERE status IN (2, 3, 5)";
+const END_AUTHORIZATION: &str =
+    "UPDATE authorizations SET status = ?2 WHERE id = ?1 AND status IN (0, 1)";
+/// Where no store tells which were deactivated.
+const REVOKE_VALID: &str = "UPDATE authorizations SET status = 5 WHERE status = 1";
+const ACCOUNT_KEYS: &str = "SELECT id, thumbprint, spki_sha256, jwk FROM accounts";
+const CHANGE_KEY: &str = "UPDATE accounts SET thumbprint = ?2, spki_sha256 = ?3, jwk = ?4 WHERE id = ?1 AND thumbprint <> ?2";
 const BLOCKED: &str = "SELECT spki_sha256, issuer_id, serial, since FROM blocked_keys";
 
 /// Every statement of this file.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[KNOWN, WITHDRAW];
+pub(super) const STATEMENTS: &[&str] = &[
+    KNOWN,
+    WITHDRAW,
+    END_ACCOUNT,
+    END_AUTHORIZATION,
+    CHANGE_KEY,
+    REVOKE_VALID,
+];
 
 /// What was taken over.
 #[derive(Debug, Default)]
 pub(super) struct Reconciled {
     /// Revocations that the backup did not know, or not so.
     pub(super) revocations: usize,
+    /// Accounts and authorizations that had ended, and account keys that were changed, since the backup; of an unknown time
+    /// all valid authorizations.
+    pub(super) ended: usize,
     /// External account keys that were taken back.
     pub(super) external_keys: usize,
     /// Why the replaced store told nothing.
     pub(super) unread: Option<String>,
 }
 
-/// Takes over, inside the caller's transaction.
+/// Takes over into a backup of that moment, inside the caller's transaction.
 pub(super) fn reconcile(
     conn: &Connection,
     keys: &Keys,
+    backup: Timestamp,
     replaced: Option<&Path>,
     published: &[PublishedList],
     now: Timestamp,
@@ -51,15 +74,20 @@ pub(super) fn reconcile(
         external_keys: conn.execute(WITHDRAW, params![now.as_millis()])?,
         ..Reconciled::default()
     };
-    if let Some(replaced) = replaced {
-        match read(replaced) {
-            Ok((revoked, blocked)) => {
-                for revoked in &revoked {
+    let later = replaced.map(|replaced| read(replaced, backup));
+    if !matches!(later, Some(Ok(_))) {
+        done.ended = conn.execute(REVOKE_VALID, [])?;
+    }
+    if let Some(later) = later {
+        match later {
+            Ok(later) => {
+                for revoked in &later.revoked {
                     done.revocations += take(conn, keys, revoked)?;
                 }
-                for (spki_sha256, shown_by, since) in &blocked {
+                for (spki_sha256, shown_by, since) in &later.blocked {
                     revocations::block(conn, spki_sha256, shown_by, *since)?;
                 }
+                done.ended = take_ends(conn, &later)?;
             }
             // Broken, or the reason for which it is replaced.
             Err(fault) => done.unread = Some(fault.to_string()),
@@ -108,9 +136,41 @@ fn take(conn: &Connection, keys: &Keys, revoked: &Revoked) -> Result<usize, Faul
     Ok(1)
 }
 
-type Blocked = ([u8; 32], CertificateKey, Timestamp);
+/// Writes down what ended, and the newer of two keys.
+fn take_ends(conn: &Connection, later: &Later) -> Result<usize, Fault> {
+    let mut changed = 0;
+    for (id, thumbprint, spki_sha256, jwk) in &later.account_keys {
+        let key = params![id, thumbprint, spki_sha256, jwk];
+        changed += conn.prepare_cached(CHANGE_KEY)?.execute(key)?;
+    }
+    for (statement, ends) in [
+        (END_ACCOUNT, &later.accounts),
+        (END_AUTHORIZATION, &later.authorizations),
+    ] {
+        for (id, status) in ends {
+            changed += conn
+                .prepare_cached(statement)?
+                .execute(params![id, status])?;
+        }
+    }
+    Ok(changed)
+}
 
-fn read(path: &Path) -> Result<(Vec<Revoked>, Vec<Blocked>), Fault> {
+type Blocked = ([u8; 32], CertificateKey, Timestamp);
+type Ended = ([u8; 16], i64);
+type AccountKey = ([u8; 16], [u8; 32], [u8; 32], String);
+
+/// What the replaced store tells.
+struct Later {
+    revoked: Vec<Revoked>,
+    blocked: Vec<Blocked>,
+    accounts: Vec<Ended>,
+    authorizations: Vec<Ended>,
+    /// None, if the backup is the newer of the two: which key is in force now is not seen in the keys.
+    account_keys: Vec<AccountKey>,
+}
+
+fn read(path: &Path, backup: Timestamp) -> Result<Later, Fault> {
     const TABLE: &str = "revocations";
     let conn = connect::file(path, false)
         .map_err(|fault| Fault::row("the replaced store", fault.to_string()))?;
@@ -141,5 +201,24 @@ fn read(path: &Path) -> Result<(Vec<Revoked>, Vec<Blocked>), Fault> {
             time(row.get(3)?),
         ));
     }
-    Ok((revoked, blocked))
+    let ended = |sql| -> Result<Vec<Ended>, Fault> {
+        let mut statement = conn.prepare(sql)?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    let mut account_keys = Vec::new();
+    if meta::read(&conn)?.latest_time >= backup {
+        let mut statement = conn.prepare(ACCOUNT_KEYS)?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?;
+        account_keys = rows.collect::<Result<_, _>>()?;
+    }
+    Ok(Later {
+        revoked,
+        blocked,
+        accounts: ended(ENDED_ACCOUNTS)?,
+        authorizations: ended(ENDED_AUTHORIZATIONS)?,
+        account_keys,
+    })
 }

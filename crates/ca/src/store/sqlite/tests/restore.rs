@@ -2,11 +2,19 @@
 
 use std::path::PathBuf;
 
+use cairn_acme::{
+    key::PublicKey,
+    status::{AccountStatus, AuthorizationStatus},
+};
+
 use super::*;
 use crate::{
     id::ExternalKeyId,
-    model::ExternalKey,
-    store::{AddExternalKey, CreateAccount, ExternalClaim},
+    model::{ExternalKey, Requester},
+    store::{
+        AddExternalKey, ChangeKey, CreateAccount, ExternalClaim,
+        conformance::{account_id, authorization_id, deactivate_account, deactivate_authorization},
+    },
 };
 
 /// A backup, and the files as a kill leaves them after the store went on: database and log.
@@ -198,5 +206,58 @@ async fn a_restore_takes_back_every_external_key_that_could_still_open_an_accoun
     let account = store.account(account_id(1)).await.unwrap().unwrap();
     let external = account.external.as_ref().unwrap();
     assert_eq!(external.allowed, [".a.test".parse().unwrap()]);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_ended_after_the_backup_stays_ended_and_a_changed_key_stays_changed() {
+    // T-CA-122 8555-7.3.6-1
+    let names = [("a.test", 10), ("b.test", 20)];
+    let valid = async |store: &Store, n: u8| {
+        let found = store.authorization(account_id(1), authorization_id(n));
+        found.await.unwrap().unwrap().status == AuthorizationStatus::Valid
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    ready_orders(&store, &names).await;
+    let copy = dir.path().join("copy.db");
+    store.backup(&copy).await.unwrap();
+    let account = store.account(account_id(1)).await.unwrap().unwrap();
+    let jwk = br#"{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}"#;
+    let new = PublicKey::from_jwk(jwk).unwrap();
+    let change = ChangeKey {
+        account: account_id(1),
+        directory: account.directory,
+        old: account.thumbprint,
+        new: new.clone(),
+        spki_sha256: [7; 32],
+        requester: Requester { address: None },
+        now: NOW,
+    };
+    store.transact(change).await.unwrap();
+    let given_back = deactivate_authorization(10);
+    store.transact(given_back).await.unwrap();
+    store.close().await;
+
+    let report = restore(&copy, &[], dir.path(), NOW.plus(DAY), true, None).unwrap();
+    assert_eq!(report.ended, 2, "{report:?}");
+    let store = open(dir.path());
+    let account = store.account(account_id(1)).await.unwrap().unwrap();
+    assert_eq!(account.thumbprint, new.thumbprint());
+    assert!(!valid(&store, 10).await && valid(&store, 20).await);
+    store.transact(deactivate_account()).await.unwrap();
+    store.close().await;
+    let report = restore(&copy, &[], dir.path(), NOW.plus(DAY), true, None).unwrap();
+    let store = open(dir.path());
+    let account = store.account(account_id(1)).await.unwrap().unwrap();
+    assert_eq!(account.status, AccountStatus::Deactivated, "{report:?}");
+    store.close().await;
+
+    // With nothing to tell what was given back, all names have to be shown anew.
+    let bare = tempfile::tempdir().unwrap();
+    let report = restore(&copy, &[], bare.path(), NOW.plus(DAY), false, None).unwrap();
+    assert_eq!(report.ended, 2, "{report:?}");
+    let store = open(bare.path());
+    assert!(!valid(&store, 10).await && !valid(&store, 20).await);
     store.close().await;
 }
