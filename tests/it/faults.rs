@@ -8,12 +8,13 @@ mod connections;
 mod dns;
 mod operator;
 mod orders;
+mod servers;
 mod tls;
 mod web;
 
 use std::{
-    io::Write,
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
     sync::Arc,
 };
 
@@ -24,24 +25,23 @@ use cairn_testkit::{
     dns::Server as Dns,
     full_queue::FullQueue,
     http::Responder,
+    process::Process,
     test_path,
     tls_alpn::TlsServer,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 /// A web server at 80 and a TLS server at 443.
 const PUBLIC: [u8; 4] = [198, 41, 0, 4];
 /// Global, on this host, and nobody listens.
 const DEAD: [u8; 4] = [198, 41, 0, 5];
-/// Something that is no TLS listens at 443.
-const PLAIN: [u8; 4] = [198, 41, 0, 6];
-/// Two name servers of their own; the first host also has a web server at 80 and nothing at 443.
+/// Two name servers of their own; the first host may have a web server at 80, and has nothing at 443.
 const NS1: [u8; 4] = [198, 41, 0, 7];
 const NS2: [u8; 4] = [198, 41, 0, 8];
 /// Whose packets to port 80 vanish.
 const DROPS: [u8; 4] = [198, 41, 0, 9];
-const PUBLIC6: &str = "2001:503:ba3e::2:30";
 const DEAD6: &str = "2001:503:ba3e::2:31";
 
 fn ip(text: &str) -> IpAddr {
@@ -55,10 +55,11 @@ struct Scene {
     ns1: Dns,
     ns2: Dns,
     web: Responder,
-    web6: Responder,
-    /// At [`NS1`].
-    bare: Responder,
     tls: TlsServer,
+    /// TLS at 80, of [`servers::RUSTLS`].
+    _tls80: TlsServer,
+    /// What the real servers read.
+    folder: TempDir,
 }
 
 /// One name with its challenge.
@@ -193,12 +194,19 @@ async fn judge(client: Client, scene: Arc<Scene>, row: Row) -> Result<(), String
 }
 
 /// A CA in a world with all that the rows need; every row is judged, and every wrong one reported.
-fn judge_all(path: &str, rows: impl FnOnce() -> Vec<Row>) {
+fn judge_all(
+    path: &str,
+    rows: impl FnOnce() -> Vec<Row>,
+    servers: impl FnOnce(&Path) -> Vec<Process>,
+) {
     let mut namespace = TestCa::namespace();
-    for address in [PUBLIC, DEAD, PLAIN, NS1, NS2, DROPS] {
+    for address in [PUBLIC, DEAD, NS1, NS2, DROPS]
+        .into_iter()
+        .chain(servers::ALL)
+    {
         namespace = namespace.address(address);
     }
-    for address in [PUBLIC6, DEAD6] {
+    for address in [DEAD6, servers::NGINX6] {
         namespace = namespace.address(ip(address));
     }
     namespace.run(path, || {
@@ -209,21 +217,13 @@ fn judge_all(path: &str, rows: impl FnOnce() -> Vec<Row>) {
             ns1: Dns::start((NS1, 53)),
             ns2: Dns::start((NS2, 53)),
             web: Responder::start((PUBLIC, 80)),
-            web6: Responder::start((ip(PUBLIC6), 80)),
-            bare: Responder::start((NS1, 80)),
             tls: TlsServer::start((PUBLIC, 443)),
+            _tls80: TlsServer::start((servers::RUSTLS, 80)),
+            folder: tempfile::tempdir().unwrap(),
         });
+        let _servers = servers(scene.folder.path());
         scene.ns1.authoritative(true);
         scene.ns2.authoritative(true);
-        let plain = TcpListener::bind((Ipv4Addr::from(PLAIN), 443)).unwrap();
-        std::thread::spawn(move || {
-            for stream in plain.incoming() {
-                stream
-                    .unwrap()
-                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                    .ok();
-            }
-        });
         let _full = FullQueue::start((Ipv4Addr::from(DROPS), 80));
         let ca = TestCa::builder().start();
         let wrong: Vec<String> = block_on(async {
@@ -269,29 +269,30 @@ fn assert_says(fault: &str, problem: &Value, kind: &str, status: u16, says: &[&s
 #[test]
 fn faults_of_the_dns_are_told_with_what_its_servers_say() {
     // F-01 F-02 F-03 F-04 F-05 F-06 F-08 F-11 F-12 F-15 F-16
-    judge_all(test_path!(), dns::rows);
+    judge_all(test_path!(), dns::rows, |_| Vec::new());
 }
 
 #[test]
 fn faults_of_caa_are_told_with_the_record_and_the_line_that_would_help() {
     // F-20 F-21 F-22 F-23 F-24 F-25 F-26 F-27
-    judge_all(test_path!(), caa::rows);
+    judge_all(test_path!(), caa::rows, |_| Vec::new());
 }
 
 #[test]
 fn faults_of_the_network_are_told_by_the_layer_that_broke() {
     // F-28 F-29 F-30 F-31 F-32 F-33 F-37
-    judge_all(test_path!(), connections::rows);
+    judge_all(test_path!(), connections::rows, servers::of_the_network);
 }
 
 #[test]
 fn faults_of_a_web_server_are_told_with_what_it_answered() {
+    // T-CA-67
     // F-38 F-39 F-40 F-41 F-42 F-43 F-44 F-45 F-46 F-48 F-49 F-50 F-51 F-131 F-132
-    judge_all(test_path!(), web::rows);
+    judge_all(test_path!(), web::rows, servers::of_the_web);
 }
 
 #[test]
 fn faults_of_a_tls_server_are_told_with_what_it_showed() {
     // F-55 F-56 F-57 F-58
-    judge_all(test_path!(), tls::rows);
+    judge_all(test_path!(), tls::rows, servers::of_tls);
 }
