@@ -112,7 +112,7 @@ pub(super) fn rows() -> Vec<Row> {
             "f56e.test",
             "tls",
             &[
-                "at 198.41.0.23:443 the TLS handshake failed: the server sent the alert InternalError",
+                "at 198.41.0.23:443 the TLS server refused the server name f56e.test (alert unrecognized_name)",
                 "Let the server of that port answer for tls-alpn-01, or use another challenge.",
             ],
         ),
