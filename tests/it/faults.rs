@@ -19,7 +19,6 @@ use std::{
 };
 
 use cairn_testkit::{
-    acme::{Client, txt_value},
     block_on,
     ca::{RESOLVER, TestCa},
     dns::Server as Dns,
@@ -29,9 +28,11 @@ use cairn_testkit::{
     test_path,
     tls_alpn::TlsServer,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+
+use crate::told::{self, Case, judge};
 
 /// A web server at 80 and a TLS server at 443.
 const PUBLIC: [u8; 4] = [198, 41, 0, 4];
@@ -62,28 +63,7 @@ struct Scene {
     folder: TempDir,
 }
 
-/// One name with its challenge.
-struct Case {
-    /// Without `*.`.
-    name: String,
-    path: String,
-    key_authorization: String,
-    thumbprint: String,
-    account: String,
-}
-
-type Arrange = Box<dyn Fn(&Scene, &Case) + Send + Sync>;
-
-/// A fault, its set-up, and what is said of it; no type is success.
-struct Row {
-    /// Its number, and which of several set-ups.
-    fault: &'static str,
-    name: &'static str,
-    challenge: &'static str,
-    arrange: Arrange,
-    kind: &'static str,
-    says: &'static [&'static str],
-}
+type Row = told::Row<Scene>;
 
 fn row(
     fault: &'static str,
@@ -94,12 +74,12 @@ fn row(
     arrange: impl Fn(&Scene, &Case) + Send + Sync + 'static,
 ) -> Row {
     Row {
-        fault,
-        name,
+        label: fault.to_owned(),
+        name: name.to_owned(),
         challenge,
         arrange: Box::new(arrange),
         kind,
-        says,
+        says: says.to_vec(),
     }
 }
 
@@ -112,84 +92,6 @@ impl Scene {
             self.dns.add_ns(zone, &server).add_address(&server, address);
             dns.add_zone(zone, 7).add_txt(zone, "apex");
         }
-    }
-}
-
-impl Case {
-    /// The words of a row with the real values in place of `{name}` and so on.
-    fn fill(&self, words: &str) -> String {
-        let length = self.key_authorization.len();
-        words
-            .replace("{name}", &self.name)
-            .replace("{length}", &length.to_string())
-            .replace("{more}", &(length + 1).to_string())
-            .replace("{dot}", &(length - self.thumbprint.len()).to_string())
-            .replace("{7}", &self.thumbprint[..7])
-            .replace("{8}", &self.thumbprint[..8])
-            .replace("{url}", &format!("http://{}{}", self.name, self.path))
-            .replace("{path}", &self.path)
-            .replace("{value}", &txt_value(&self.key_authorization))
-            .replace("{thumbprint}", &self.thumbprint)
-            .replace("{account}", &self.account)
-    }
-
-    /// The zone's apex: the last two labels.
-    fn zone(&self) -> &str {
-        let at = self.name.rmatch_indices('.').nth(1);
-        at.map_or(&self.name, |(at, _)| &self.name[at + 1..])
-    }
-}
-
-/// What is wrong with what is told of a row, if something is.
-async fn judge(client: Client, scene: Arc<Scene>, row: Row) -> Result<(), String> {
-    let placed = client.new_order(&[row.name]).await.expect(201).json();
-    let authorization = placed["authorizations"][0].as_str().unwrap().to_owned();
-    let challenge = client.challenge(&authorization, row.challenge).await;
-    let case = Case {
-        name: row.name.trim_start_matches("*.").to_owned(),
-        path: format!("/.well-known/acme-challenge/{}", challenge.token),
-        key_authorization: challenge.key_authorization.clone(),
-        thumbprint: client.key.thumbprint(),
-        account: client.kid.clone().unwrap(),
-    };
-    (row.arrange)(&scene, &case);
-    client.post(&challenge.url, &json!({})).await.expect(200);
-    let object = client.poll(&authorization, &["pending"]).await;
-    let fail = |what: &str| Err(format!("{}: {what}: {object:#}", row.fault));
-    if row.kind.is_empty() {
-        return match object["status"] == "valid" {
-            true => Ok(()),
-            false => fail("not valid"),
-        };
-    }
-    let status = match row.kind {
-        "unauthorized" | "caa" => 403,
-        _ => 400,
-    };
-    let error = &object["challenges"][0]["error"];
-    if object["status"] != "invalid"
-        || error["type"] != format!("urn:ietf:params:acme:error:{}", row.kind)
-        || error["status"] != status
-    {
-        return fail("another outcome");
-    }
-    let detail = error["detail"].as_str().unwrap_or_default();
-    eprintln!("{}: {detail}", row.fault);
-    let fit = detail.starts_with(&format!("{}: ", row.name))
-        && detail.len() <= 1300
-        && !detail.chars().any(char::is_control);
-    if !fit {
-        return fail("an unfit detail");
-    }
-    let missing: Vec<String> = row
-        .says
-        .iter()
-        .map(|words| case.fill(words))
-        .filter(|words| !detail.contains(words))
-        .collect();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => fail(&format!("does not say {missing:#?}")),
     }
 }
 

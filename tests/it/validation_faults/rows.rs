@@ -7,7 +7,8 @@ use cairn_testkit::{
     http::Reply,
 };
 
-use super::{DEAD, DEAD6, Host, PUBLIC, PUBLIC6, Scene, ip};
+use super::{DEAD, DEAD6, PUBLIC, PUBLIC6, Scene, ip};
+use crate::told::{self, Case as Host};
 
 /// No address of a server that a stranger may name (T-CA-64).
 const FORBIDDEN: [&str; 29] = [
@@ -42,16 +43,7 @@ const FORBIDDEN: [&str; 29] = [
     "100::1",
 ];
 
-type Arrange = Box<dyn Fn(&Scene, &Host) + Send + Sync>;
-
-/// A fault and what is said of it; no type is success.
-pub(super) struct Row {
-    pub(super) label: String,
-    pub(super) suffix: &'static str,
-    pub(super) arrange: Arrange,
-    pub(super) kind: &'static str,
-    pub(super) says: Vec<&'static str>,
-}
+type Row = told::Row<Scene>;
 
 fn row(
     label: &str,
@@ -61,7 +53,8 @@ fn row(
 ) -> Row {
     Row {
         label: label.to_owned(),
-        suffix: "public.test",
+        name: format!("{label}.public.test"),
+        challenge: "http-01",
         arrange: Box::new(arrange),
         kind,
         says: says.to_vec(),
@@ -516,7 +509,7 @@ pub(super) fn address_rows() -> Vec<Row> {
         },
     ));
     rows.push(Row {
-        suffix: "granted.test",
+        name: "own-listener.granted.test".to_owned(),
         ..row(
             "own-listener",
             "dns",
