@@ -11,7 +11,7 @@ wanted=(
   "mount mount" "timeout coreutils" "python3 python3" "strace strace" "curl curl"
   "certbot certbot" "lego lego" "uacme uacme" "dehydrated dehydrated" "acme-tiny acme-tiny"
   "acmetool acmetool" "/usr/sbin/lacme lacme" "lacme-accountd lacme-accountd"
-  "apache2 apache2" "node nodejs" "npm npm" "go golang-go"
+  "apache2 apache2" "nginx nginx" "node nodejs" "npm npm" "go golang-go"
   "/usr/share/gocode/src/golang.org/x/crypto/acme golang-golang-x-crypto-dev"
 )
 missing=()

@@ -10,7 +10,7 @@ mod apache;
 mod caddy;
 mod certbot;
 mod dehydrated;
-mod go;
+pub(crate) mod go;
 mod instant_acme;
 mod lacme;
 mod lego;

@@ -8,40 +8,41 @@ mod connections;
 mod dns;
 mod operator;
 mod orders;
+mod servers;
 mod tls;
 mod web;
 
 use std::{
-    io::Write,
-    net::{IpAddr, Ipv4Addr, TcpListener},
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
     sync::Arc,
 };
 
 use cairn_testkit::{
-    acme::{Client, txt_value},
     block_on,
     ca::{RESOLVER, TestCa},
     dns::Server as Dns,
     full_queue::FullQueue,
     http::Responder,
+    process::Process,
     test_path,
     tls_alpn::TlsServer,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
+use tempfile::TempDir;
 use tokio::task::JoinSet;
+
+use crate::told::{self, Case, judge};
 
 /// A web server at 80 and a TLS server at 443.
 const PUBLIC: [u8; 4] = [198, 41, 0, 4];
 /// Global, on this host, and nobody listens.
 const DEAD: [u8; 4] = [198, 41, 0, 5];
-/// Something that is no TLS listens at 443.
-const PLAIN: [u8; 4] = [198, 41, 0, 6];
-/// Two name servers of their own; the first host also has a web server at 80 and nothing at 443.
+/// Two name servers of their own; the first host may have a web server at 80, and has nothing at 443.
 const NS1: [u8; 4] = [198, 41, 0, 7];
 const NS2: [u8; 4] = [198, 41, 0, 8];
 /// Whose packets to port 80 vanish.
 const DROPS: [u8; 4] = [198, 41, 0, 9];
-const PUBLIC6: &str = "2001:503:ba3e::2:30";
 const DEAD6: &str = "2001:503:ba3e::2:31";
 
 fn ip(text: &str) -> IpAddr {
@@ -55,34 +56,14 @@ struct Scene {
     ns1: Dns,
     ns2: Dns,
     web: Responder,
-    web6: Responder,
-    /// At [`NS1`].
-    bare: Responder,
     tls: TlsServer,
+    /// TLS at 80, of [`servers::RUSTLS`].
+    _tls80: TlsServer,
+    /// What the real servers read.
+    folder: TempDir,
 }
 
-/// One name with its challenge.
-struct Case {
-    /// Without `*.`.
-    name: String,
-    path: String,
-    key_authorization: String,
-    thumbprint: String,
-    account: String,
-}
-
-type Arrange = Box<dyn Fn(&Scene, &Case) + Send + Sync>;
-
-/// A fault, its set-up, and what is said of it; no type is success.
-struct Row {
-    /// Its number, and which of several set-ups.
-    fault: &'static str,
-    name: &'static str,
-    challenge: &'static str,
-    arrange: Arrange,
-    kind: &'static str,
-    says: &'static [&'static str],
-}
+type Row = told::Row<Scene>;
 
 fn row(
     fault: &'static str,
@@ -93,12 +74,12 @@ fn row(
     arrange: impl Fn(&Scene, &Case) + Send + Sync + 'static,
 ) -> Row {
     Row {
-        fault,
-        name,
+        label: fault.to_owned(),
+        name: name.to_owned(),
         challenge,
         arrange: Box::new(arrange),
         kind,
-        says,
+        says: says.to_vec(),
     }
 }
 
@@ -114,91 +95,20 @@ impl Scene {
     }
 }
 
-impl Case {
-    /// The words of a row with the real values in place of `{name}` and so on.
-    fn fill(&self, words: &str) -> String {
-        let length = self.key_authorization.len();
-        words
-            .replace("{name}", &self.name)
-            .replace("{length}", &length.to_string())
-            .replace("{more}", &(length + 1).to_string())
-            .replace("{dot}", &(length - self.thumbprint.len()).to_string())
-            .replace("{7}", &self.thumbprint[..7])
-            .replace("{8}", &self.thumbprint[..8])
-            .replace("{url}", &format!("http://{}{}", self.name, self.path))
-            .replace("{path}", &self.path)
-            .replace("{value}", &txt_value(&self.key_authorization))
-            .replace("{thumbprint}", &self.thumbprint)
-            .replace("{account}", &self.account)
-    }
-
-    /// The zone's apex: the last two labels.
-    fn zone(&self) -> &str {
-        let at = self.name.rmatch_indices('.').nth(1);
-        at.map_or(&self.name, |(at, _)| &self.name[at + 1..])
-    }
-}
-
-/// What is wrong with what is told of a row, if something is.
-async fn judge(client: Client, scene: Arc<Scene>, row: Row) -> Result<(), String> {
-    let placed = client.new_order(&[row.name]).await.expect(201).json();
-    let authorization = placed["authorizations"][0].as_str().unwrap().to_owned();
-    let challenge = client.challenge(&authorization, row.challenge).await;
-    let case = Case {
-        name: row.name.trim_start_matches("*.").to_owned(),
-        path: format!("/.well-known/acme-challenge/{}", challenge.token),
-        key_authorization: challenge.key_authorization.clone(),
-        thumbprint: client.key.thumbprint(),
-        account: client.kid.clone().unwrap(),
-    };
-    (row.arrange)(&scene, &case);
-    client.post(&challenge.url, &json!({})).await.expect(200);
-    let object = client.poll(&authorization, &["pending"]).await;
-    let fail = |what: &str| Err(format!("{}: {what}: {object:#}", row.fault));
-    if row.kind.is_empty() {
-        return match object["status"] == "valid" {
-            true => Ok(()),
-            false => fail("not valid"),
-        };
-    }
-    let status = match row.kind {
-        "unauthorized" | "caa" => 403,
-        _ => 400,
-    };
-    let error = &object["challenges"][0]["error"];
-    if object["status"] != "invalid"
-        || error["type"] != format!("urn:ietf:params:acme:error:{}", row.kind)
-        || error["status"] != status
-    {
-        return fail("another outcome");
-    }
-    let detail = error["detail"].as_str().unwrap_or_default();
-    eprintln!("{}: {detail}", row.fault);
-    let fit = detail.starts_with(&format!("{}: ", row.name))
-        && detail.len() <= 1300
-        && !detail.chars().any(char::is_control);
-    if !fit {
-        return fail("an unfit detail");
-    }
-    let missing: Vec<String> = row
-        .says
-        .iter()
-        .map(|words| case.fill(words))
-        .filter(|words| !detail.contains(words))
-        .collect();
-    match missing.is_empty() {
-        true => Ok(()),
-        false => fail(&format!("does not say {missing:#?}")),
-    }
-}
-
 /// A CA in a world with all that the rows need; every row is judged, and every wrong one reported.
-fn judge_all(path: &str, rows: impl FnOnce() -> Vec<Row>) {
+fn judge_all(
+    path: &str,
+    rows: impl FnOnce() -> Vec<Row>,
+    servers: impl FnOnce(&Path) -> Vec<Process>,
+) {
     let mut namespace = TestCa::namespace();
-    for address in [PUBLIC, DEAD, PLAIN, NS1, NS2, DROPS] {
+    for address in [PUBLIC, DEAD, NS1, NS2, DROPS]
+        .into_iter()
+        .chain(servers::ALL)
+    {
         namespace = namespace.address(address);
     }
-    for address in [PUBLIC6, DEAD6] {
+    for address in [DEAD6, servers::NGINX6] {
         namespace = namespace.address(ip(address));
     }
     namespace.run(path, || {
@@ -209,21 +119,13 @@ fn judge_all(path: &str, rows: impl FnOnce() -> Vec<Row>) {
             ns1: Dns::start((NS1, 53)),
             ns2: Dns::start((NS2, 53)),
             web: Responder::start((PUBLIC, 80)),
-            web6: Responder::start((ip(PUBLIC6), 80)),
-            bare: Responder::start((NS1, 80)),
             tls: TlsServer::start((PUBLIC, 443)),
+            _tls80: TlsServer::start((servers::RUSTLS, 80)),
+            folder: tempfile::tempdir().unwrap(),
         });
+        let _servers = servers(scene.folder.path());
         scene.ns1.authoritative(true);
         scene.ns2.authoritative(true);
-        let plain = TcpListener::bind((Ipv4Addr::from(PLAIN), 443)).unwrap();
-        std::thread::spawn(move || {
-            for stream in plain.incoming() {
-                stream
-                    .unwrap()
-                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                    .ok();
-            }
-        });
         let _full = FullQueue::start((Ipv4Addr::from(DROPS), 80));
         let ca = TestCa::builder().start();
         let wrong: Vec<String> = block_on(async {
@@ -269,29 +171,30 @@ fn assert_says(fault: &str, problem: &Value, kind: &str, status: u16, says: &[&s
 #[test]
 fn faults_of_the_dns_are_told_with_what_its_servers_say() {
     // F-01 F-02 F-03 F-04 F-05 F-06 F-08 F-11 F-12 F-15 F-16
-    judge_all(test_path!(), dns::rows);
+    judge_all(test_path!(), dns::rows, |_| Vec::new());
 }
 
 #[test]
 fn faults_of_caa_are_told_with_the_record_and_the_line_that_would_help() {
     // F-20 F-21 F-22 F-23 F-24 F-25 F-26 F-27
-    judge_all(test_path!(), caa::rows);
+    judge_all(test_path!(), caa::rows, |_| Vec::new());
 }
 
 #[test]
 fn faults_of_the_network_are_told_by_the_layer_that_broke() {
     // F-28 F-29 F-30 F-31 F-32 F-33 F-37
-    judge_all(test_path!(), connections::rows);
+    judge_all(test_path!(), connections::rows, servers::of_the_network);
 }
 
 #[test]
 fn faults_of_a_web_server_are_told_with_what_it_answered() {
+    // T-CA-67
     // F-38 F-39 F-40 F-41 F-42 F-43 F-44 F-45 F-46 F-48 F-49 F-50 F-51 F-131 F-132
-    judge_all(test_path!(), web::rows);
+    judge_all(test_path!(), web::rows, servers::of_the_web);
 }
 
 #[test]
 fn faults_of_a_tls_server_are_told_with_what_it_showed() {
     // F-55 F-56 F-57 F-58
-    judge_all(test_path!(), tls::rows);
+    judge_all(test_path!(), tls::rows, servers::of_tls);
 }

@@ -28,6 +28,7 @@ mod public_shape;
 mod raw;
 mod renewal;
 mod revocation;
+mod told;
 mod up;
 mod validation_faults;
 mod world;

@@ -22,6 +22,8 @@ use cairn_testkit::{
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::told::judge;
+
 const PUBLIC: [u8; 4] = [198, 41, 0, 4];
 /// Global, on this host, and nobody listens.
 const DEAD: [u8; 4] = [198, 41, 0, 5];
@@ -36,9 +38,8 @@ const INSIDE: [&str; 6] = [
     "100.64.0.9",
     "fd00:ec2::254",
 ];
-/// One name with its challenge.
+/// The challenge of one name.
 struct Host {
-    name: String,
     path: String,
     key_authorization: String,
 }
@@ -78,7 +79,6 @@ async fn place(client: &Client, name: &str) -> (String, String, String, Host) {
         "{token}"
     );
     let host = Host {
-        name: name.to_owned(),
         path: format!("/.well-known/acme-challenge/{token}"),
         key_authorization: client.key.authorization(token),
     };
@@ -88,59 +88,6 @@ async fn place(client: &Client, name: &str) -> (String, String, String, Host) {
         challenge["url"].as_str().unwrap().to_owned(),
         host,
     )
-}
-
-/// What is wrong with the outcome, if something is.
-async fn judge(client: Client, scene: Arc<Scene>, row: rows::Row) -> Result<(), String> {
-    let name = format!("{}.{}", row.label, row.suffix);
-    let (order, authorization, challenge, host) = place(&client, &name).await;
-    (row.arrange)(&scene, &host);
-    client.post(&challenge, &json!({})).await.expect(200);
-    let object = client.poll(&authorization, &["pending"]).await;
-    let fail = |what: &str, object: &Value| Err(format!("{}: {what}: {object:#}", row.label));
-    if row.kind.is_empty() {
-        return if object["status"] == "valid" {
-            Ok(())
-        } else {
-            fail("not valid", &object)
-        };
-    }
-    if object["status"] != "invalid" {
-        return fail("not invalid", &object);
-    }
-    let shown = &object["challenges"][0];
-    let (error, status) = (
-        &shown["error"],
-        if row.kind == "unauthorized" { 403 } else { 400 },
-    );
-    if shown["status"] != "invalid"
-        || error["type"] != format!("urn:ietf:params:acme:error:{}", row.kind)
-        || error["status"] != status
-    {
-        return fail("another problem", &object);
-    }
-    let detail = error["detail"].as_str().unwrap_or_default();
-    if !detail.starts_with(&format!("{name}: "))
-        || detail.len() > 1000
-        || detail.chars().any(char::is_control)
-    {
-        return fail("an unfit detail", error);
-    }
-    let url = format!("http://{name}{}", host.path);
-    for part in &row.says {
-        if !detail.contains(&part.replace("{name}", &name).replace("{url}", &url)) {
-            return fail(&format!("does not say {part:?}"), error);
-        }
-    }
-    if detail.contains("SECRET") || detail.contains("<svg") {
-        return fail("repeats what it should not", error);
-    }
-    // The order ends with the same words.
-    let order = client.fetch(&order).await.expect(200).json();
-    if order["status"] != "invalid" || !order["error"].to_string().contains(&name) {
-        return fail("the order does not say why", &order);
-    }
-    Ok(())
 }
 
 #[test]

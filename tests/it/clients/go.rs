@@ -1,6 +1,7 @@
 //! Go's golang.org/x/crypto/acme (Debian), driven by `peers/acme_client.go`. Its answers to an address over tls-alpn-01 are
 //! not tried: it makes their certificates for names.
 
+use std::path::Path;
 use std::process::Command;
 
 use cairn_testkit::seen::What;
@@ -12,12 +13,10 @@ use super::steps::Program;
 /// Where Debian puts Go's libraries.
 const LIBRARIES: &str = "/usr/share/gocode";
 
-/// Builds the program, which takes no network; the compiler keeps what it made beside the peers.
-fn inside(stand: &Stand, body: impl FnOnce(&Client<'_>, &dyn Fn() -> Command)) {
-    let program = stand.folder().join("acme_client");
-    let mut go = stand.system("go");
-    go.args(["build", "-o"]).arg(&program);
-    go.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/acme_client.go"));
+/// Builds one of the programs in `peers/`, which takes no network; the compiler keeps what it made beside the peers.
+pub(crate) fn build(mut go: Command, source: &str, program: &Path) {
+    go.args(["build", "-o"]).arg(program);
+    go.arg(format!("{}/peers/{source}", env!("CARGO_MANIFEST_DIR")));
     go.envs([
         ("GO111MODULE", "off"),
         ("GOPATH", LIBRARIES),
@@ -25,6 +24,11 @@ fn inside(stand: &Stand, body: impl FnOnce(&Client<'_>, &dyn Fn() -> Command)) {
     ]);
     go.env("GOCACHE", places::peers().join("go-cache"));
     said(&mut go).expect_good("go build");
+}
+
+fn inside(stand: &Stand, body: impl FnOnce(&Client<'_>, &dyn Fn() -> Command)) {
+    let program = stand.folder().join("acme_client");
+    build(stand.system("go"), "acme_client.go", &program);
     let version = peers::debian_version("golang-golang-x-crypto-dev");
     let client = stand.client("x/crypto/acme (Go)", &version);
     body(&client, &|| stand.system(program.to_str().unwrap()));

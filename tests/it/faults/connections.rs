@@ -1,8 +1,7 @@
 //! Faults between the CA and the web server, F-28 to F-37: the layer that broke is named, and what it shows that it was not.
 
-use cairn_testkit::http::Reply;
-
-use super::{DEAD, DEAD6, DROPS, PUBLIC, PUBLIC6, Row, ip, row};
+use super::servers::{GO, NGINX, NGINX6, STOPPED, at, leads_to};
+use super::{DEAD, DEAD6, DROPS, Row, ip, row};
 
 pub(super) fn rows() -> Vec<Row> {
     let http = "http-01";
@@ -34,49 +33,37 @@ pub(super) fn rows() -> Vec<Row> {
                 scene.dns.add_address(&case.name, DROPS);
             },
         ),
-        row(
+        at(
+            STOPPED,
             "F-30",
             "f30.test",
-            http,
             "connection",
             &[
-                "at 198.41.0.4:80 there was no complete answer in time for {url}.",
+                "at 198.41.0.15:80 there was no complete answer in time for {url}.",
                 "The connection stood, so no firewall is in the way, but not one octet came back: the program there hangs.",
-                "See its log and its workers",
+                "See its log and its workers; it has to answer with HTTP within 10 seconds.",
             ],
-            |scene, case| {
-                scene.dns.add_address(&case.name, PUBLIC);
-                scene.web.on_host(&case.name, &case.path, Reply::Hang);
-            },
         ),
-        row(
+        at(
+            NGINX,
             "F-31 reset",
             "f31a.test",
-            http,
             "connection",
             &[
-                "at 198.41.0.4:80 there was no complete answer: the connection broke",
+                "at 198.41.0.10:80 there was no complete answer: the connection broke",
                 "was cut after the request (0 octets came back)",
                 "Exempt /.well-known/acme-challenge/",
             ],
-            |scene, case| {
-                scene.dns.add_address(&case.name, PUBLIC);
-                scene.web.on_host(&case.name, &case.path, Reply::Reset);
-            },
         ),
-        row(
+        at(
+            NGINX,
             "F-31 nginx 444",
             "f31b.test",
-            http,
             "connection",
             &[
-                "at 198.41.0.4:80 there was no complete answer: the connection ended early",
+                "at 198.41.0.10:80 there was no complete answer: the connection ended early",
                 "(0 octets came back): by the server, or by a filter before it.",
             ],
-            |scene, case| {
-                scene.dns.add_address(&case.name, PUBLIC);
-                scene.web.on_host(&case.name, &case.path, Reply::Close);
-            },
         ),
         row(
             "F-32",
@@ -84,13 +71,13 @@ pub(super) fn rows() -> Vec<Row> {
             http,
             "unauthorized",
             &[
-                "[2001:503:ba3e::2:31]:80 refused the connection; 198.41.0.4:80 answered 404 for {url}",
+                "[2001:503:ba3e::2:31]:80 refused the connection; 198.41.0.10:80 answered 404 for {url}",
                 "Put the challenge where that server looks",
             ],
             |scene, case| {
                 scene
                     .dns
-                    .add_address(&case.name, PUBLIC)
+                    .add_address(&case.name, NGINX)
                     .add_address(&case.name, ip(DEAD6));
             },
         ),
@@ -117,12 +104,8 @@ pub(super) fn rows() -> Vec<Row> {
             "",
             &[],
             |scene, case| {
-                let file = Reply::Body(case.key_authorization.clone().into_bytes());
-                scene.web.on_host(&case.name, &case.path, file);
-                scene
-                    .dns
-                    .add_address(&case.name, PUBLIC)
-                    .add_address(&case.name, ip(DEAD6));
+                leads_to(scene, case, NGINX);
+                scene.dns.add_address(&case.name, ip(DEAD6));
             },
         ),
         row(
@@ -131,42 +114,25 @@ pub(super) fn rows() -> Vec<Row> {
             http,
             "unauthorized",
             &[
-                "[2001:503:ba3e::2:30]:80 answered 404 for {url}",
-                "its answer counts: 198.41.0.4 (A) was not asked. If 2001:503:ba3e::2:30 (AAAA) is another server, \
+                "[2001:503:ba3e::2:32]:80 answered 404 for {url} (nginx/",
+                "its answer counts: 198.41.0.10 (A) was not asked. If 2001:503:ba3e::2:32 (AAAA) is another server, \
                  remove that record.",
             ],
             |scene, case| {
-                let file = Reply::Body(case.key_authorization.clone().into_bytes());
-                scene.web.on_host(&case.name, &case.path, file);
-                let gone = Reply::Status(404, String::new());
-                scene.web6.on_host(&case.name, &case.path, gone);
-                scene
-                    .dns
-                    .add_address(&case.name, PUBLIC)
-                    .add_address(&case.name, ip(PUBLIC6));
+                leads_to(scene, case, NGINX);
+                scene.dns.add_address(&case.name, ip(NGINX6));
             },
         ),
-        row(
+        at(
+            GO,
             "F-37",
             "f37.test",
-            http,
             "unauthorized",
             &[
-                "198.41.0.4:80 answered for {url} (SpeedLine 7490 httpd, type text/html)",
+                "198.41.0.20:80 answered for {url} (SpeedLine 7490 httpd, type text/html)",
                 "a page with the title \"SpeedLine 7490 - Login\"",
                 "If the page is a router's or another host's, forward port 80 to the right one.",
             ],
-            |scene, case| {
-                scene.dns.add_address(&case.name, PUBLIC);
-                let page = "<html><title>SpeedLine 7490 - Login</title></html>";
-                let answer = format!(
-                    "HTTP/1.1 200 OK\r\nServer: SpeedLine 7490 httpd\r\nContent-Type: text/html\r\nContent-Length: \
-                     {}\r\n\r\n{page}",
-                    page.len()
-                );
-                let answer = Reply::Raw(answer.into_bytes());
-                scene.web.on_host(&case.name, &case.path, answer);
-            },
         ),
     ]
 }

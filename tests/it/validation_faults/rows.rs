@@ -7,7 +7,8 @@ use cairn_testkit::{
     http::Reply,
 };
 
-use super::{DEAD, DEAD6, Host, PUBLIC, PUBLIC6, Scene, ip};
+use super::{DEAD, DEAD6, PUBLIC, PUBLIC6, Scene, ip};
+use crate::told::{self, Case as Host};
 
 /// No address of a server that a stranger may name (T-CA-64).
 const FORBIDDEN: [&str; 29] = [
@@ -42,16 +43,7 @@ const FORBIDDEN: [&str; 29] = [
     "100::1",
 ];
 
-type Arrange = Box<dyn Fn(&Scene, &Host) + Send + Sync>;
-
-/// A fault and what is said of it; no type is success.
-pub(super) struct Row {
-    pub(super) label: String,
-    pub(super) suffix: &'static str,
-    pub(super) arrange: Arrange,
-    pub(super) kind: &'static str,
-    pub(super) says: Vec<&'static str>,
-}
+type Row = told::Row<Scene>;
 
 fn row(
     label: &str,
@@ -61,7 +53,8 @@ fn row(
 ) -> Row {
     Row {
         label: label.to_owned(),
-        suffix: "public.test",
+        name: format!("{label}.public.test"),
+        challenge: "http-01",
         arrange: Box::new(arrange),
         kind,
         says: says.to_vec(),
@@ -162,47 +155,11 @@ pub(super) fn dns_rows() -> Vec<Row> {
 pub(super) fn connection_rows() -> Vec<Row> {
     vec![
         row(
-            "refused",
-            "connection",
-            &[
-                "no connection. 198.41.0.5:80 refused the connection",
-                "web server listens there",
-            ],
-            |scene, host| {
-                scene.dns.add_address(&host.name, DEAD);
-            },
-        ),
-        row(
             "unreachable",
             "connection",
             &["198.41.0.99:80 could not be reached", "firewall"],
             |scene, host| {
                 scene.dns.add_address(&host.name, [198, 41, 0, 99]);
-            },
-        ),
-        row(
-            "both-dead",
-            "connection",
-            &[
-                "[2001:503:ba3e::2:31]:80 refused the connection; 198.41.0.5:80 refused",
-                "IPv6 is tried first",
-            ],
-            |scene, host| {
-                scene
-                    .dns
-                    .add_address(&host.name, DEAD)
-                    .add_address(&host.name, ip(DEAD6));
-            },
-        ),
-        row(
-            "v6-dead-v4-404",
-            "unauthorized",
-            &["[2001:503:ba3e::2:31]:80 refused the connection; 198.41.0.4:80 answered 404"],
-            |scene, host| {
-                scene
-                    .dns
-                    .add_address(&host.name, PUBLIC)
-                    .add_address(&host.name, ip(DEAD6));
             },
         ),
         row("v6-first", "", &[], |scene, host| {
@@ -216,38 +173,6 @@ pub(super) fn connection_rows() -> Vec<Row> {
                 Reply::Body(host.key_authorization.clone().into_bytes()),
             );
         }),
-        row("v6-dead-v4-works", "", &[], |scene, host| {
-            scene
-                .dns
-                .add_address(&host.name, PUBLIC)
-                .add_address(&host.name, ip(DEAD6));
-            scene.web.on_host(
-                &host.name,
-                &host.path,
-                Reply::Body(host.key_authorization.clone().into_bytes()),
-            );
-        }),
-        reply(
-            "reset",
-            "connection",
-            &["at 198.41.0.4:80 there was no complete answer", "{url}"],
-            |_| Reply::Reset,
-        ),
-        reply(
-            "closed",
-            "connection",
-            &["at 198.41.0.4:80 there was no complete answer: the connection ended early"],
-            |_| Reply::Close,
-        ),
-        reply(
-            "silent",
-            "connection",
-            &[
-                "at 198.41.0.4:80 there was no complete answer in time",
-                "within 10 seconds",
-            ],
-            |_| Reply::Hang,
-        ),
         reply(
             "a-byte-a-second",
             "connection",
@@ -324,17 +249,6 @@ pub(super) fn content_rows() -> Vec<Row> {
         )
     };
     vec![
-        row(
-            "404",
-            "unauthorized",
-            &[
-                "the file was not there. 198.41.0.4:80 answered 404 for {url}",
-                "Put the challenge where that server looks",
-            ],
-            |scene, host| {
-                scene.dns.add_address(&host.name, PUBLIC);
-            },
-        ),
         // T-CA-70
         status("status-201", 201, "could not be fetched"),
         status("status-206", 206, "could not be fetched"),
@@ -343,9 +257,6 @@ pub(super) fn content_rows() -> Vec<Row> {
         body("prefix", |ka| format!("x{ka}")),
         body("suffix", |ka| format!("{ka}x")),
         body("token-only", |ka| ka.split('.').next().unwrap().to_owned()),
-        body("other-thumbprint", |ka| {
-            format!("{}.{}", ka.split('.').next().unwrap(), "A".repeat(43))
-        }),
         body("leading-space", |ka| format!(" {ka}")),
         body("upper-case", |ka| ka.to_ascii_uppercase()),
         body("empty", |_| String::new()),
@@ -389,16 +300,6 @@ pub(super) fn redirect_rows() -> Vec<Row> {
     let not = "the redirect was not followed";
     vec![
         redirect(
-            "to-address",
-            "connection",
-            &[
-                not,
-                "addresses are not followed",
-                "302 to \"http://10.1.2.3/\"",
-            ],
-            "http://10.1.2.3/",
-        ),
-        redirect(
             "to-v6-address",
             "connection",
             &[not, "addresses are not followed"],
@@ -415,12 +316,6 @@ pub(super) fn redirect_rows() -> Vec<Row> {
             "connection",
             &[not, "user name"],
             "http://a@10.1.2.3/",
-        ),
-        redirect(
-            "other-port",
-            "connection",
-            &[not, "a port that validation does not use"],
-            "http://{}:22/",
         ),
         redirect(
             "gopher",
@@ -446,20 +341,11 @@ pub(super) fn redirect_rows() -> Vec<Row> {
             &[not, "characters that no URL has"],
             "http://x\\@{}/",
         ),
-        reply(
-            "loop",
-            "connection",
-            &[not, "leads back to a URL that was asked before"],
-            |host| Reply::Redirect(301, host.path.clone()),
-        ),
         reply("no-location", "connection", &[not, "no Location"], |_| {
             Reply::Raw(b"HTTP/1.1 302 x\r\nContent-Length: 0\r\n\r\n".to_vec())
         }),
         reply("long-location", "connection", &[], |_| {
             Reply::Redirect(302, format!("/{}", "a".repeat(65_000)))
-        }),
-        reply("status-303", "unauthorized", &["answered 303"], |_| {
-            Reply::Redirect(303, String::from("/x"))
         }),
         row(
             "eleven-hops",
@@ -623,7 +509,7 @@ pub(super) fn address_rows() -> Vec<Row> {
         },
     ));
     rows.push(Row {
-        suffix: "granted.test",
+        name: "own-listener.granted.test".to_owned(),
         ..row(
             "own-listener",
             "dns",

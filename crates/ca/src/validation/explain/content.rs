@@ -49,10 +49,17 @@ pub(super) fn status_remedy(head: &Head, body: &[u8]) -> String {
             "The site says that it is out of service: exempt /.well-known/acme-challenge/ from its maintenance mode, or \
              order again later."
         }
+        502 | 504 => {
+            "The server passes the request on, and none behind it answered: start that one, or let the server serve \
+             /.well-known/acme-challenge/ itself."
+        }
         300..=399 => {
             "Of redirects, 301, 302, 307 and 308 are followed: use one of them, or serve the file without."
         }
-        400 if body.windows(PLAIN.len()).any(|part| part == PLAIN) => {
+        400 if PLAIN
+            .iter()
+            .any(|words| body.windows(words.len()).any(|part| part == *words)) =>
+        {
             "The port speaks TLS, so plain HTTP is refused: take the TLS (\"ssl\") off port 80."
         }
         _ => {
@@ -200,8 +207,12 @@ fn title(body: &[u8]) -> Option<String> {
     body.get(start..end).map(|text| excerpt(text.trim_ascii()))
 }
 
-/// What nginx says to plain HTTP on a port of TLS.
-const PLAIN: &[u8] = b"plain HTTP request was sent to HTTPS port";
+/// What nginx, Apache and Go's servers say to plain HTTP on a port of TLS.
+const PLAIN: [&[u8]; 3] = [
+    b"plain HTTP request was sent to HTTPS port",
+    b"speaking plain HTTP to an SSL-enabled server port",
+    b"sent an HTTP request to an HTTPS server",
+];
 /// Octets of a SHA-256 in base64url.
 const THUMBPRINT: usize = 43;
 /// The longest token that is taken for one.
