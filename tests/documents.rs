@@ -11,8 +11,8 @@ use std::{
 
 /// Each with the least number of its rows: more come, none goes.
 const DOCUMENTS: [(&str, usize); 3] = [
-    ("docs/conformance.md", 131),
-    ("docs/security.md", 105),
+    ("docs/conformance.md", 182),
+    ("docs/security.md", 135),
     ("docs/explained.md", 70),
 ];
 

@@ -114,7 +114,7 @@ impl<'a> Certbot<'a> {
 
     /// What the two have in common.
     fn common(&self) {
-        let (client, stand) = (&self.client, self.client.stand);
+        let client = &self.client;
         for (number, (how, key)) in pairs(&CHALLENGES, &KEYS).into_iter().enumerate() {
             let names = match how {
                 What::Http01 => [
@@ -129,9 +129,6 @@ impl<'a> Certbot<'a> {
             self.obtains(how, key, &[&names[0], &names[1]]);
         }
         client.does(What::AccountRsa);
-        self.run(&["update_account", "-m", "two@example.org", "--no-eff-email"])
-            .expect_good("update");
-        client.does(What::Update);
 
         let name = "other.certbot.test";
         let how = ["--standalone", "--http-01-address", ADDRESS, "-d", name];
@@ -139,6 +136,14 @@ impl<'a> Certbot<'a> {
         self.run(&[&preferred[..], &how].concat())
             .expect_good("--preferred-chain");
         client.prefers(&self.chain(&[name]), name);
+    }
+
+    /// What becomes of an account and its certificates.
+    fn lives_on(&self) {
+        let (client, stand) = (&self.client, self.client.stand);
+        self.run(&["update_account", "-m", "two@example.org", "--no-eff-email"])
+            .expect_good("update");
+        client.does(What::Update);
 
         let name = ["r.certbot.test"];
         let before = serial(&self.obtains(What::Http01, Key::P256, &name));
@@ -181,6 +186,12 @@ impl<'a> Certbot<'a> {
     }
 
     /// Last, since the account is gone then.
+    fn unregisters(&self) {
+        self.run(&["unregister"]).expect_good("unregister");
+        self.client.does(What::Deactivation);
+    }
+
+    /// What it has not; its account ends, and another begins with a key of the operator's.
     fn ends(&self) {
         let help = self.run(&["--help", "all"]).text;
         self.client.lacks(What::TlsAlpn01, &help, "tls-alpn-01");
@@ -189,8 +200,7 @@ impl<'a> Certbot<'a> {
             .lacks(What::AccountP256, &help, "account-key-type");
         self.client
             .lacks(What::AccountP384, &help, "account-key-type");
-        self.run(&["unregister"]).expect_good("unregister");
-        self.client.does(What::Deactivation);
+        self.unregisters();
         let (id, secret) = self.client.stand.external_key();
         let words = [
             "register",
@@ -224,6 +234,7 @@ fn the_newest_certbot_obtains_with_every_key_and_renews_when_told_by_the_ca() {
     beside_cairn(test_path!(), |stand| {
         let certbot = Certbot::new(stand, From::Pypi);
         certbot.common();
+        certbot.lives_on();
         certbot.obtains(What::Http01, Key::P256, &[ADDRESS]);
 
         // Of two that are far from their end it replaces the one whose window the CA moved.
@@ -245,6 +256,7 @@ fn debians_certbot_obtains_with_every_key_and_lives_on() {
     beside_cairn(test_path!(), |stand| {
         let certbot = Certbot::new(stand, From::Debian);
         certbot.common();
+        certbot.lives_on();
         let help = certbot.run(&["--help", "all"]).text;
         certbot.client.lacks(What::Address, &help, "--ip-address");
 
@@ -264,7 +276,7 @@ fn debians_certbot_obtains_with_every_key_and_lives_on() {
 }
 
 #[test]
-fn both_certbots_obtain_by_every_challenge_from_pebble() {
+fn both_certbots_obtain_by_every_challenge_and_live_on_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         for from in [From::Pypi, From::Debian] {
             let certbot = Certbot::new(stand, from);
@@ -274,6 +286,8 @@ fn both_certbots_obtain_by_every_challenge_from_pebble() {
                 &["a.certbot.test", "b.certbot.test"],
             );
             certbot.obtains(What::Dns01, Key::P256, &["*.w.certbot.test"]);
+            certbot.lives_on();
+            certbot.unregisters();
         }
     });
 }

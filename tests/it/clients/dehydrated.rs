@@ -96,6 +96,34 @@ fn revoke(stand: &Stand, chain: &Path, words: &[&str]) -> Said {
     dehydrated(stand, What::Http01, &words)
 }
 
+/// It revokes by its account alone.
+fn renews_and_revokes(client: &Client<'_>) {
+    let stand = client.stand;
+    let wild = ["*.w.dehydrated.test", "w.dehydrated.test"];
+    let chain = obtains(client, What::Dns01, Key::P256, &wild);
+    let before = std::fs::read(&chain).unwrap();
+    let chain = obtains(client, What::Dns01, Key::P256, &wild);
+    assert_ne!(before, std::fs::read(&chain).unwrap(), "a new certificate");
+    client.does(What::Renewal);
+
+    let kept = chain.with_file_name("kept.pem");
+    std::fs::copy(&chain, &kept).unwrap();
+    stand.assert_revoked(&kept, false);
+    revoke(stand, &chain, &[]).expect_good("--revoke");
+    stand.assert_revoked(&kept, true);
+    client.does(What::Revocation);
+}
+
+/// Its contact is sent again, which is all that it has; then its account's end.
+fn account_ends(client: &Client<'_>) {
+    let stand = client.stand;
+    dehydrated(stand, What::Http01, &["--account"]).expect_good("--account");
+    client.does(What::Update);
+    dehydrated(stand, What::Http01, &["--deactivate"]).expect_good("--deactivate");
+    order(stand, What::Http01, Key::P256, &["d.dehydrated.test"], "d").expect_bad("an order");
+    client.does(What::Deactivation);
+}
+
 #[test]
 fn dehydrated_obtains_by_every_challenge_with_every_key_and_lives_on() {
     beside_cairn(test_path!(), |stand| {
@@ -109,12 +137,7 @@ fn dehydrated_obtains_by_every_challenge_with_every_key_and_lives_on() {
             let name = format!("a{number}.dehydrated.test");
             obtains(&client, how, key, &[&name]);
         }
-        let wild = ["*.w.dehydrated.test", "w.dehydrated.test"];
-        let chain = obtains(&client, What::Dns01, Key::P256, &wild);
-        let before = std::fs::read(&chain).unwrap();
-        let chain = obtains(&client, What::Dns01, Key::P256, &wild);
-        assert_ne!(before, std::fs::read(&chain).unwrap(), "a new certificate");
-        client.does(What::Renewal);
+        renews_and_revokes(&client);
 
         let name = "other.dehydrated.test";
         let words = [
@@ -128,12 +151,6 @@ fn dehydrated_obtains_by_every_challenge_with_every_key_and_lives_on() {
         let other = home(stand).join("certs").join(name).join("fullchain.pem");
         client.prefers(&other, name);
 
-        let kept = chain.with_file_name("kept.pem");
-        std::fs::copy(&chain, &kept).unwrap();
-        stand.assert_revoked(&kept, false);
-        revoke(stand, &chain, &[]).expect_good("--revoke");
-        stand.assert_revoked(&kept, true);
-        client.does(What::Revocation);
         // It takes the key in place of the account's.
         let chain = obtains(&client, What::Http01, Key::Rsa2048, &["k.dehydrated.test"]);
         let key = chain.with_file_name("privkey.pem");
@@ -151,11 +168,7 @@ fn dehydrated_obtains_by_every_challenge_with_every_key_and_lives_on() {
             "rejectedIdentifier",
             "it orders an address as a DNS name (RFC 8738 section 3: type `ip`)",
         );
-        dehydrated(stand, What::Http01, &["--account"]).expect_good("--account");
-        client.does(What::Update);
-        dehydrated(stand, What::Http01, &["--deactivate"]).expect_good("--deactivate");
-        order(stand, What::Http01, Key::P256, &["d.dehydrated.test"], "d").expect_bad("an order");
-        client.does(What::Deactivation);
+        account_ends(&client);
         let (id, secret) = stand.external_key();
         let bound = stand.folder().join("bound");
         let key = format!("EAB_KID={id}\nEAB_HMAC_KEY={secret}\n");
@@ -175,7 +188,7 @@ fn dehydrated_obtains_by_every_challenge_with_every_key_and_lives_on() {
 }
 
 #[test]
-fn dehydrated_obtains_by_every_challenge_from_pebble() {
+fn dehydrated_obtains_by_every_challenge_and_lives_on_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         let client = client(stand);
         register(stand);
@@ -185,5 +198,7 @@ fn dehydrated_obtains_by_every_challenge_from_pebble() {
             let name = format!("{how:?}.dehydrated.test").to_lowercase();
             obtains(&client, how, key, &[&name]);
         }
+        renews_and_revokes(&client);
+        account_ends(&client);
     });
 }

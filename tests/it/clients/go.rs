@@ -40,6 +40,7 @@ fn gos_library_obtains_by_every_challenge_with_every_key_and_lives_on() {
         inside(stand, |client, command| {
             let program = Program::new(client, command);
             program.obtains_by_every_challenge();
+            program.goes_beyond_pebble();
             program.lives_on(true);
             let folder = format!("{LIBRARIES}/src/golang.org/x/crypto/acme");
             let source = |name| std::fs::read_to_string(format!("{folder}/{name}.go")).unwrap();
@@ -50,10 +51,12 @@ fn gos_library_obtains_by_every_challenge_with_every_key_and_lives_on() {
 }
 
 #[test]
-fn gos_library_obtains_by_every_challenge_from_pebble() {
+fn gos_library_obtains_by_every_challenge_and_lives_on_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         inside(stand, |client, command| {
-            Program::new(client, command).obtains_by_every_challenge();
+            let program = Program::new(client, command);
+            program.obtains_by_every_challenge();
+            program.lives_on(true);
         });
     });
 }

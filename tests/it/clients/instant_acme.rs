@@ -133,6 +133,46 @@ async fn obtains(
     file
 }
 
+/// Revocation by the account, its contact, its key, its end.
+async fn account_ends(
+    client: &Client<'_>,
+    servers: &Servers<'_>,
+    mut account: Account,
+    chain: &Path,
+) {
+    let stand = client.stand;
+    let leaf = issued::leaf(&fs::read_to_string(chain).unwrap());
+    let request = RevocationRequest {
+        certificate: &leaf,
+        reason: Some(RevocationReason::Superseded),
+    };
+    stand.assert_revoked(chain, false);
+    account.revoke(&request).await.unwrap();
+    stand.assert_revoked(chain, true);
+    client.does(What::Revocation);
+    account
+        .update_contacts(&["mailto:two@example.org"])
+        .await
+        .unwrap();
+    client.does(What::Update);
+    let before = account.key_thumbprint().to_owned();
+    let credentials = account.update_key().await.unwrap();
+    assert_ne!(before, account.key_thumbprint());
+    let http = (What::Http01, Key::P256);
+    obtains(client, servers, &account, http, &["k.instant.test"], None).await;
+    client.does(What::KeyChange);
+    account.deactivate().await.unwrap();
+    let builder = Account::builder_with_root(stand.root()).unwrap();
+    let gone = builder.from_credentials(credentials).await.unwrap();
+    let name = [Identifier::Dns("d.instant.test".to_owned())];
+    let refused = gone.new_order(&NewOrder::new(&name)).await.err();
+    assert!(
+        refused.is_some_and(|e| e.to_string().contains("unauthorized")),
+        "an order of a deactivated account"
+    );
+    client.does(What::Deactivation);
+}
+
 /// A CSR or certificate of a PEM file.
 fn der(stand: &Stand, csr: &Path) -> Vec<u8> {
     let file = stand.folder().join("csr.der");
@@ -161,7 +201,7 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
         let client = client(stand);
         let servers = Servers::start(stand);
         block_on(async {
-            let mut account = register(stand, None).await;
+            let account = register(stand, None).await;
             client.does(What::AccountP256);
             for (number, with) in pairs(&CHALLENGES, &KEYS).into_iter().enumerate() {
                 let names = [
@@ -230,29 +270,7 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
             let next = obtains(&client, &servers, &account, http, &name, Some(id.clone())).await;
             client.does(What::Renewal);
 
-            let text = fs::read_to_string(&next).unwrap();
-            let leaf = issued::leaf(&text);
-            let request = RevocationRequest {
-                certificate: &leaf,
-                reason: Some(RevocationReason::Superseded),
-            };
-            account.revoke(&request).await.unwrap();
-            stand.assert_revoked(&next, true);
-            client.does(What::Revocation);
-            account
-                .update_contacts(&["mailto:two@example.org"])
-                .await
-                .unwrap();
-            client.does(What::Update);
-            let before = account.key_thumbprint().to_owned();
-            let _credentials = account.update_key().await.unwrap();
-            assert_ne!(before, account.key_thumbprint());
-            obtains(&client, &servers, &account, http, &["k.instant.test"], None).await;
-            client.does(What::KeyChange);
-            let (id, _) = (account.id().to_owned(), account.deactivate().await.unwrap());
-            let shown = crate::operation::asked(stand.cairn(), &["show", &id, "--json"]);
-            assert_eq!(shown["status"], "deactivated", "{shown}");
-            client.does(What::Deactivation);
+            account_ends(&client, &servers, account, &next).await;
             let (id, secret) = stand.external_key();
             let secret = data_encoding::BASE64URL_NOPAD
                 .decode(secret.as_bytes())
@@ -273,7 +291,7 @@ fn instant_acme_obtains_by_every_challenge_with_every_key_and_lives_on() {
 }
 
 #[test]
-fn instant_acme_obtains_by_every_challenge_from_pebble() {
+fn instant_acme_obtains_by_every_challenge_and_lives_on_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         let client = client(stand);
         let servers = Servers::start(stand);
@@ -283,6 +301,10 @@ fn instant_acme_obtains_by_every_challenge_from_pebble() {
                 let name = format!("{:?}.instant.test", with.0).to_lowercase();
                 obtains(&client, &servers, &account, with, &[&name], None).await;
             }
+            let http = (What::Http01, Key::P256);
+            let name = ["r.instant.test"];
+            let chain = obtains(&client, &servers, &account, http, &name, None).await;
+            account_ends(&client, &servers, account, &chain).await;
         });
     });
 }

@@ -81,6 +81,48 @@ const REGISTER: [&str; 4] = [
     "mailto:one@example.org",
 ];
 
+/// Renewal, revocation by the account and by the certificate's key; contact and end of an account of its own.
+fn lives_on(client: &Client<'_>, lacme: &Lacme<'_>) {
+    let stand = client.stand;
+    let name = ["r.lacme.test"];
+    let before = std::fs::read(lacme.obtains(client, Key::P256, &name)).unwrap();
+    let chain = lacme.obtains(client, Key::P256, &name);
+    assert_ne!(before, std::fs::read(&chain).unwrap(), "a new certificate");
+    client.does(What::Renewal);
+    stand.assert_revoked(&chain, false);
+    lacme
+        .run(&["revokeCert", chain.to_str().unwrap()])
+        .expect_good("revokeCert");
+    stand.assert_revoked(&chain, true);
+    client.does(What::Revocation);
+
+    // Its account key may be the certificate's.
+    let key = stand.key(Key::Rsa2048);
+    let (chain, ordered) = lacme.order(&key, &["k.lacme.test"]);
+    ordered.expect_good("newOrder");
+    let other = Lacme::new(stand, &key);
+    other
+        .run(&["revokeCert", chain.to_str().unwrap()])
+        .expect_good("revokeCert");
+    stand.assert_revoked(&chain, true);
+    client.does(What::RevocationByKey);
+
+    let lacme = Lacme::new(stand, &stand.key(Key::Rsa2048));
+    lacme.run(&REGISTER).expect_good("account");
+    let shown = lacme
+        .run(&["account", "mailto:two@example.org"])
+        .expect_good("account");
+    assert!(shown.contains("two@example.org"), "{shown}");
+    client.does(What::Update);
+    // Not in its manual.
+    lacme
+        .run(&["account", "--deactivate"])
+        .expect_good("--deactivate");
+    let (_, ordered) = lacme.order(&stand.key(Key::P256), &["d.lacme.test"]);
+    ordered.expect_bad("an order of a deactivated account");
+    client.does(What::Deactivation);
+}
+
 #[test]
 fn lacme_obtains_with_every_key_and_renews_and_revokes() {
     beside_cairn(test_path!(), |stand| {
@@ -96,43 +138,7 @@ fn lacme_obtains_with_every_key_and_renews_and_revokes() {
             ];
             lacme.obtains(&client, key, &[&names[0], &names[1]]);
         }
-        let name = ["r.lacme.test"];
-        let before = std::fs::read(lacme.obtains(&client, Key::P256, &name)).unwrap();
-        let chain = lacme.obtains(&client, Key::P256, &name);
-        assert_ne!(before, std::fs::read(&chain).unwrap(), "a new certificate");
-        client.does(What::Renewal);
-        stand.assert_revoked(&chain, false);
-        lacme
-            .run(&["revokeCert", chain.to_str().unwrap()])
-            .expect_good("revokeCert");
-        stand.assert_revoked(&chain, true);
-        client.does(What::Revocation);
-
-        // Its account key may be the certificate's.
-        let key = stand.key(Key::Rsa2048);
-        let (chain, ordered) = lacme.order(&key, &["k.lacme.test"]);
-        ordered.expect_good("newOrder");
-        let other = Lacme::new(stand, &key);
-        other
-            .run(&["revokeCert", chain.to_str().unwrap()])
-            .expect_good("revokeCert");
-        stand.assert_revoked(&chain, true);
-        client.does(What::RevocationByKey);
-
-        let lacme = Lacme::new(stand, &stand.key(Key::Rsa2048));
-        lacme.run(&REGISTER).expect_good("account");
-        let shown = lacme
-            .run(&["account", "mailto:two@example.org"])
-            .expect_good("account");
-        assert!(shown.contains("two@example.org"), "{shown}");
-        client.does(What::Update);
-        // Not in its manual.
-        lacme
-            .run(&["account", "--deactivate"])
-            .expect_good("--deactivate");
-        let (_, ordered) = lacme.order(&stand.key(Key::P256), &["d.lacme.test"]);
-        ordered.expect_bad("an order of a deactivated account");
-        client.does(What::Deactivation);
+        lives_on(&client, &lacme);
 
         let lacme = Lacme::new(stand, &stand.key(Key::Rsa2048));
         lacme.run(&REGISTER).expect_good("account");
@@ -180,12 +186,13 @@ fn lacme_obtains_with_every_key_and_renews_and_revokes() {
 }
 
 #[test]
-fn lacme_obtains_from_pebble() {
+fn lacme_obtains_and_lives_on_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         let client = client(stand);
         let _web = stand.serve_webroot();
         let lacme = Lacme::new(stand, &stand.key(Key::Rsa2048));
         lacme.run(&REGISTER).expect_good("account");
         lacme.obtains(&client, Key::P256, &["a.lacme.test", "b.lacme.test"]);
+        lives_on(&client, &lacme);
     });
 }

@@ -76,6 +76,33 @@ fn obtains(client: &Client<'_>, how: What, key: Key, names: &[&str]) -> PathBuf 
     chain
 }
 
+/// It revokes by its account alone.
+fn renews_and_revokes(client: &Client<'_>) {
+    let stand = client.stand;
+    let name = ["r.lego.test"];
+    let file = obtains(client, What::Http01, Key::P256, &name);
+    let before = std::fs::read(&file).unwrap();
+    let renew = ["renew", "--days", "9999", "--no-random-sleep"];
+    lego(stand, What::Http01, Key::P256, &name, &renew).expect_good("renew");
+    assert_ne!(before, std::fs::read(&file).unwrap(), "a new certificate");
+    client.obtained(&file, &name, What::Http01, Key::P256);
+    client.does(What::Renewal);
+
+    let kept = stand.folder().join("revoked.pem");
+    std::fs::copy(&file, &kept).unwrap();
+    stand.assert_revoked(&kept, false);
+    lego(
+        stand,
+        What::Http01,
+        Key::P256,
+        &name,
+        &["revoke", "--reason", "4"],
+    )
+    .expect_good("revoke");
+    stand.assert_revoked(&kept, true);
+    client.does(What::Revocation);
+}
+
 /// Debian's build does not know its version.
 fn version() -> String {
     cairn_testkit::peers::debian_version("lego")
@@ -105,28 +132,7 @@ fn lego_obtains_by_every_challenge_with_every_key_and_renews_and_revokes() {
         lego(stand, What::Http01, Key::P256, &[name], &preferred).expect_good("--preferred-chain");
         client.prefers(&chain(stand, Key::P256, name), name);
 
-        let name = ["r.lego.test"];
-        let file = obtains(&client, What::Http01, Key::P256, &name);
-        let before = std::fs::read(&file).unwrap();
-        let renew = ["renew", "--days", "9999", "--no-random-sleep"];
-        lego(stand, What::Http01, Key::P256, &name, &renew).expect_good("renew");
-        assert_ne!(before, std::fs::read(&file).unwrap(), "a new certificate");
-        client.obtained(&file, &name, What::Http01, Key::P256);
-        client.does(What::Renewal);
-
-        let kept = stand.folder().join("revoked.pem");
-        std::fs::copy(&file, &kept).unwrap();
-        stand.assert_revoked(&kept, false);
-        lego(
-            stand,
-            What::Http01,
-            Key::P256,
-            &name,
-            &["revoke", "--reason", "4"],
-        )
-        .expect_good("revoke");
-        stand.assert_revoked(&kept, true);
-        client.does(What::Revocation);
+        renews_and_revokes(&client);
 
         let (id, secret) = stand.external_key();
         let mut bound = command(stand, Key::P256);
@@ -159,12 +165,13 @@ fn lego_obtains_by_every_challenge_with_every_key_and_renews_and_revokes() {
 }
 
 #[test]
-fn lego_obtains_by_every_challenge_from_pebble() {
+fn lego_obtains_by_every_challenge_and_renews_and_revokes_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         let client = stand.client(NAME, &version());
         for (how, key) in CHALLENGES.into_iter().zip(KEYS) {
             let name = format!("{how:?}.lego.test").to_lowercase();
             obtains(&client, how, key, &[&name]);
         }
+        renews_and_revokes(&client);
     });
 }

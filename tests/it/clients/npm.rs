@@ -33,6 +33,7 @@ fn npms_library_obtains_by_every_challenge_with_every_key_and_lives_on() {
         let (client, command) = (client(stand), || command(stand));
         let program = Program::new(&client, &command);
         program.obtains_by_every_challenge();
+        program.goes_beyond_pebble();
         program.lives_on(false);
         client.lacks(What::RenewalInfo, &text("src/client.js"), "renewalInfo");
         // Its one way to revoke takes the certificate and the request's data, no key.
@@ -46,9 +47,11 @@ fn npms_library_obtains_by_every_challenge_with_every_key_and_lives_on() {
 }
 
 #[test]
-fn npms_library_obtains_by_every_challenge_from_pebble() {
+fn npms_library_obtains_by_every_challenge_and_lives_on_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         let (client, command) = (client(stand), || command(stand));
-        Program::new(&client, &command).obtains_by_every_challenge();
+        let program = Program::new(&client, &command);
+        program.obtains_by_every_challenge();
+        program.lives_on(false);
     });
 }

@@ -295,13 +295,36 @@ impl Stand {
         assert!(text.contains(key.words()), "{key:?}: {text}");
     }
 
-    /// Cairn says that the chain's first certificate is revoked, or that it is not; Pebble is not asked.
+    /// The server says that the chain's first certificate is revoked, or that it is not.
     pub(crate) fn assert_revoked(&self, chain: &Path, revoked: bool) {
-        if self.is_pebble() {
-            return;
-        }
-        let shown = asked(self.cairn(), &["show", &serial(chain), "--json"]);
-        assert_eq!(shown["revoked_at"].is_string(), revoked, "{shown}");
+        let serial = serial(chain);
+        let (shown, said) = match &self.server {
+            Server::Cairn(ca) => {
+                let shown = asked(ca, &["show", &serial, "--json"]);
+                let said = shown["revoked_at"].is_string();
+                (shown, said)
+            }
+            Server::Pebble(_) => {
+                let text = self.of_pebble(&format!("cert-status-by-serial/{serial}"));
+                let shown: Value = serde_json::from_str(&text).expect("a status");
+                let said = match shown["Status"].as_str() {
+                    Some("Revoked") => true,
+                    Some("Valid") => false,
+                    _ => panic!("no status: {shown}"),
+                };
+                (shown, said)
+            }
+        };
+        assert_eq!(said, revoked, "{shown}");
+    }
+
+    /// What Pebble's operator reads at this path.
+    pub(crate) fn of_pebble(&self, path: &str) -> String {
+        let mut curl = self.system("curl");
+        curl.args(["--silent", "--show-error", "--fail", "--cacert"]);
+        curl.arg(self.root());
+        curl.arg(format!("https://{}:15000/{path}", pebble::NAME));
+        said(&mut curl).expect_good(path)
     }
 }
 

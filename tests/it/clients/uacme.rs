@@ -82,6 +82,52 @@ fn ualpn(stand: &Stand) -> Process {
     process
 }
 
+/// Renewal, and revocation by the account and by the certificate's key.
+fn renews_and_revokes(client: &Client<'_>, account: Key) {
+    let stand = client.stand;
+    let go = |words: &[&str]| uacme(stand, account, What::Http01, Key::P256, words);
+    let name = ["r.uacme.test"];
+    let file = obtains(client, account, What::Http01, Key::P256, &name);
+    let before = std::fs::read(&file).unwrap();
+    go(&["--force", "issue", name[0]]).expect_good("renewal");
+    assert_ne!(before, std::fs::read(&file).unwrap(), "a new certificate");
+    client.obtained(&file, &name, What::Http01, Key::P256);
+    client.does(What::Renewal);
+
+    for (what, by_key) in [(What::Revocation, false), (What::RevocationByKey, true)] {
+        let name = format!("{what:?}.uacme.test").to_lowercase();
+        let file = obtains(client, account, What::Http01, Key::P256, &[&name]);
+        let kept = stand.folder().join("revoked.pem");
+        std::fs::copy(&file, &kept).unwrap();
+        stand.assert_revoked(&kept, false);
+        let key = home(stand, account).join(format!("private/{name}/key.pem"));
+        let mut words = vec!["revoke", file.to_str().unwrap()];
+        if by_key {
+            words.push(key.to_str().unwrap());
+        }
+        go(&words).expect_good("revoke");
+        stand.assert_revoked(&kept, true);
+        client.does(what);
+    }
+}
+
+/// Contact, key, and last the account's end.
+fn account_ends(client: &Client<'_>, account: Key) {
+    let stand = client.stand;
+    let go = |words: &[&str]| uacme(stand, account, What::Http01, Key::P256, words);
+    go(&["update", "two@example.org"]).expect_good("update");
+    client.does(What::Update);
+    let key = home(stand, account).join("private/key.pem");
+    let before = std::fs::read(&key).unwrap();
+    go(&["newkey"]).expect_good("newkey");
+    assert_ne!(before, std::fs::read(&key).unwrap(), "another key");
+    obtains(client, account, What::Http01, Key::P256, &["k.uacme.test"]);
+    client.does(What::KeyChange);
+    go(&["deactivate"]).expect_good("deactivate");
+    go(&["issue", "d.uacme.test"]).expect_bad("an order of a deactivated account");
+    client.does(What::Deactivation);
+}
+
 fn version(stand: &Stand) -> String {
     // It calls that a failure.
     let text = said(stand.system("uacme").arg("--version")).text;
@@ -120,54 +166,21 @@ fn uacme_obtains_by_every_challenge_with_every_key_and_lives_on() {
         go(&["--alternate", "1", "issue", name]).expect_good("--alternate");
         client.prefers(&home(stand, account).join(name).join("cert.pem"), name);
 
-        let name = ["r.uacme.test"];
-        let file = obtains(&client, account, What::Http01, Key::P256, &name);
-        let before = std::fs::read(&file).unwrap();
-        go(&["--force", "issue", name[0]]).expect_good("renewal");
-        assert_ne!(before, std::fs::read(&file).unwrap(), "a new certificate");
-        client.obtained(&file, &name, What::Http01, Key::P256);
-        client.does(What::Renewal);
-
-        for (what, by_key) in [(What::Revocation, false), (What::RevocationByKey, true)] {
-            let name = format!("{what:?}.uacme.test").to_lowercase();
-            let file = obtains(&client, account, What::Http01, Key::P256, &[&name]);
-            let kept = stand.folder().join("revoked.pem");
-            std::fs::copy(&file, &kept).unwrap();
-            stand.assert_revoked(&kept, false);
-            let key = home(stand, account).join(format!("private/{name}/key.pem"));
-            let mut words = vec!["revoke", file.to_str().unwrap()];
-            if by_key {
-                words.push(key.to_str().unwrap());
-            }
-            go(&words).expect_good("revoke");
-            stand.assert_revoked(&kept, true);
-            client.does(what);
-        }
+        renews_and_revokes(&client, account);
 
         let (id, secret) = stand.external_key();
         let bound = format!("{id}:{secret}");
         go(&["--confdir", "bound", "--eab", &bound, "new"]).expect_good("new with --eab");
         client.opened_with(&id);
 
-        go(&["update", "two@example.org"]).expect_good("update");
-        client.does(What::Update);
-        let key = home(stand, account).join("private/key.pem");
-        let before = std::fs::read(&key).unwrap();
-        go(&["newkey"]).expect_good("newkey");
-        assert_ne!(before, std::fs::read(&key).unwrap(), "another key");
-        obtains(&client, account, What::Http01, Key::P256, &["k.uacme.test"]);
-        client.does(What::KeyChange);
-        go(&["deactivate"]).expect_good("deactivate");
-        go(&["issue", "d.uacme.test"]).expect_bad("an order of a deactivated account");
-        client.does(What::Deactivation);
-
+        account_ends(&client, account);
         let help = said(stand.system("uacme").arg("--help")).text;
         client.lacks(What::RenewalInfo, &help, "ari");
     });
 }
 
 #[test]
-fn uacme_obtains_by_every_challenge_from_pebble() {
+fn uacme_obtains_by_every_challenge_and_lives_on_at_pebble() {
     beside_pebble(test_path!(), |stand| {
         let client = stand.client(NAME, &version(stand));
         let _web = stand.serve_webroot();
@@ -177,5 +190,7 @@ fn uacme_obtains_by_every_challenge_from_pebble() {
             let name = format!("{how:?}.uacme.test").to_lowercase();
             obtains(&client, key, how, key, &[&name]);
         }
+        renews_and_revokes(&client, Key::P256);
+        account_ends(&client, Key::P256);
     });
 }

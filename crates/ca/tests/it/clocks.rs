@@ -1,19 +1,27 @@
 //! Time that passes and time that lies: boundaries to the second, dates that are asked for, schedules, a wall clock that
 //! steps.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use cairn_acme::time::Timestamp;
 use cairn_ca::{
     clock::{Clock, SystemClock, TestClock},
     config::{Config, Span},
     id::{AuthorizationId, IssuerId},
+    issuance::CrlPublisher,
     node::{NodeParts, readiness},
+    operator::client,
     publication::crl_path,
-    store::{PutCrl, ReserveCrlNumber, restore},
+    store::{FaultPoint, InjectedFault, PutCrl, ReserveCrlNumber, restore},
 };
 use cairn_testkit::{
-    acme::{Client, csr},
+    acme::{Client, csr, encode},
     http::{CHALLENGES, Reply},
 };
 use cairn_x509::{certificate::Certificate, crl::Crl};
@@ -705,4 +713,54 @@ async fn crl_numbers_rise_on_schedule_and_after_a_restore() {
         .expect(200);
     let leaf = Certificate::parse(&CertificateDer::from_pem_slice(&chain.body).unwrap()).unwrap();
     assert_eq!(leaf.serial()[0], report.epoch);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_not_written_for_a_minute_makes_the_node_unready_long_before_the_old_one_ends()
+ {
+    // T-CA-104
+    let broken = Arc::new(AtomicBool::new(false));
+    let hook = Arc::clone(&broken);
+    let stopped = Stopped::with(
+        |_| {},
+        |parts| {
+            parts.timing.crl_rest = Duration::ZERO;
+            parts.faults = Some(Arc::new(move |point, name| {
+                let strikes = name == "put_crl" && point == FaultPoint::BeforeRun;
+                (strikes && hook.load(Ordering::SeqCst)).then_some(InjectedFault::Busy)
+            }));
+        },
+    )
+    .await;
+    let (world, owner) = (&stopped.world, stopped.subscriber().await);
+    let (ca, dir) = (world.ca(), world.dir());
+    let page = ca.snapshot.load().config.listen.publication[0].to_string();
+    let strangers = async || {
+        let page = page.clone();
+        let read = move || cairn_testkit::ca::get(&page, "/health/ready").unwrap().0;
+        tokio::task::spawn_blocking(read).await.unwrap()
+    };
+    let operator = async || client::get(&dir, "/health/ready").await.unwrap();
+    let got = owner.obtain(&["stale.clock.test"], &world.web).await;
+    broken.store(true, Ordering::SeqCst);
+    let payload = json!({ "certificate": encode(&got.leaf()) });
+    owner
+        .post(&owner.url("revokeCert"), &payload)
+        .await
+        .expect(200);
+    CrlPublisher::publish_now(ca).await;
+    // Within a minute it may pass.
+    assert_eq!((operator().await.0, strangers().await), (200, 200));
+    stopped.clock.advance(Duration::from_secs(61));
+    let (status, text) = operator().await;
+    assert_eq!((status, strangers().await), (503, 503), "{text}");
+    for words in ["could not be renewed", "the one before stays published"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    let old = ca.crls.list();
+    let ends = old.iter().filter_map(|(_, file)| file.fresh_until);
+    assert!(ends.min().unwrap().since(stopped.now()) > DAY);
+    broken.store(false, Ordering::SeqCst);
+    until("the node is ready", async || operator().await.0 == 200).await;
+    assert_eq!(strangers().await, 200);
 }

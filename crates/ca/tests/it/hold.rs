@@ -73,7 +73,7 @@ async fn a_hold_ends_in_time_with_processing_and_retry_after() {
     // 8555-8.2-2 (Retry-After while processing) 8555-7.5.1-3
     let world = World::with(|config| config.limits.hold = Span::from_millis(400)).await;
     let client = world.subscriber().await;
-    let (_, challenges) = order(&world, &client, &["slow.hold.test"]).await;
+    let (url, challenges) = order(&world, &client, &["slow.hold.test"]).await;
     world.web.on_host(
         "slow.hold.test",
         &path_of(&client, &challenges[0]).await,
@@ -83,6 +83,15 @@ async fn a_hold_ends_in_time_with_processing_and_retry_after() {
     let answer = client.post(&challenges[0], &json!({})).await.expect(200);
     assert_eq!(answer.json()["status"], "processing");
     assert!(answer.header("retry-after").is_some());
+    // Its authorization is validated meanwhile: a poll of that is answered, and told when to come again.
+    let placed = client.fetch(&url).await.expect(200).json();
+    let authorization = placed["authorizations"][0].as_str().unwrap();
+    let polled = client.fetch(authorization).await.expect(200);
+    let object = polled.json();
+    assert_eq!(object["status"], "pending", "{object}");
+    assert_eq!(object["challenges"][0]["status"], "processing", "{object}");
+    let wait: u64 = polled.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
     assert!(
         began.elapsed() >= Duration::from_millis(350),
         "{:?}",

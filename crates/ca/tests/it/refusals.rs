@@ -67,3 +67,29 @@ async fn a_certificates_evidence_names_the_account_and_its_key() {
     assert_eq!(evidence["names"][0]["name"], "a.evidence.test");
     world.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_csr_with_a_name_more_than_an_order_can_have_is_refused_and_the_order_stays() {
+    // T-CA-57 8555-7.4-11
+    let world = World::start().await;
+    let client = world.subscriber().await;
+    let names: Vec<String> = (0..101).map(|n| format!("n{n}.count.test")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (url, order) = ready(&world, &client, &all[..100]).await;
+    let refused = client.finalize(&order, &csr(&all).0).await;
+    assert_eq!(
+        (refused.status, refused.problem().as_str()),
+        (400, "badCSR")
+    );
+    assert!(
+        refused.text().contains("n100.count.test"),
+        "{}",
+        refused.text()
+    );
+    let order = client.fetch(&url).await.expect(200).json();
+    assert_eq!(order["status"], "ready", "{order}");
+    client
+        .finalize(&order, &csr(&all[..100]).0)
+        .await
+        .expect(200);
+}
