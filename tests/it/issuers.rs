@@ -19,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::{
     openssl::{openssl, rsa_csr},
+    operation::asked,
     other_root::cross_sign,
     world::{World, assert_good, inside},
 };
@@ -241,5 +242,49 @@ fn another_directory_serves_certbot_beside_the_first() {
             let chain = lineage.join("fullchain.pem");
             assert_good(&chain, &world.ca.root_path(), &[name]);
         }
+    });
+}
+
+#[test]
+fn a_key_for_another_directory_opens_an_account_there_and_nowhere_else() {
+    // T-CA-35
+    let tables = "[[directory]]\nname = \"team\"\nexternal = \"required\"\n";
+    inside(test_path!(), |mut world| {
+        world.ca.terminate();
+        world.ca.edit(|toml| format!("{toml}\n{tables}"));
+        world.ca.set("accounts.external", "\"optional\"");
+        world.ca.start();
+        let words = ["eab", "add", "--directory", "team", "--json"];
+        let made = asked(&world.ca, &words);
+        let text = |member: &str| made[member].as_str().unwrap();
+        let root = world.ca.root();
+        block_on(async {
+            let open = async |directory: &str| {
+                let url = format!("https://ca.test/{directory}");
+                let mut client = Client::connect(&url, &root).await;
+                client.new_bound_account(text("id"), text("hmac_key")).await
+            };
+            let refused = open("directory").await;
+            assert_eq!(
+                (refused.status, refused.problem().as_str()),
+                (403, "unauthorized"),
+                "{}",
+                refused.text()
+            );
+            assert!(
+                refused.text().contains("is here that made this MAC"),
+                "{}",
+                refused.text()
+            );
+            // Which used nothing up.
+            let opened = open("acme/team/directory").await.expect(201);
+            assert!(
+                opened.location().contains("/acme/team/"),
+                "{}",
+                opened.location()
+            );
+        });
+        let listed = asked(&world.ca, &["eab", "list", "--state", "used", "--json"]);
+        assert_eq!(listed["keys"][0]["id"], made["id"], "{listed}");
     });
 }

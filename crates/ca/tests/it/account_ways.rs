@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use cairn_testkit::acme::{Client, Draft, Key, Response, csr};
+use cairn_testkit::acme::{Client, Draft, Key, Response, csr, csr_for};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::{steps, world::World};
 
 async fn change(client: &Client, inner: &Draft<'_>) -> Response {
     let url = client.url("keyChange");
@@ -322,4 +322,30 @@ async fn scripts_of_any_origin_may_ask_and_read_the_headers_that_they_need() {
         .unwrap()
         .expect(405);
     assert_eq!(refused.header("access-control-allow-origin"), Some("*"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_account_changes_to_the_key_of_a_live_certificate() {
+    // 8555-7.3.5-4 T-CA-39
+    let world = World::start().await;
+    let client = world.subscriber().await;
+    let names = ["certified.test"];
+    let key = Key::es256();
+    let csr = csr_for(&key, &names);
+    steps::obtain(&world, &client, &steps::wanted(&names), &csr).await;
+    let refused = change(&client, &client.key_change(&key)).await.expect(400);
+    assert_eq!(refused.problem(), "badPublicKey");
+    let text = refused.text();
+    assert!(
+        text.contains("is that of an unexpired certificate"),
+        "{text}"
+    );
+    // It changed nothing; a key that is nobody's is taken.
+    client
+        .fetch(client.kid.as_deref().unwrap())
+        .await
+        .expect(200);
+    let new = Key::es256();
+    change(&client, &client.key_change(&new)).await.expect(200);
+    world.shutdown().await;
 }
