@@ -1,4 +1,5 @@
-//! Faults of a web server's configuration, F-38 to F-51, and of what stands before it, F-131 and F-132. The answers are
+//! Faults of a web server's configuration, F-38 to F-51, of what stands before it, F-131 and F-132,
+//! and of a name that leads to another's, F-07. The answers are
 //! those of nginx and of a cache, octet by octet.
 
 use cairn_testkit::http::Reply;
@@ -37,9 +38,59 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
+/// The file lies on the subscriber's host, and the name leads to another, which answers so.
+fn elsewhere(
+    fault: &'static str,
+    name: &'static str,
+    says: &'static [&'static str],
+    there: fn() -> Reply,
+) -> Row {
+    row(
+        fault,
+        name,
+        "http-01",
+        "unauthorized",
+        says,
+        move |scene, case| {
+            scene.dns.add_address(&case.name, PUBLIC);
+            let file = Reply::Body(case.key_authorization.clone().into_bytes());
+            scene.bare.on_host(&case.name, &case.path, file);
+            scene.web.on_host(&case.name, &case.path, there());
+        },
+    )
+}
+
 fn statuses() -> Vec<Row> {
     let (unauthorized, connection) = ("unauthorized", "connection");
     vec![
+        elsewhere(
+            "F-07 the old host",
+            "f07a.test",
+            &[
+                "the file was not there. 198.41.0.4:80 answered 404 for {url} (Caddy, type text/html, a page with the \
+                 title \"Hosting of old\")",
+                "point the name at the server that has it",
+            ],
+            || {
+                let headers = "Server: Caddy\r\nContent-Type: text/html\r\n";
+                let page = "<html><title>Hosting of old</title></html>";
+                answer("404 Not Found", headers, page)
+            },
+        ),
+        elsewhere(
+            "F-07 a parking page",
+            "f07b.test",
+            &[
+                "198.41.0.4:80 answered for {url} (parkd/7, type text/html) with a page with the title \
+                 \"f07b.test is for sale\"",
+                "If the page is a router's or another host's, forward port 80 to the right one, or point the name's A and \
+                 AAAA records at it.",
+            ],
+            || {
+                let headers = "Server: parkd/7\r\nContent-Type: text/html\r\n";
+                answer("200 OK", headers, "<title>f07b.test is for sale</title>")
+            },
+        ),
         reply(
             "F-38",
             "f38.test",
@@ -146,22 +197,14 @@ fn statuses() -> Vec<Row> {
             },
         ),
         // One node of two has the file. The CA asks once, meets the other, and can only say what it met.
-        row(
+        elsewhere(
             "F-132",
             "f132.test",
-            "http-01",
-            unauthorized,
             &[
                 "198.41.0.4:80 answered 404 for {url} (node-b)",
                 "of several servers behind one address, each needs it",
             ],
-            |scene, case| {
-                scene.dns.add_address(&case.name, PUBLIC);
-                let file = Reply::Body(case.key_authorization.clone().into_bytes());
-                scene.bare.on_host(&case.name, &case.path, file);
-                let node = answer("404 Not Found", "Server: node-b\r\n", "");
-                scene.web.on_host(&case.name, &case.path, node);
-            },
+            || answer("404 Not Found", "Server: node-b\r\n", ""),
         ),
     ]
 }
