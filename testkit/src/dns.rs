@@ -50,6 +50,8 @@ pub enum Behaviour {
     WrongPort,
     /// Sends these bytes after the question's own message id.
     Raw(Vec<u8>),
+    /// Over UDP: so many forged answers under other message ids, then the true one.
+    Flood(u16),
     /// This often the behaviour, then plain answers.
     Times(u32, Box<Behaviour>),
 }
@@ -137,6 +139,11 @@ impl Server {
     /// Adds a TXT record of one string.
     pub fn add_txt(&self, name: &str, text: &str) -> &Self {
         self.add(name, RData::TXT(TXT::new(vec![text.to_owned()])))
+    }
+
+    /// Adds a TXT record of several strings.
+    pub fn add_txt_strings(&self, name: &str, strings: Vec<String>) -> &Self {
+        self.add(name, RData::TXT(TXT::new(strings)))
     }
 
     /// Takes TXT records from this folder too: a file for each name in lower case, a record for each of its lines.
@@ -285,6 +292,9 @@ async fn serve_udp(socket: Arc<UdpSocket>, tables: Arc<Mutex<Tables>>) {
                 return;
             };
             tokio::time::sleep(reply.delay).await;
+            for forged in &reply.forged {
+                socket.send_to(forged, from).await.ok();
+            }
             if reply.wrong_port {
                 let other = SocketAddr::new(socket.local_addr().expect("bound").ip(), 0);
                 if let Ok(other) = UdpSocket::bind(other).await {

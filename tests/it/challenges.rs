@@ -1,7 +1,12 @@
 //! dns-01, tls-alpn-01 and addresses against the real binary on real ports: what gets a certificate, and what each fault
 //! is told with. 198.41.0.4 stands for a public address.
 
-use std::{io::Write, net::IpAddr, net::Ipv4Addr, sync::Arc};
+use std::{
+    io::{Read, Write},
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use cairn_testkit::{
     acme::{Client, Obtained},
@@ -21,6 +26,10 @@ const PUBLIC: [u8; 4] = [198, 41, 0, 4];
 const DEAD: [u8; 4] = [198, 41, 0, 5];
 /// Global, and something that is no TLS listens at 443.
 const PLAIN: [u8; 4] = [198, 41, 0, 6];
+/// Global, with servers at 443 that speak old TLS, nothing, and far too much.
+const OLD: [u8; 4] = [198, 41, 0, 7];
+const SILENT: [u8; 4] = [198, 41, 0, 8];
+const ENDLESS: [u8; 4] = [198, 41, 0, 9];
 const PUBLIC6: &str = "2001:503:ba3e::2:30";
 const DEAD6: &str = "2001:503:ba3e::2:31";
 const INSIDE: &str = "10.1.2.3";
@@ -34,7 +43,10 @@ fn scene(path: &str, body: impl FnOnce(TestCa, dns::Server)) {
     let mut namespace = TestCa::namespace()
         .address(PUBLIC)
         .address(DEAD)
-        .address(PLAIN);
+        .address(PLAIN)
+        .address(OLD)
+        .address(SILENT)
+        .address(ENDLESS);
     for address in [PUBLIC6, DEAD6, INSIDE] {
         namespace = namespace.address(ip(address));
     }
@@ -99,6 +111,7 @@ fn each_challenge_on_its_real_port_gets_a_certificate_for_names_wildcards_and_ad
     // 8738-4-1
     // 8738-5-1
     // 8738-6-1
+    // 8738-9-1
     // T-CA-76
     // T-CA-78
     scene(test_path!(), |ca, dns| {
@@ -151,6 +164,16 @@ fn each_challenge_on_its_real_port_gets_a_certificate_for_names_wildcards_and_ad
             .await;
             assert_eq!(tls6.log().len(), 1);
 
+            // CAA is asked for names, and from here on for nothing.
+            let caa = || {
+                dns.log()
+                    .iter()
+                    .filter(|q| q.kind == RecordType::CAA)
+                    .count()
+            };
+            assert!(caa() >= 4, "{}", caa());
+            dns.clear_log();
+
             // By address, over both challenges that it has.
             let addresses = [
                 ("ip", "198.41.0.4", "4.0.41.198.in-addr.arpa", &web, &tls),
@@ -194,6 +217,7 @@ fn each_challenge_on_its_real_port_gets_a_certificate_for_names_wildcards_and_ad
                 assert_eq!(tls.log().pop().unwrap().name.as_deref(), Some(name));
                 assert_eq!(tls.octets_after(), 0, "{name}");
             }
+            assert_eq!(caa(), 0, "{:?}", dns.log());
             // What no rule opens is refused before anybody connects.
             let refused = client
                 .new_order_of(&[("ip", "192.168.7.7"), ("ip", "127.0.0.1")])
@@ -345,6 +369,28 @@ fn tls_rows() -> Vec<Row> {
             "tls",
             &["at 198.41.0.6:443 the TLS handshake failed: the answer was not TLS"],
             PLAIN,
+        ),
+        // T-CA-75
+        leads(
+            "old-tls",
+            "tls",
+            &[
+                "at 198.41.0.7:443 the TLS handshake failed: ",
+                "no version or cipher of TLS 1.2 or newer",
+            ],
+            OLD,
+        ),
+        leads(
+            "silent-tls",
+            "tls",
+            &["at 198.41.0.8:443 the TLS handshake did not end in time"],
+            SILENT,
+        ),
+        leads(
+            "endless",
+            "tls",
+            &["at 198.41.0.9:443 the TLS handshake failed: "],
+            ENDLESS,
         ),
         leads(
             "refused",
@@ -552,6 +598,93 @@ fn dns_rows() -> Vec<Row> {
                     .behave(at, None, Behaviour::WrongId);
             },
         ),
+        text("flood-of-answers", "", &[], |dns, at, k| {
+            dns.add_txt(at, &value(k))
+                .behave(at, RecordType::TXT, Behaviour::Flood(200));
+        }),
+        text(
+            "other-zone",
+            "dns",
+            &["failed: no answer in time"],
+            |dns, at, k| {
+                dns.add_txt(at, &value(k))
+                    .behave(at, None, Behaviour::WrongName);
+            },
+        ),
+        text(
+            "other-port",
+            "dns",
+            &["failed: no answer in time"],
+            |dns, at, k| {
+                dns.add_txt(at, &value(k))
+                    .behave(at, None, Behaviour::WrongPort);
+            },
+        ),
+        text("other-case", "", &[], |dns, at, k| {
+            dns.add_txt(at, &value(k))
+                .behave(at, None, Behaviour::WrongCase);
+        }),
+        text("no-question-once", "", &[], |dns, at, k| {
+            let once = Behaviour::Times(1, Box::new(Behaviour::NoQuestion));
+            dns.add_txt(at, &value(k)).behave(at, RecordType::TXT, once);
+        }),
+        text(
+            "no-question",
+            "dns",
+            &[
+                "_acme-challenge.no-question.public.test failed: ",
+                "no question",
+            ],
+            |dns, at, k| {
+                dns.add_txt(at, &value(k))
+                    .behave(at, None, Behaviour::NoQuestion);
+            },
+        ),
+        text("slow", "", &[], |dns, at, k| {
+            let late = Behaviour::Delay(Duration::from_secs(1));
+            dns.add_txt(at, &value(k)).behave(at, RecordType::TXT, late);
+        }),
+        text(
+            "too-slow",
+            "dns",
+            &["failed: no answer in time"],
+            |dns, at, k| {
+                let never = Behaviour::Delay(Duration::from_secs(600));
+                dns.add_txt(at, &value(k)).behave(at, None, never);
+            },
+        ),
+        // T-CA-78
+        text("thousand", "", &[], |dns, at, k| {
+            for n in 1..1000 {
+                dns.add_txt(at, &n.to_string());
+            }
+            dns.add_txt(at, &value(k));
+        }),
+        text(
+            "eleven-hundred",
+            "dns",
+            &["failed: ", "more than 1024 records"],
+            |dns, at, k| {
+                for n in 1..1100 {
+                    dns.add_txt(at, &n.to_string());
+                }
+                dns.add_txt(at, &value(k));
+            },
+        ),
+        text("64-kib", "", &[], |dns, at, k| {
+            for n in 0..250 {
+                dns.add_txt(at, &format!("{n:-<240}"));
+            }
+            dns.add_txt(at, &value(k));
+        }),
+        text(
+            "4000-strings",
+            "unauthorized",
+            &["Found \"01234567890123456789"],
+            |dns, at, _| {
+                dns.add_txt_strings(at, vec!["0123456789".to_owned(); 4000]);
+            },
+        ),
         text(
             "cut-always",
             "dns",
@@ -607,6 +740,37 @@ async fn judge(client: Client, scene: Arc<Scene>, row: Row) -> Result<(), String
     }
 }
 
+/// A server at port 443 that reads a hello, sends this, and then stays silent.
+fn send(address: [u8; 4], octets: Vec<u8>) {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::from(address), 443)).unwrap();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            stream.write_all(&octets).ok();
+            held.push(stream);
+        }
+    });
+}
+
+/// A ServerHello of TLS 1.1.
+fn server_hello_1_1() -> Vec<u8> {
+    let hello = [&[3, 2], [7; 32].as_slice(), &[0, 0xc0, 0x2f, 0]].concat();
+    let length = u8::try_from(hello.len()).unwrap();
+    let head = [0x16, 3, 2, 0, length + 4, 2, 0, 0, length];
+    [head.as_slice(), &hello].concat()
+}
+
+/// A handshake message that says that it has 16 MiB of certificates, in records of 16 KiB.
+fn certificates_of_16_mib() -> Vec<u8> {
+    let mut records = [&[0x16, 3, 3, 0x40, 0], vec![0; 16 * 1024].as_slice()]
+        .concat()
+        .repeat(1024);
+    records[5..9].copy_from_slice(&[0x0b, 0xff, 0xff, 0xfc]);
+    records
+}
+
 #[test]
 fn every_wrong_answer_to_the_two_challenges_is_told_with_its_evidence_and_its_remedy() {
     // 8555-8.4-2
@@ -623,15 +787,10 @@ fn every_wrong_answer_to_the_two_challenges_is_told_with_its_evidence_and_its_re
     // R-04: the OID of the drafts.
     // R-06: `no-alpn` shows any certificate to any name, the right one too, and ignores the protocol.
     scene(test_path!(), |ca, dns| {
-        let plain = std::net::TcpListener::bind((Ipv4Addr::from(PLAIN), 443)).unwrap();
-        std::thread::spawn(move || {
-            for stream in plain.incoming() {
-                stream
-                    .unwrap()
-                    .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                    .ok();
-            }
-        });
+        send(PLAIN, b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
+        send(OLD, server_hello_1_1());
+        send(SILENT, Vec::new());
+        send(ENDLESS, certificates_of_16_mib());
         let scene = Arc::new(Scene {
             dns,
             tls: TlsServer::start((PUBLIC, 443)),
@@ -656,5 +815,13 @@ fn every_wrong_answer_to_the_two_challenges_is_told_with_its_evidence_and_its_re
             0,
             "something was sent after a handshake"
         );
+        // T-CA-79: what could be forged is asked again over TCP.
+        for label in ["other-case", "no-question-once"] {
+            let at = format!("_acme-challenge.{label}.public.test");
+            assert!(
+                scene.dns.log().iter().any(|q| q.name == at && q.tcp),
+                "{at}"
+            );
+        }
     });
 }

@@ -510,6 +510,7 @@ fn weak_and_listed_keys_open_no_account_and_get_no_certificate() {
             let answer = client
                 .finalize(&order, &changed_csr(&["listed.test"], &key, |_| {}))
                 .await;
+            // F-73: as Debian's keys are, once the operator lists them.
             assert_problem(&answer, 400, "badCSR", "a listed key");
             assert!(
                 answer.json()["detail"].as_str().unwrap().contains("list"),

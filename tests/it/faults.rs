@@ -189,7 +189,7 @@ fn faults_of_the_network_are_told_by_the_layer_that_broke() {
 #[test]
 fn faults_of_a_web_server_are_told_with_what_it_answered() {
     // T-CA-67
-    // F-38 F-39 F-40 F-41 F-42 F-43 F-44 F-45 F-46 F-48 F-49 F-50 F-51 F-131 F-132
+    // F-07 F-38 F-39 F-40 F-41 F-42 F-43 F-44 F-45 F-46 F-48 F-49 F-50 F-51 F-131 F-132
     judge_all(test_path!(), web::rows, servers::of_the_web);
 }
 

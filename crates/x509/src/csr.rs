@@ -26,13 +26,13 @@ pub enum CsrFault {
     #[error(transparent)]
     Key(#[from] PublicKeyFault),
     /// An RSA key that no signature can be verified with.
-    #[error("its key is refused: {0}")]
+    #[error("its key is refused: {0}; make a new key with current software")]
     Weak(#[from] KeyFault),
-    /// SHA-1, MD5, PSS or something unheard of.
+    /// SHA-1, MD5, PSS or something unheard of, in words.
     #[error(
-        "it is signed with an algorithm other than ECDSA or RSA PKCS#1 with SHA-256, -384, -512, or Ed25519"
+        "it is signed with {0}; sign it with ECDSA or RSA PKCS#1 with SHA-256, -384 or -512, or with Ed25519"
     )]
-    Algorithm,
+    Algorithm(String),
     /// The proof of possession.
     #[error("its signature does not verify with its own key")]
     Signature,
@@ -88,7 +88,9 @@ impl Csr {
     pub fn parse(der: &[u8]) -> Result<Self, CsrFault> {
         let mut outer = Reader::new(only(der, tag::SEQUENCE)?.contents);
         let info = outer.expect(tag::SEQUENCE)?;
-        let algorithm = SignatureAlgorithm::read(&mut outer).map_err(|_| CsrFault::Algorithm)?;
+        let found = outer;
+        let algorithm = SignatureAlgorithm::read(&mut outer)
+            .map_err(|_| CsrFault::Algorithm(SignatureAlgorithm::describe(found)))?;
         let signature = outer.bit_string()?;
         outer.end()?;
 

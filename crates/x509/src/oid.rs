@@ -97,5 +97,34 @@ pub fn from_text(text: &str) -> Option<Vec<u8>> {
     Some(out)
 }
 
+/// The dotted text of contents octets; `None` for none, for one cut off, and for arcs of more than 64 bits.
+#[must_use]
+pub fn to_text(contents: &[u8]) -> Option<String> {
+    let mut arcs: Vec<u64> = Vec::new();
+    let mut arc: Option<u64> = None;
+    for octet in contents.get(..contents.len().min(TEXT_OCTETS + 1))? {
+        let n = arc.unwrap_or(0).checked_mul(128)? + u64::from(octet & 0x7f);
+        arc = if octet & 0x80 == 0 {
+            arcs.push(n);
+            None
+        } else {
+            Some(n)
+        };
+    }
+    let (first, rest) = arcs.split_first()?;
+    if arc.is_some() || contents.len() > TEXT_OCTETS {
+        return None;
+    }
+    let top = (first / 40).min(2);
+    let mut text = format!("{top}.{}", first - top * 40);
+    for arc in rest {
+        text.push_str(&format!(".{arc}"));
+    }
+    Some(text)
+}
+
+/// Octets of an identifier that is shown in a text.
+const TEXT_OCTETS: usize = 32;
+
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ pub enum KeyFault {
     ClosePrimes,
     /// The modulus has the structure of a flawed library (CVE-2017-15361).
     #[error(
-        "its RSA modulus bears the fingerprint of ROCA (CVE-2017-15361); make the key with other software"
+        "its RSA modulus bears the fingerprint of ROCA, the mark of a flawed library (CVE-2017-15361)"
     )]
     Roca,
     /// The key is on the list.

@@ -22,6 +22,8 @@ pub(super) struct Reply {
     pub(super) bytes: Vec<u8>,
     pub(super) delay: Duration,
     pub(super) wrong_port: bool,
+    /// What goes before them, over UDP.
+    pub(super) forged: Vec<Vec<u8>>,
 }
 
 /// Writes the question down and answers it; `None` where nothing shall be said.
@@ -56,7 +58,9 @@ pub(super) fn to(
         bytes: Vec::new(),
         delay: Duration::ZERO,
         wrong_port: false,
+        forged: Vec::new(),
     };
+    let mut flood = 0;
     match behaviour {
         None => {}
         Some(Behaviour::Drop) => return None,
@@ -88,6 +92,7 @@ pub(super) fn to(
             reply.bytes = [bytes.get(..2)?, &raw].concat();
             return Some(reply);
         }
+        Some(Behaviour::Flood(count)) => flood = count,
         Some(Behaviour::Times(..)) => unreachable!("unwrapped by `behaviour`"),
     }
     reply.bytes = answer.to_vec().expect("an answer that can be encoded");
@@ -97,6 +102,7 @@ pub(super) fn to(
             .to_vec()
             .expect("an answer that can be encoded");
     }
+    reply.forged = (1..=flood).map(|n| forge(&reply.bytes, n)).collect();
     Some(reply)
 }
 
@@ -237,6 +243,15 @@ fn take(behaviour: &mut Behaviour) -> Option<Behaviour> {
         }
         behaviour => Some(behaviour.clone()),
     }
+}
+
+/// The answer under another id, its last octet another.
+fn forge(answer: &[u8], n: u16) -> Vec<u8> {
+    let mut forged = answer.to_vec();
+    let id = u16::from_be_bytes([answer[0], answer[1]]) ^ n;
+    forged[..2].copy_from_slice(&id.to_be_bytes());
+    *forged.last_mut().expect("a header") ^= 1;
+    forged
 }
 
 fn rename(answer: &mut Message, name: Name) {

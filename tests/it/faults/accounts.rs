@@ -70,6 +70,69 @@ fn faults_of_accounts_are_told_with_the_url_and_the_value_that_is_wrong() {
     });
 }
 
+#[test]
+fn terms_that_are_new_to_an_account_are_told_with_both_urls_and_how_to_agree() {
+    // F-68
+    TestCa::namespace().run(test_path!(), || {
+        let dns = dns::Server::start(RESOLVER);
+        dns.add_wildcard("test", HOST)
+            .add_address("ca.test", [127, 0, 0, 1]);
+        let (old, new) = ("https://ca.test/terms/2025", "https://ca.test/terms/2026");
+        let kind = "userActionRequired";
+        let mut ca = TestCa::builder()
+            .set("accounts.terms", &format!("\"{old}\""))
+            .start();
+        let client = block_on(async {
+            let mut client = ca.client().await;
+            for payload in [json!({}), json!({ "termsOfServiceAgreed": false })] {
+                let refused = client.new_account_with(payload).await;
+                let says = [
+                    "an account needs consent to the terms of service at https://ca.test/terms/2025",
+                    "read them, then send termsOfServiceAgreed: true (many clients: --agree-tos)",
+                ];
+                assert_says("F-68 no consent", &refused.json(), kind, 403, &says);
+                assert_eq!(refused.json()["instance"], old);
+            }
+            client.new_account().await.expect(201);
+            client.new_order(&["a.test"]).await.expect(201);
+            client
+        });
+        // Other terms and a day to come stop nobody.
+        ca.set("accounts.terms", &format!("\"{new}\""));
+        ca.set("accounts.terms_enforced_from", "\"2999-01-01T00:00:00Z\"");
+        ca.terminate();
+        ca.start();
+        block_on(async {
+            let client = client.apart(&ca.root());
+            client.new_order(&["b.test"]).await.expect(201);
+        });
+        ca.set("accounts.terms_enforced_from", "\"2026-01-01T00:00:00Z\"");
+        ca.terminate();
+        ca.start();
+        block_on(async {
+            let client = client.apart(&ca.root());
+            let url = client.kid.clone().unwrap();
+            let refused = client.new_order(&["c.test"]).await;
+            let post = format!(
+                "read them, then POST {{\"termsOfServiceAgreed\": true}} to the account's URL, {url}"
+            );
+            let says = [
+                "the terms of service are those at https://ca.test/terms/2026 now",
+                "this account agreed to https://ca.test/terms/2025",
+                post.as_str(),
+            ];
+            assert_says("F-68 changed", &refused.json(), kind, 403, &says);
+            assert_eq!(refused.json()["instance"], new);
+            let link = format!("<{new}>;rel=\"terms-of-service\"");
+            assert!(refused.links().contains(&link.as_str()));
+            // The remedy is one.
+            let agree = json!({ "termsOfServiceAgreed": true });
+            client.post(&url, &agree).await.expect(200);
+            client.new_order(&["c.test"]).await.expect(201);
+        });
+    });
+}
+
 /// A key from `cairn ca eab add` with these words: its id and its secret.
 fn give(ca: &TestCa, words: &[&str]) -> (String, String) {
     let (status, out, err) = ca.command(&[&["eab", "add", "--json"], words].concat());

@@ -102,8 +102,9 @@ pub(super) fn rows() -> Vec<Row> {
             "dns-01",
             "caa",
             &[
-                "*.f25.test: CAA of f25.test forbids every CA. Record: f25.test. CAA 0 issuewild \";\".",
-                "Replace it: f25.test. CAA 0 issuewild \"ca.test\".",
+                "*.f25.test: CAA of f25.test allows single names and not the wildcard: issuewild forbids every CA.",
+                "Records: f25.test. CAA 0 issue \"ca.test\" and f25.test. CAA 0 issuewild \";\".",
+                "Replace the issuewild record: f25.test. CAA 0 issuewild \"ca.test\", or order without the wildcard.",
             ],
             |scene, case| {
                 let value = txt_value(&case.key_authorization);

@@ -43,7 +43,7 @@ fn faults_of_a_csr_are_told_with_what_is_wrong_in_it() {
             let own = csr_for(&client.key, &["a.test"]);
             let mut broken = csr(&["a.test"]).0;
             *broken.last_mut().unwrap() ^= 1;
-            let rows: [(&str, Vec<u8>, &[&str]); 6] = [
+            let rows: [(&str, Vec<u8>, &[&str]); 8] = [
                 (
                     "F-72 one more",
                     csr(&["a.test", "b.test"]).0,
@@ -60,7 +60,25 @@ fn faults_of_a_csr_are_told_with_what_is_wrong_in_it() {
                 (
                     "F-73",
                     rsa_csr(folder, "a.test", 1024, "-sha256"),
-                    &["RSA modulus has 1024 bits; from 2048 to 4096"],
+                    &[
+                        "its RSA modulus has 1024 bits; from 2048 to 4096 in steps of 8 are accepted; make a new key with current software",
+                    ],
+                ),
+                (
+                    "F-73 close primes",
+                    include_bytes!("weak/close-primes.csr").to_vec(),
+                    &[
+                        "its RSA primes are so close together that Fermat's method finds them",
+                        "make a new key with current software",
+                    ],
+                ),
+                (
+                    "F-73 ROCA",
+                    include_bytes!("weak/roca.csr").to_vec(),
+                    &[
+                        "bears the fingerprint of ROCA, the mark of a flawed library (CVE-2017-15361)",
+                        "make a new key with current software",
+                    ],
                 ),
                 (
                     "F-74 the account's key",
@@ -75,7 +93,10 @@ fn faults_of_a_csr_are_told_with_what_is_wrong_in_it() {
                 (
                     "F-74 SHA-1",
                     rsa_csr(folder, "a.test", 2048, "-sha1"),
-                    &["signed with an algorithm other than ECDSA or RSA PKCS#1 with SHA-256"],
+                    &[
+                        "it is signed with sha1WithRSAEncryption (1.2.840.113549.1.1.5)",
+                        "sign it with ECDSA or RSA PKCS#1 with SHA-256, -384 or -512, or with Ed25519",
+                    ],
                 ),
             ];
             for (fault, request, says) in rows {

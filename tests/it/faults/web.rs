@@ -1,4 +1,5 @@
-//! Faults of a web server's configuration, F-38 to F-51, and of what stands before it, F-131 and F-132.
+//! Faults of a web server's configuration, F-38 to F-51, of what stands before it, F-131 and F-132, and of a name that leads to
+//! another's, F-07.
 
 use cairn_testkit::http::Reply;
 
@@ -16,8 +17,52 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
+/// The file lies on the subscriber's host, and the name leads to another's, which answers so.
+fn elsewhere(
+    fault: &'static str,
+    name: &'static str,
+    says: &'static [&'static str],
+    there: &'static str,
+) -> Row {
+    row(
+        fault,
+        name,
+        "http-01",
+        "unauthorized",
+        says,
+        move |scene, case| {
+            scene.dns.add_address(&case.name, PUBLIC);
+            let there = Reply::Raw(there.as_bytes().to_vec());
+            scene.web.on_host(&case.name, &case.path, there);
+        },
+    )
+}
+
 fn statuses() -> Vec<Row> {
     vec![
+        elsewhere(
+            "F-07 the old host",
+            "f07a.test",
+            &[
+                "the file was not there. 198.41.0.4:80 answered 404 for {url} (Caddy, type text/html, a page with the \
+                 title \"Hosting of old\")",
+                "point the name at the server that has it",
+            ],
+            "HTTP/1.1 404 Not Found\r\nServer: Caddy\r\nContent-Type: text/html\r\nContent-Length: 44\r\n\r\n\
+             <html><title>Hosting of old</title></html>\r\n",
+        ),
+        elsewhere(
+            "F-07 a parking page",
+            "f07b.test",
+            &[
+                "198.41.0.4:80 answered for {url} (parkd/7, type text/html) with a page with the title \
+                 \"f07b.test is for sale\"",
+                "If the page is a router's or another host's, forward port 80 to the right one, or point the name's A and \
+                 AAAA records at it.",
+            ],
+            "HTTP/1.1 200 OK\r\nServer: parkd/7\r\nContent-Type: text/html\r\nContent-Length: 36\r\n\r\n\
+             <title>f07b.test is for sale</title>",
+        ),
         at(
             NGINX,
             "F-38 nginx",

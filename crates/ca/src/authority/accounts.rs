@@ -49,7 +49,8 @@ impl Terms {
             None => "it is not known to which this account agreed".to_owned(),
         };
         Err(self.needed(format!(
-            "the terms of service are those at {url} now, and {before}: read them, then POST {{\"termsOfServiceAgreed\": true}} to the account's URL"
+            "the terms of service are those at {url} now, and {before}: read them, then POST {{\"termsOfServiceAgreed\": true}} to the account's URL, {}",
+            account.url
         )))
     }
 
@@ -145,7 +146,7 @@ pub fn create(input: &CreateAccount, applicant: Applicant) -> Decision<AccountFo
     if let (Some(terms), false) = (&input.terms, input.terms_agreed) {
         let url = &terms.url;
         let detail = format!(
-            "an account needs consent to the terms of service at {url}: read them, then send termsOfServiceAgreed: true"
+            "an account needs consent to the terms of service at {url}: read them, then send termsOfServiceAgreed: true (many clients: --agree-tos)"
         );
         return Decision::refuse(terms.needed(detail));
     }

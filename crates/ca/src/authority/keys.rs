@@ -14,7 +14,7 @@ pub fn judge_account_key(key: &PublicKey, blocked: &weak::BlockedKeys) -> Result
     judge_spki(&key.to_spki_der(), blocked).map_err(|why| {
         Problem::new(
             ProblemType::BadPublicKey,
-            format!("the account key is refused: {why}"),
+            format!("the account key is refused: {why}; make a new key with current software"),
         )
     })
 }
@@ -27,7 +27,9 @@ pub fn judge_certificate_key(spki_der: &[u8], blocked: &weak::BlockedKeys) -> Re
     judge_spki(spki_der, blocked).map_err(|why| {
         Problem::new(
             ProblemType::BadCsr,
-            format!("the certificate's key is refused: {why}"),
+            format!(
+                "the certificate's key is refused: {why}; make a new key with current software"
+            ),
         )
     })
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use cairn_acme::problem::ProblemType;
 
-use self::content::{evidence, fingerprint, status_remedy};
+use self::content::{evidence, fingerprint, status_evidence, status_remedy};
 use super::Failure;
 use super::dialer::{ConnectFault, DialFault};
 use super::host::Host;
@@ -238,7 +238,7 @@ impl Story<'_> {
             self.who(),
             head.status,
             self.url(),
-            evidence(head),
+            status_evidence(head, body),
             status_remedy(head, body),
         );
         (ProblemType::Unauthorized, what, false)

@@ -80,6 +80,10 @@ fn extension(w: &mut Writer, id: &[u8], value: &[u8]) {
     });
 }
 
+fn signed_with(words: &str) -> CsrFault {
+    CsrFault::Algorithm(words.to_owned())
+}
+
 /// A CSR for one general name of this tag and these contents.
 fn with_name(kind: u8, contents: &[u8]) -> Result<Csr, CsrFault> {
     let names = written(|w| w.nest(tag::SEQUENCE, |w| w.value(kind, contents)));
@@ -268,37 +272,37 @@ fn what_is_no_strict_certification_request_is_refused() {
         (
             "ECDSA with SHA-1",
             other_algorithm(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x01], &[]),
-            CsrFault::Algorithm,
+            signed_with("ecdsa-with-SHA1 (1.2.840.10045.4.1)"),
         ),
         (
             "ECDSA with SHA-224",
             other_algorithm(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x01], &[]),
-            CsrFault::Algorithm,
+            signed_with("ecdsa-with-SHA224 (1.2.840.10045.4.3.1)"),
         ),
         (
             "ECDSA with NULL",
             other_algorithm(oid::ECDSA_SHA256, &[5, 0]),
-            CsrFault::Algorithm,
+            signed_with("algorithm 1.2.840.10045.4.3.2 and parameters that do not belong to it"),
         ),
         (
             "RSA with MD5",
             other_algorithm(&rsa(0x04), &[5, 0]),
-            CsrFault::Algorithm,
+            signed_with("md5WithRSAEncryption (1.2.840.113549.1.1.4)"),
         ),
         (
             "RSA with SHA-1",
             other_algorithm(&rsa(0x05), &[5, 0]),
-            CsrFault::Algorithm,
+            signed_with("sha1WithRSAEncryption (1.2.840.113549.1.1.5)"),
         ),
         (
             "RSA-PSS",
             other_algorithm(&rsa(0x0a), &[0x30, 0]),
-            CsrFault::Algorithm,
+            signed_with("RSASSA-PSS (1.2.840.113549.1.1.10)"),
         ),
         (
             "RSA-PSS with odd parameters",
             other_algorithm(&rsa(0x0a), &[0x30, 5, 0xa2, 3, 2, 1, 21]),
-            CsrFault::Algorithm,
+            signed_with("RSASSA-PSS (1.2.840.113549.1.1.10)"),
         ),
         (
             "RSA's algorithm over an EC key",

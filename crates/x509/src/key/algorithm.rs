@@ -79,4 +79,33 @@ impl SignatureAlgorithm {
         inner.end()?;
         Ok(algorithm)
     }
+
+    /// An AlgorithmIdentifier that is none of these, for whoever chose it.
+    pub(crate) fn describe(mut reader: Reader<'_>) -> String {
+        let id = reader
+            .enter(tag::SEQUENCE)
+            .and_then(|mut inner| inner.expect(tag::OID));
+        let Some((id, text)) = id
+            .ok()
+            .and_then(|v| Some((v.contents, oid::to_text(v.contents)?)))
+        else {
+            return "an algorithm without a readable identifier".to_owned();
+        };
+        if Self::ALL.iter().any(|a| a.oid() == id) {
+            return format!("algorithm {text} and parameters that do not belong to it");
+        }
+        match REFUSED.iter().find(|(refused, _)| *refused == text) {
+            Some((_, name)) => format!("{name} ({text})"),
+            None => format!("algorithm {text}"),
+        }
+    }
 }
+
+/// Names of what is refused and still met.
+const REFUSED: [(&str, &str); 5] = [
+    ("1.2.840.113549.1.1.4", "md5WithRSAEncryption"),
+    ("1.2.840.113549.1.1.5", "sha1WithRSAEncryption"),
+    ("1.2.840.113549.1.1.10", "RSASSA-PSS"),
+    ("1.2.840.10045.4.1", "ecdsa-with-SHA1"),
+    ("1.2.840.10045.4.3.1", "ecdsa-with-SHA224"),
+];

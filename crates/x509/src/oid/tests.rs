@@ -1,4 +1,4 @@
-use super::{CA_ISSUERS, P256, from_text};
+use super::{CA_ISSUERS, P256, from_text, to_text};
 
 #[test]
 fn dotted_texts_become_contents_and_others_are_refused() {
@@ -10,7 +10,9 @@ fn dotted_texts_become_contents_and_others_are_refused() {
     ];
     let mut faults: Vec<&str> = good
         .iter()
-        .filter(|(text, octets)| from_text(text).as_deref() != Some(*octets))
+        .filter(|(text, octets)| {
+            from_text(text).as_deref() != Some(*octets) || to_text(octets).as_deref() != Some(*text)
+        })
         .map(|(text, _)| *text)
         .collect();
     let bad = [
@@ -33,4 +35,20 @@ fn dotted_texts_become_contents_and_others_are_refused() {
     ];
     faults.extend(bad.iter().filter(|text| from_text(text).is_some()));
     assert!(faults.is_empty(), "wrong for {faults:?}");
+}
+
+#[test]
+fn octets_that_are_no_identifier_have_no_text() {
+    let long = [&[0x2a], [1; 32].as_slice()].concat();
+    let bad: [&[u8]; 4] = [
+        &[],
+        &[0x2a, 0x86],
+        &[
+            0x2a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
+        ],
+        &long,
+    ];
+    for octets in bad {
+        assert_eq!(to_text(octets), None, "{octets:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! A refusal in words: what was found and where, and the line that would change it (voice.md).
 
-use super::{Applicant, CaaRecord, Reason, Refusal};
+use super::{Applicant, CaaRecord, ISSUE, ISSUE_WILD, Permission, Reason, Refusal, decide};
 
 /// The relevant set with the place it was found at.
 #[derive(Debug, Clone, Copy)]
@@ -42,22 +42,39 @@ pub fn tell(found: &Found<'_>, applicant: &Applicant<'_>, refusal: &Refusal) -> 
     } else {
         found.name.to_owned()
     };
-    let record = found
-        .records
-        .get(refusal.record)
-        .map_or_else(String::new, |record| {
-            format!("{}. CAA {record}", found.owner())
-        });
-    let what = cause(
-        &refusal.reason,
-        found.records.get(refusal.record),
-        applicant,
-    );
-    let remedy = remedy(found, applicant, &refusal.reason);
+    let refused = found.records.get(refusal.record);
+    let shown = |place: usize| {
+        let record = found.records.get(place);
+        record.map_or_else(String::new, |r| format!("{}. CAA {r}", found.owner()))
+    };
+    let mut what = cause(&refusal.reason, refused, applicant);
+    let mut evidence = format!("Record: {}.", shown(refusal.record));
+    let without = without_wildcard(found, applicant, refused);
+    if let Some(permission) = without {
+        what = format!("allows single names and not the wildcard: issuewild {what}");
+        if let Permission::Authorised(place) = permission {
+            evidence = format!("Records: {} and {}.", shown(place), shown(refusal.record));
+        }
+    }
+    let remedy = remedy(found, applicant, &refusal.reason, without.is_some());
     format!(
-        "{subject}: {} {what}. Record: {record}. {remedy} Until then a new order is refused too.",
+        "{subject}: {} {what}. {evidence} {remedy} Until then a new order is refused too.",
         found.place()
     )
+}
+
+/// What the same records say to the names themselves, where only `issuewild` stands against the wildcard.
+fn without_wildcard(
+    found: &Found<'_>,
+    applicant: &Applicant<'_>,
+    refused: Option<&CaaRecord>,
+) -> Option<Permission> {
+    let wild = applicant.wildcard && refused.is_some_and(|record| record.has_tag(ISSUE_WILD));
+    let single = Applicant {
+        wildcard: false,
+        ..*applicant
+    };
+    decide(found.records, &single).ok().filter(|_| wild)
 }
 
 fn cause(reason: &Reason, record: Option<&CaaRecord>, applicant: &Applicant<'_>) -> String {
@@ -99,38 +116,48 @@ fn cause(reason: &Reason, record: Option<&CaaRecord>, applicant: &Applicant<'_>)
     }
 }
 
-fn remedy(found: &Found<'_>, applicant: &Applicant<'_>, reason: &Reason) -> String {
+fn remedy(
+    found: &Found<'_>,
+    applicant: &Applicant<'_>,
+    reason: &Reason,
+    wildcard_alone: bool,
+) -> String {
     let Some(ours) = applicant.identities.first() else {
         return "This CA has no name for CAA records: its operator has to set caa_identities."
             .to_owned();
     };
-    let tag = if applicant.wildcard && found.records.iter().any(|r| r.has_tag("issuewild")) {
-        "issuewild"
+    let tag = if applicant.wildcard && found.records.iter().any(|r| r.has_tag(ISSUE_WILD)) {
+        ISSUE_WILD
     } else {
-        "issue"
+        ISSUE
     };
     let line = |parameters: &str| format!("{}. CAA 0 {tag} \"{ours}{parameters}\"", found.owner());
     let account = applicant.accounts.first().map_or("", String::as_str);
-    let inherits = if found.at == found.name {
+    let mut otherwise = if found.at == found.name {
         String::new()
     } else {
         format!(", or give {} CAA records of its own", found.name)
     };
+    let mut it = "it";
+    if wildcard_alone {
+        otherwise.push_str(", or order without the wildcard");
+        it = "the issuewild record";
+    }
     match reason {
-        Reason::Nobody => format!("Replace it: {}{inherits}.", line("")),
-        Reason::Others(_) => format!("Add: {}{inherits}.", line("")),
+        Reason::Nobody => format!("Replace {it}: {}{otherwise}.", line("")),
+        Reason::Others(_) => format!("Add: {}{otherwise}.", line("")),
         Reason::Malformed(_) | Reason::Unsatisfiable(_) => {
-            format!("Correct it: {}{inherits}.", line(""))
+            format!("Correct {it}: {}{otherwise}.", line(""))
         }
         Reason::OtherAccount(_) => format!(
-            "Use that account, or add: {}{inherits}.",
+            "Use that account, or add: {}{otherwise}.",
             line(&format!("; accounturi={account}"))
         ),
         Reason::OtherMethods(_) => format!(
-            "Answer a challenge of such a method, or add: {}{inherits}.",
+            "Answer a challenge of such a method, or add: {}{otherwise}.",
             line(&format!("; validationmethods={}", applicant.method))
         ),
-        Reason::Critical => format!("Remove that record, or set its flags to 0{inherits}."),
+        Reason::Critical => format!("Remove that record, or set its flags to 0{otherwise}."),
     }
 }
 

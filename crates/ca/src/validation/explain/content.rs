@@ -3,16 +3,29 @@
 use super::super::http_answer::Head;
 use super::super::trace::excerpt;
 
+/// The headers, and a page's title, that help to find out which server answered with a status other than 200.
+pub(super) fn status_evidence(head: &Head, body: &[u8]) -> String {
+    let page = title(body).map(|title| format!("a page with the title \"{title}\""));
+    listed(quoted(head).into_iter().chain(page).collect())
+}
+
 /// The headers that help to find out which server answered.
 pub(super) fn evidence(head: &Head) -> String {
-    let quoted: Vec<String> = EVIDENCE
+    listed(quoted(head))
+}
+
+fn quoted(head: &Head) -> Vec<String> {
+    EVIDENCE
         .iter()
         .filter_map(|(name, shown)| {
             let value = head.header(name)?;
             Some(format!("{shown}{}", excerpt(value)))
         })
         .chain(head.header("www-authenticate").and_then(realm))
-        .collect();
+        .collect()
+}
+
+fn listed(quoted: Vec<String>) -> String {
     if quoted.is_empty() {
         String::new()
     } else {
@@ -169,7 +182,7 @@ pub(super) fn fingerprint(
             ),
             None => "The server answers with a page whatever is asked for: serve /.well-known/acme-challenge/ as files \
                      before the rule that catches everything. If the page is a router's or another host's, forward port 80 to \
-                     the right one."
+                     the right one, or point the name's A and AAAA records at it."
                 .to_owned(),
         };
         return (format!("a page{title}, {plain},"), why);
