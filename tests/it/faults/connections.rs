@@ -131,7 +131,8 @@ pub(super) fn rows() -> Vec<Row> {
             &[
                 "198.41.0.20:80 answered for {url} (SpeedLine 7490 httpd, type text/html)",
                 "a page with the title \"SpeedLine 7490 - Login\"",
-                "If the page is a router's or another host's, forward port 80 to the right one.",
+                "If the page is a router's or another host's, forward port 80 to the right one, or point the name's A and \
+                 AAAA records at it.",
             ],
         ),
     ]

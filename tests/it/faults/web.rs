@@ -44,8 +44,7 @@ fn statuses() -> Vec<Row> {
             "F-07 the old host",
             "f07a.test",
             &[
-                "the file was not there. 198.41.0.4:80 answered 404 for {url} (Caddy, type text/html, a page with the \
-                 title \"Hosting of old\")",
+                "the file was not there. 198.41.0.4:80 answered 404 for {url} (Caddy, type text/html",
                 "point the name at the server that has it",
             ],
             "HTTP/1.1 404 Not Found\r\nServer: Caddy\r\nContent-Type: text/html\r\nContent-Length: 44\r\n\r\n\

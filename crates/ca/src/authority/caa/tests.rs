@@ -429,7 +429,8 @@ fn a_refusal_says_what_was_found_where_and_which_line_would_change_it() {
                 ],
                 &[
                     "*.www.example.org: ",
-                    "Replace it: www.example.org. CAA 0 issuewild \"ca.example\".",
+                    "allows single names and not the wildcard: issuewild forbids every CA. ",
+                    "Replace the issuewild record: www.example.org. CAA 0 issuewild \"ca.example\", or order without",
                 ],
             )
         },

@@ -247,7 +247,7 @@ async fn what_ended_after_the_backup_stays_ended_and_a_changed_key_stays_changed
     assert!(!valid(&store, 10).await && valid(&store, 20).await);
     store.transact(deactivate_account()).await.unwrap();
     store.close().await;
-    let report = restore(&copy, &[], dir.path(), NOW.plus(DAY), true, None).unwrap();
+    let report = restore(&copy, &[], dir.path(), NOW.plus(2 * DAY), true, None).unwrap();
     let store = open(dir.path());
     let account = store.account(account_id(1)).await.unwrap().unwrap();
     assert_eq!(account.status, AccountStatus::Deactivated, "{report:?}");
