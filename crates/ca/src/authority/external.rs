@@ -192,14 +192,15 @@ pub fn add(key: &ExternalKey) -> Decision<ExternalKey> {
     }
 }
 
-/// Takes a key back: it opens no account any more. Those that it opened go on, with what it allowed them.
+/// Takes a key back: it opens no account any more. Those that it opened go on, with what it allowed them. The answer says
+/// whether that changed something.
 #[must_use]
-pub fn revoke(key: Option<ExternalKey>, now: Timestamp) -> Decision<Option<ExternalKey>> {
+pub fn revoke(key: Option<ExternalKey>, now: Timestamp) -> Decision<Option<(ExternalKey, bool)>> {
     let Some(mut key) = key else {
         return Decision::unchanged(None);
     };
     if key.revoked_at.is_some() {
-        return Decision::unchanged(Some(key));
+        return Decision::unchanged(Some((key, false)));
     }
     key.revoked_at = Some(now);
     let row = audit(
@@ -215,6 +216,6 @@ pub fn revoke(key: Option<ExternalKey>, now: Timestamp) -> Decision<Option<Exter
             audit: vec![row],
             ..Changes::default()
         },
-        answer: Ok(Some(key)),
+        answer: Ok(Some((key, true))),
     }
 }

@@ -142,10 +142,10 @@ pub(super) async fn revoke(store: &Store, id: &str, now: Timestamp) -> Result<Va
         now,
     };
     let key = store.transact(revoke).await.map_err(of_transaction)?;
-    let key = key.ok_or_else(none)?;
+    let (key, changed) = key.ok_or_else(none)?;
     let mut shown = show::external_key(&key, now);
     if let Some(members) = shown.as_object_mut() {
-        members.insert("changed".to_owned(), json!(key.revoked_at == Some(now)));
+        members.insert("changed".to_owned(), json!(changed));
     }
     Ok(shown)
 }

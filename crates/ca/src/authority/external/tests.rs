@@ -89,10 +89,15 @@ fn a_key_opens_accounts_until_it_is_used_over_or_taken_back() {
 fn a_key_is_taken_back_once() {
     let first = revoke(Some(key()), NOW);
     assert_eq!(first.changes.audit.len(), 1);
-    let key = first.answer.unwrap().unwrap();
-    let again = revoke(Some(key), NOW.plus(Duration::from_secs(5)));
-    assert!(again.changes.update_external_keys.is_empty() && again.changes.audit.is_empty());
-    assert_eq!(again.answer.unwrap().unwrap().revoked_at, Some(NOW));
+    let (key, changed) = first.answer.unwrap().unwrap();
+    assert!(changed);
+    // Also in the same millisecond.
+    for later in [Duration::ZERO, Duration::from_secs(5)] {
+        let again = revoke(Some(key.clone()), NOW.plus(later));
+        assert!(again.changes.update_external_keys.is_empty() && again.changes.audit.is_empty());
+        let (again, changed) = again.answer.unwrap().unwrap();
+        assert_eq!((again.revoked_at, changed), (Some(NOW), false));
+    }
     assert!(revoke(None, NOW).answer.unwrap().is_none());
 }
 

@@ -35,9 +35,9 @@ pub struct RevokeExternalKey {
 
 impl Transaction for RevokeExternalKey {
     const NAME: &'static str = "revoke_external_key";
-    type Answer = Option<ExternalKey>;
+    type Answer = Option<(ExternalKey, bool)>;
 
-    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Option<ExternalKey>>, RowFault> {
+    async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<Self::Answer>, RowFault> {
         let key = rows.external_key(self.id).await?;
         Ok(external::revoke(key, self.now))
     }
