@@ -26,27 +26,23 @@ impl Readiness {
     #[must_use]
     pub fn of(ca: &Ca, now: Timestamp) -> Self {
         let snapshot = ca.snapshot.load();
-        let (retired, signing): (Vec<_>, Vec<_>) = ca
-            .issuance
-            .issuers()
-            .iter()
-            .partition(|signing| signing.is_retired(&snapshot));
+        let issuers = ca.issuance.issuers();
+        let is_active = |signing: &&Signing| !signing.is_retired(&snapshot);
         // The last lists of an issuer that signs no more end with it, and none comes after them. Nobody renews the list of
         // an issuer that left the configuration; the start says so.
         let is_last = |path: &str, end: Timestamp| {
-            let is_of = |signing: &&&Signing| path.starts_with(&crl_folder(signing.issuer.id));
-            if signing.iter().any(|signing| is_of(&signing)) {
-                return false;
-            }
-            retired.iter().find(is_of).is_none_or(|signing| {
+            let mut all = issuers.iter();
+            let of = all.find(|signing| path.starts_with(&crl_folder(signing.issuer.id)));
+            of.is_none_or(|signing| {
                 let last = signing.issuer.certificate.not_after();
-                end.as_seconds() >= last || now.as_seconds() > last
+                !is_active(&signing) && (end.as_seconds() >= last || now.as_seconds() > last)
             })
         };
         let mut read = Self::judge(ca.store.read_only_reason(), &ca.crls, now, is_last);
         // T-CA-96: the alarm of a clock that stepped.
-        let mut clocks = signing
+        let mut clocks = issuers
             .iter()
+            .filter(is_active)
             .filter_map(|s| ca.issuance.clock_fault(ca, &s.issuer));
         read.faults.extend(clocks.next().map(|reason| Fault {
             part: "clock",
