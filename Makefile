@@ -21,9 +21,8 @@ down: # stop what `make up` started
 check: # the quick gate: format, clippy, unit tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	cargo clippy --workspace --test dev --features cairn-ca/dev --locked -- -D warnings
 	cargo test --workspace --lib --bins --locked
-	cargo test --workspace --test dev --features cairn-ca/dev --locked
+	cargo test --workspace --test dev --locked
 
 test: # everything CI runs; ONLY=word runs only the suites whose name has it
 	@./scripts/peers.sh

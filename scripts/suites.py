@@ -43,13 +43,9 @@ def run(command, cwd=ROOT, **options):
         return False
 
 
-# What only a test CA has is no part of what the other suites test: its feature is on in builds of its own.
-DEV = ["--test", "dev", "--features", "cairn-ca/dev"]
-
-
-def build(targets=("--all-targets",)):
+def build():
     """Builds these targets; returns the test programs as (suite, program, package folder)."""
-    command = ["cargo", "build", "--workspace", *targets, "--locked",
+    command = ["cargo", "build", "--workspace", "--all-targets", "--locked",
                "--message-format=json-render-diagnostics"]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -130,15 +126,8 @@ def main():
     suite("deny", lambda: run([str(PEERS / "bin/cargo-deny"), "--log-level", "warn", "--locked",
                                "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
     suite("clippy", lambda: run(["cargo", "clippy", "--workspace", "--all-targets", "--locked",
-                                 "--quiet", "--", "-D", "warnings"]) and
-          run(["cargo", "clippy", "--workspace", *DEV, "--locked", "--quiet", "--", "-D",
-               "warnings"]))
-
-    def programs():
-        both = build(), build(DEV)
-        return None if None in both else sorted(both[0] + both[1], key=rank)
-
-    for name, program, folder in suite("build", programs) or []:
+                                 "--quiet", "--", "-D", "warnings"]))
+    for name, program, folder in suite("build", build) or []:
         env = dict(os.environ, CARGO_MANIFEST_DIR=str(folder))
         suite(name, lambda: run([program], cwd=folder, env=env))
     if PATIENCE is None:

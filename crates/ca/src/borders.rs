@@ -30,6 +30,8 @@ pub(crate) fn policy<'a>(
         addresses: address_grants(config),
         reachable: reachable.clone(),
         public: config.preset == Preset::Public,
+        #[cfg(feature = "dev")]
+        anything: false,
     })
 }
 

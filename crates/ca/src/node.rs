@@ -269,8 +269,13 @@ impl Node {
         let founds = matches!(location, store::Location::Memory);
         let issuers = known_issuers(&store, &config, (issuer, founds), issuers, now).await?;
         let directories = known_directories(&store, &config, now).await?;
-        let snapshot = Snapshot::build(config, blocked, &issuers, &directories, &metrics)
+        #[allow(unused_mut, reason = "a test CA takes borders away")]
+        let mut snapshot = Snapshot::build(config, blocked, &issuers, &directories, &metrics)
             .map_err(StartFault::Config)?;
+        #[cfg(feature = "dev")]
+        if let Some(ports) = doors.as_ref().and_then(|doors| doors.conduct().open) {
+            snapshot.open(ports);
+        }
         if founds {
             store.set_base_url(snapshot.urls.base(), now).await?;
             store

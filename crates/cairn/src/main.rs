@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod failure;
 mod hardening;
+mod in_place_of;
 mod log;
 mod passphrase;
 mod table;
@@ -24,6 +25,9 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some((program, args)) = in_place_of::meant(std::env::args_os()) {
+        return in_place_of::run(program, &args);
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return ui::usage(&error),

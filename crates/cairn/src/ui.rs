@@ -29,6 +29,15 @@ impl Ui {
         }
     }
 
+    /// Without a wish of anybody's.
+    pub(crate) fn plain() -> Self {
+        Self::new(&Global {
+            json: false,
+            quiet: false,
+            verbose: 0,
+        })
+    }
+
     /// Whether the result is for a program.
     pub(crate) fn is_json(&self) -> bool {
         self.json

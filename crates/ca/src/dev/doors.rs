@@ -12,7 +12,7 @@ use std::{
 use socket2::Socket;
 
 use super::{
-    Asked, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
+    Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
     keys::{KeysFault, OtherIssuer},
 };
 use crate::clock::{Clock, SystemClock};
@@ -26,6 +26,7 @@ pub struct Doors {
     sockets: Mutex<Vec<Socket>>,
     outages: AtomicU64,
     issuer: OtherIssuer,
+    conduct: Conduct,
 }
 
 /// A fault in force.
@@ -51,7 +52,12 @@ impl fmt::Debug for Doors {
 }
 
 impl Doors {
-    pub(super) fn new(scenario: Scenario, clock: Arc<MovableClock>, issuer: OtherIssuer) -> Self {
+    pub(super) fn new(
+        scenario: Scenario,
+        conduct: Conduct,
+        clock: Arc<MovableClock>,
+        issuer: OtherIssuer,
+    ) -> Self {
         let mut state = State::new(scenario.seed);
         for fault in scenario.faults {
             state.add(fault);
@@ -63,6 +69,7 @@ impl Doors {
             sockets: Mutex::default(),
             outages: AtomicU64::new(0),
             issuer,
+            conduct,
         }
     }
 
@@ -98,6 +105,12 @@ impl Doors {
     #[must_use]
     pub fn clock(&self) -> &MovableClock {
         &self.clock
+    }
+
+    /// How the CA behaves.
+    #[must_use]
+    pub fn conduct(&self) -> &Conduct {
+        &self.conduct
     }
 
     pub(crate) fn asks_for_accounts(&self) -> bool {

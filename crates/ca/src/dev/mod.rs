@@ -11,6 +11,7 @@ mod action;
 mod answer;
 mod chain;
 mod clock;
+mod conduct;
 mod disturb;
 mod doors;
 mod fault;
@@ -21,8 +22,10 @@ mod table;
 mod test_ca;
 mod text;
 
+pub use crate::validation::Ports;
 pub use action::{Action, BadValue, Fate, Pointer, Refusal, WrongChain};
 pub use clock::MovableClock;
+pub use conduct::Conduct;
 pub use doors::{Doors, Listed};
 pub use fault::{Client, Fault, Step, When};
 pub use scenario::{BadScenario, Scenario};

@@ -7,7 +7,7 @@ use cairn_x509::{certificate::pem, weak::BlockedKeys};
 use tempfile::TempDir;
 
 use super::{
-    Doors, MovableClock, Scenario,
+    Conduct, Doors, MovableClock, Scenario,
     keys::{self, KeysFault},
 };
 use crate::{
@@ -30,6 +30,8 @@ pub struct Settings {
     pub config: Config,
     /// The faults in force from the start.
     pub scenario: Scenario,
+    /// How it behaves beside them.
+    pub conduct: Conduct,
 }
 
 /// Why there is no test CA.
@@ -85,6 +87,7 @@ impl Settings {
         Ok(Self {
             config,
             scenario: Scenario::default(),
+            conduct: Conduct::default(),
         })
     }
 }
@@ -98,6 +101,7 @@ impl TestCa {
         let Settings {
             mut config,
             scenario,
+            conduct,
         } = settings;
         let made = keys::make(config.url.host(), SystemClock::default().wall())?;
         let dir = tempfile::Builder::new()
@@ -116,7 +120,12 @@ impl TestCa {
         };
         let directory = format!("{}/directory", config.url);
         let clock = Arc::new(MovableClock::default());
-        let doors = Arc::new(Doors::new(scenario, Arc::clone(&clock), made.other));
+        let doors = Arc::new(Doors::new(
+            scenario,
+            conduct,
+            Arc::clone(&clock),
+            made.other,
+        ));
         let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
         let parts = NodeParts {
             dir: dir.path().to_owned(),

@@ -66,6 +66,8 @@ pub use self::fuzz::{fuzz_dns_answer, fuzz_http_head};
 pub use self::health::Health;
 pub use self::host::Host;
 pub use self::resolver::Resolver;
+#[cfg(feature = "dev")]
+pub use self::rules::Ports;
 pub use self::rules::{AddressRule, NameRule, NameRules};
 pub use self::schedule::{Next, Outcome, Schedule};
 pub(crate) use self::special::is_global;

@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use cairn_acme::identifier::DnsName;
 use ipnet::IpNet;
+#[cfg(feature = "dev")]
+use ipnet::{Ipv4Net, Ipv6Net};
 
 use super::host::Host;
 use super::special::{Opens, Special, special_range};
@@ -73,6 +75,19 @@ pub struct NameRules {
     /// Longest prefix first.
     addresses: Vec<AddressRule>,
     own: Vec<SocketAddr>,
+    /// Of a test CA: every host leads wherever DNS says, to these ports first.
+    #[cfg(feature = "dev")]
+    anywhere: Option<Ports>,
+}
+
+/// Where a test CA's validations connect to.
+#[cfg(feature = "dev")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// In place of 80.
+    pub http: u16,
+    /// In place of 443.
+    pub tls: u16,
 }
 
 /// Why an address may be dialled.
@@ -126,7 +141,28 @@ impl NameRules {
             names,
             addresses: Vec::new(),
             own,
+            #[cfg(feature = "dev")]
+            anywhere: None,
         }
+    }
+
+    /// Lets every host lead wherever DNS says: a test CA's alone.
+    #[cfg(feature = "dev")]
+    pub(crate) fn open(&mut self, ports: Ports) {
+        self.anywhere = Some(ports);
+    }
+
+    /// What is granted to everybody, if all is.
+    #[cfg(feature = "dev")]
+    fn granted_to_all(&self, ip: IpAddr) -> Option<Granted> {
+        self.anywhere?;
+        let range = ALL.into_iter().find(|net| net.contains(&ip));
+        Some(Granted { range })
+    }
+
+    #[cfg(not(feature = "dev"))]
+    fn granted_to_all(&self, _: IpAddr) -> Option<Granted> {
+        None
     }
 
     /// Adds the rules for hosts that are addresses.
@@ -139,6 +175,14 @@ impl NameRules {
 
     /// Finds the most specific rule for a host.
     pub fn rule_for(&self, host: &Host) -> Option<Rule<'_>> {
+        #[cfg(feature = "dev")]
+        if let Some(ports) = self.anywhere {
+            return Some(Rule {
+                dial: &ALL,
+                http_port: Some(ports.http),
+                tls_port: Some(ports.tls),
+            });
+        }
         match host {
             Host::Name(name) => {
                 let rule = self.names.iter().find(|rule| rule.holds_for(name))?;
@@ -180,6 +224,9 @@ impl NameRules {
     ///
     /// [`Denied`] names the address's range.
     pub fn judge_identifier(&self, ip: IpAddr) -> Result<Granted, Denied> {
+        if let Some(granted) = self.granted_to_all(ip) {
+            return Ok(granted);
+        }
         judge_address(self.rule_for(&Host::Address(ip)), ip)
     }
 
@@ -191,6 +238,11 @@ impl NameRules {
         let Host::Name(name) = host else {
             return None;
         };
+        // A test CA's DNS may be told what it says of any name.
+        #[cfg(feature = "dev")]
+        if self.anywhere.is_some() {
+            return None;
+        }
         if !is_localhost(name) {
             return None;
         }
@@ -206,6 +258,9 @@ impl NameRules {
     ///
     /// [`Denied`] names the address's range.
     pub fn judge(&self, host: &Host, ip: IpAddr, port: u16) -> Result<Granted, Denied> {
+        if let Some(granted) = self.granted_to_all(ip) {
+            return Ok(granted);
+        }
         let rule = self.rule_for(host);
         let granted = judge_address(rule, ip)?;
         let rules_own = rule.is_some_and(|r| r.http_port == Some(port) || r.tls_port == Some(port));
@@ -233,6 +288,9 @@ impl NameRules {
     ///
     /// [`Denied`] names the address's range.
     pub(super) fn judge_name_server(&self, host: &Host, ip: IpAddr) -> Result<Granted, Denied> {
+        if let Some(granted) = self.granted_to_all(ip) {
+            return Ok(granted);
+        }
         let granted = judge_address(self.rule_for(host), ip)?;
         if self.is_own(ip, DNS) {
             return Err(Denied {
@@ -255,6 +313,9 @@ impl NameRules {
         local: IpAddr,
         peer: SocketAddr,
     ) -> Result<(), Denied> {
+        if self.granted_to_all(local).is_some() {
+            return Ok(());
+        }
         let everywhere = |own: &SocketAddr| own.ip().is_unspecified() && own.port() == peer.port();
         if local != peer.ip() || !self.own.iter().any(everywhere) {
             return Ok(());
@@ -335,6 +396,13 @@ pub(super) fn covers(suffix: &str, name: &str) -> bool {
         None => false,
     }
 }
+
+/// Every address.
+#[cfg(feature = "dev")]
+const ALL: [IpNet; 2] = [
+    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
+    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
+];
 
 /// The port of plain HTTP, RFC 8555 section 8.3.
 const HTTP: u16 = 80;
