@@ -24,6 +24,8 @@ pub use files::{FileFault, read_public, read_secret};
 #[cfg(feature = "dev")]
 pub(crate) use files::{create_public, create_secret};
 pub use host::full_name;
+#[cfg(feature = "dev")]
+pub(crate) use init::set;
 pub use init::{CertificateReport, Choose, InitReport, InitRequest, init};
 pub use issuers::LoadedIssuer;
 pub use key::{CrossReport, CrossRequest, IssuerReport, IssuerRequest, add_issuer, cross_sign};

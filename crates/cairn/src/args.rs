@@ -1,5 +1,7 @@
 //! The command tree: one definition feeds parser, help and errors.
 
+#[cfg(feature = "dev")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use cairn_ca::config::{BaseUrl, Unlock};
@@ -88,6 +90,9 @@ pub(crate) enum CaCommand {
     Backup(Backup),
     /// Put a backup back into a CA's directory
     Restore(Restore),
+    /// Run a test CA in memory, for the tests of ACME clients
+    #[cfg(feature = "dev")]
+    Dev(Box<Dev>),
 }
 
 /// Which CA.
@@ -480,6 +485,51 @@ pub(crate) struct Restore {
     /// The epoch to go on with, above all that this CA ever had; needed only if the store that is replaced can't be read
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=127))]
     pub(crate) epoch: Option<u8>,
+}
+
+/// `cairn ca dev`.
+#[cfg(feature = "dev")]
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Where ACME is served
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14000")]
+    pub(crate) listen: SocketAddr,
+    /// Where the management interface is, and CRLs
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14001")]
+    pub(crate) manage: SocketAddr,
+    /// Where its own DNS answers
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14053")]
+    pub(crate) dns: SocketAddr,
+    /// Ask this DNS server in place of its own
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "dns")]
+    pub(crate) dnsserver: Option<SocketAddr>,
+    /// Where http-01 connects
+    #[arg(long, value_name = "PORT", default_value_t = 5002, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) http_port: u16,
+    /// Where tls-alpn-01 connects
+    #[arg(long, value_name = "PORT", default_value_t = 5001, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) tls_port: u16,
+    /// A name or address by which clients reach it, besides localhost. May be given several times
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Vec<String>,
+    /// Where root.pem is put, and stays [default: a temporary directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Another setting of cairn.toml, such as profile.default.life=24h. May be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(crate) settings: Vec<(String, String)>,
+    /// A fault in force from the start, such as bad-nonce=20% or 'finalize:503 once'. May be given several times
+    #[arg(long, value_name = "FAULT", help_heading = "Faults")]
+    pub(crate) fault: Vec<cairn_ca::dev::Fault>,
+    /// Faults from a file, TOML or JSON
+    #[arg(long, value_name = "FILE", help_heading = "Faults")]
+    pub(crate) scenario: Option<PathBuf>,
+    /// What chance follows from, so that a run can be repeated [default: the scenario's, else 0]
+    #[arg(long, value_name = "N", help_heading = "Faults")]
+    pub(crate) seed: Option<u32>,
+    /// List all faults and end
+    #[arg(long, help_heading = "Faults")]
+    pub(crate) list_faults: bool,
 }
 
 #[cfg(test)]

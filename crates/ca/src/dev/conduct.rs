@@ -8,4 +8,6 @@ pub struct Conduct {
     /// Every name and address is issued for, wherever it leads; validations connect to these ports. None: as the
     /// configuration's rules say.
     pub open: Option<Ports>,
+    /// The publication listener is the management interface too.
+    pub managed: bool,
 }

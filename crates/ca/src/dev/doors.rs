@@ -27,6 +27,7 @@ pub struct Doors {
     outages: AtomicU64,
     issuer: OtherIssuer,
     conduct: Conduct,
+    root_pem: String,
 }
 
 /// A fault in force.
@@ -57,6 +58,7 @@ impl Doors {
         conduct: Conduct,
         clock: Arc<MovableClock>,
         issuer: OtherIssuer,
+        root_pem: String,
     ) -> Self {
         let mut state = State::new(scenario.seed);
         for fault in scenario.faults {
@@ -70,6 +72,7 @@ impl Doors {
             outages: AtomicU64::new(0),
             issuer,
             conduct,
+            root_pem,
         }
     }
 
@@ -111,6 +114,11 @@ impl Doors {
     #[must_use]
     pub fn conduct(&self) -> &Conduct {
         &self.conduct
+    }
+
+    /// Whom clients trust.
+    pub(crate) fn root_pem(&self) -> &str {
+        &self.root_pem
     }
 
     pub(crate) fn asks_for_accounts(&self) -> bool {

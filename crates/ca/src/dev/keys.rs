@@ -1,6 +1,9 @@
 //! The keys of a test CA: made at its start, never loaded, gone with it. Names say TEST.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use aws_lc_rs::rand;
 use cairn_acme::time::Timestamp;
@@ -114,8 +117,8 @@ impl OtherIssuer {
     }
 }
 
-/// Makes all. `host` and the loopback addresses are the listener's names.
-pub(super) fn make(host: &str, now: Timestamp) -> Result<Keys, KeysFault> {
+/// Makes all. `hosts`, `localhost` and the loopback addresses are the listener's names.
+pub(super) fn make(hosts: &[String], now: Timestamp) -> Result<Keys, KeysFault> {
     let generate = || PrivateKey::generate(KeyKind::P256).map_err(KeysFault::of);
     let not_before = now.minus(BACKDATE).as_seconds();
     let root_key = generate()?;
@@ -150,14 +153,11 @@ pub(super) fn make(host: &str, now: Timestamp) -> Result<Keys, KeysFault> {
     };
     let (issuing_key, other_key, listener_key) = (generate()?, generate()?, generate()?);
     let other_der = issuing(&other_key, "TEST Issuing of faults")?;
-    let mut dns_names = vec!["localhost".to_owned()];
-    if host != "localhost" && host.parse::<IpAddr>().is_err() && !host.starts_with('[') {
-        dns_names.push(host.to_owned());
-    }
+    let (dns_names, ip_addresses) = names(hosts);
     let listener = Leaf {
         spki_der: listener_key.spki_der(),
         dns_names: &dns_names,
-        ip_addresses: &[[127, 0, 0, 1].into(), std::net::Ipv6Addr::LOCALHOST.into()],
+        ip_addresses: &ip_addresses,
         not_before,
         not_after: now.plus(LISTENER_LIFE).as_seconds() - 1,
     };
@@ -174,6 +174,21 @@ pub(super) fn make(host: &str, now: Timestamp) -> Result<Keys, KeysFault> {
         listener_key_pem: Zeroizing::new(pem("PRIVATE KEY", &listener_key_der)),
         root_der,
     })
+}
+
+/// The listener's names and addresses, each once.
+fn names(hosts: &[String]) -> (Vec<String>, Vec<IpAddr>) {
+    let mut names = vec!["localhost".to_owned()];
+    let mut addresses: Vec<IpAddr> = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    for host in hosts {
+        match host.trim_matches(['[', ']']).parse() {
+            Ok(address) if addresses.contains(&address) => {}
+            Ok(address) => addresses.push(address),
+            Err(_) if names.contains(host) => {}
+            Err(_) => names.push(host.clone()),
+        }
+    }
+    (names, addresses)
 }
 
 fn name(role: &str) -> Name {

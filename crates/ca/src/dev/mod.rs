@@ -15,12 +15,15 @@ mod conduct;
 mod disturb;
 mod doors;
 mod fault;
+mod folder;
 mod keys;
+pub(crate) mod manage;
 mod scenario;
 mod state;
 mod table;
 mod test_ca;
 mod text;
+mod usual;
 
 pub use crate::validation::Ports;
 pub use action::{Action, BadValue, Fate, Pointer, Refusal, WrongChain};
@@ -33,6 +36,7 @@ pub use state::{Asked, FaultId, State, Strike};
 pub use table::{FAULTS, Hook, Row, markdown};
 pub use test_ca::{Settings, TestCa, TestCaFault};
 pub use text::BadFault;
+pub use usual::Places;
 
 pub(crate) use answer::Altered;
 pub(crate) use disturb::{Disturb, Target};

@@ -1,18 +1,23 @@
 //! A test CA: a node on a store in memory with keys of its own making, and its doors. The one place that gives a node
 //! doors; neither a store nor a key can be handed to it.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use cairn_x509::{certificate::pem, weak::BlockedKeys};
-use tempfile::TempDir;
 
 use super::{
     Conduct, Doors, MovableClock, Scenario,
+    folder::{self, Folder},
     keys::{self, KeysFault},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Config, ConfigFault, DEFAULT_ISSUER, Keys, Tls},
+    config::{Config, ConfigFault, DEFAULT_ISSUER, FILE_NAME, Keys, Tls},
     issuance::{IssuerParts, signer::SoftwareSigner},
     node::{Node, NodeParts, StartFault, Timing},
     ring::{KeyRing, RingFault},
@@ -32,22 +37,31 @@ pub struct Settings {
     pub scenario: Scenario,
     /// How it behaves beside them.
     pub conduct: Conduct,
+    /// Further names and addresses in the listener's certificate.
+    pub hosts: Vec<String>,
+    /// Where its own DNS answers; none has no DNS of its own.
+    pub dns: Option<SocketAddr>,
+    /// Where its public files lie and stay; none is a temporary directory.
+    pub dir: Option<PathBuf>,
 }
 
 /// Why there is no test CA.
 #[derive(Debug, thiserror::Error)]
 pub enum TestCaFault {
-    /// A setting.
+    /// The configuration.
     #[error("the test CA's settings: {0}")]
     Config(Box<ConfigFault>),
+    /// One setting.
+    #[error("{0}")]
+    Setting(String),
     /// Its key ring.
     #[error(transparent)]
     Ring(#[from] RingFault),
     /// Its keys.
     #[error(transparent)]
     Keys(#[from] KeysFault),
-    /// Its temporary directory.
-    #[error("the test CA has no temporary directory")]
+    /// Its directory.
+    #[error("the test CA has no directory")]
     Directory(#[source] std::io::Error),
     /// A file in it.
     #[error(transparent)]
@@ -67,8 +81,9 @@ pub struct TestCa {
     doors: Arc<Doors>,
     root_pem: String,
     directory: String,
-    /// The listener's files and the operator's socket; removed at the end.
-    _dir: TempDir,
+    dns: Option<SocketAddr>,
+    /// The listener's files and the operator's socket.
+    folder: Folder,
 }
 
 impl Settings {
@@ -88,6 +103,9 @@ impl Settings {
             config,
             scenario: Scenario::default(),
             conduct: Conduct::default(),
+            hosts: Vec::new(),
+            dns: None,
+            dir: None,
         })
     }
 }
@@ -102,22 +120,33 @@ impl TestCa {
             mut config,
             scenario,
             conduct,
+            hosts,
+            dns,
+            dir,
         } = settings;
-        let made = keys::make(config.url.host(), SystemClock::default().wall())?;
-        let dir = tempfile::Builder::new()
-            .prefix("cairn-test-ca-")
-            .tempdir()
-            .map_err(TestCaFault::Directory)?;
-        let (certificate, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key.pem"));
+        let mut names = hosts;
+        names.insert(0, config.url.host().to_owned());
+        let made = keys::make(&names, SystemClock::default().wall())?;
+        let folder = match &dir {
+            Some(path) => Folder::kept(path),
+            None => Folder::temporary(),
+        };
+        let folder = folder.map_err(TestCaFault::Directory)?;
+        let [certificate, key] = folder::LISTENER.map(|name| folder.path().join(name));
         create_public(&certificate, made.listener_pem.as_bytes())?;
         create_secret(&key, made.listener_key_pem.as_bytes())?;
         let root_pem = pem("CERTIFICATE", &made.root_der);
-        create_public(&dir.path().join("root.pem"), root_pem.as_bytes())?;
+        create_public(&folder.path().join(folder::ROOT), root_pem.as_bytes())?;
         config.keys = Keys::default();
         config.tls = Tls {
             certificate: Some(certificate),
             key: Some(key),
         };
+        let text = toml::to_string(&config).map_err(|e| TestCaFault::Setting(e.to_string()))?;
+        create_public(
+            &folder.path().join(FILE_NAME),
+            format!("{}{text}", folder::MARK).as_bytes(),
+        )?;
         let directory = format!("{}/directory", config.url);
         let clock = Arc::new(MovableClock::default());
         let doors = Arc::new(Doors::new(
@@ -125,10 +154,11 @@ impl TestCa {
             conduct,
             Arc::clone(&clock),
             made.other,
+            root_pem.clone(),
         ));
         let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
         let parts = NodeParts {
-            dir: dir.path().to_owned(),
+            dir: folder.path().to_owned(),
             config,
             issuer: IssuerParts {
                 name: DEFAULT_ISSUER.to_owned(),
@@ -146,6 +176,7 @@ impl TestCa {
             timing: Timing {
                 housekeeping: PULSE,
                 crl: PULSE,
+                crl_rest: PULSE,
                 ..Timing::default()
             },
             faults: None,
@@ -155,7 +186,8 @@ impl TestCa {
             doors,
             root_pem,
             directory,
-            _dir: dir,
+            dns,
+            folder,
         })
     }
 
@@ -175,6 +207,18 @@ impl TestCa {
     #[must_use]
     pub fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// Where its root and its operator's socket lie.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where its own DNS answers, if it has one.
+    #[must_use]
+    pub fn dns(&self) -> Option<SocketAddr> {
+        self.dns
     }
 
     /// The directory's URL.

@@ -10,6 +10,8 @@ use hyper::body::Incoming;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::{File, Readiness, Shelf};
+#[cfg(feature = "dev")]
+use crate::dev::manage;
 use crate::{
     frontend::connection::{self, Bounds},
     node::Ca,
@@ -34,16 +36,34 @@ pub(crate) fn serve_on(
         move |stream, _peer| {
             let (ca, stop) = (Arc::clone(&ca), stopping.clone());
             async move {
-                connection::run(stream, bounds, stop, |request: Request<Incoming>| {
-                    let now = ca.clock.wall();
-                    std::future::ready(answer(&request, &ca.crls, now, || {
-                        Readiness::of(&ca, now).is_ready()
-                    }))
+                connection::run(stream, bounds, stop, |request| {
+                    visit(Arc::clone(&ca), request, bounds)
                 })
                 .await;
             }
         },
     ))
+}
+
+async fn visit(
+    ca: Arc<Ca>,
+    request: Request<Incoming>,
+    #[cfg_attr(not(feature = "dev"), expect(unused_variables))] bounds: Bounds,
+) -> Response<Full<Bytes>> {
+    #[cfg(feature = "dev")]
+    let request = match ca.doors.clone() {
+        Some(doors) if doors.conduct().managed => {
+            match manage::answer(&ca, &doors, request, bounds).await {
+                Ok(answer) => return answer,
+                Err(request) => request,
+            }
+        }
+        _ => request.map(drop),
+    };
+    let now = ca.clock.wall();
+    answer(&request, &ca.crls, now, || {
+        Readiness::of(&ca, now).is_ready()
+    })
 }
 
 fn answer<B>(

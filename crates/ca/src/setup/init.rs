@@ -282,26 +282,7 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         if let Some((_, instead)) = FIXED.iter().find(|(fixed, _)| fixed == key) {
             return Err(SetupFault::Request(format!("--set {key}: {instead}")));
         }
-        if !config::SETTINGS
-            .iter()
-            .any(|s| !s.is_repeated() && s.path() == *key)
-        {
-            return Err(SetupFault::Request(match config::nearest(key) {
-                // Known in a file, where its table can be written.
-                Some(near) if near == *key => format!(
-                    "--set {key}: only profile.default is written here; add the table to cairn.toml"
-                ),
-                Some(near) => format!("--set {key}: no such setting; did you mean {near}?"),
-                None => format!("--set {key}: no such setting"),
-            }));
-        }
-        // Text needs no quotes on a command line; what is TOML already stays.
-        let toml = format!("x = {value}").parse::<toml::Table>().is_ok() && !value.contains('\n');
-        values.retain(|(known, _)| known != key);
-        values.push((
-            key.clone(),
-            if toml { value.clone() } else { quoted(value) },
-        ));
+        set(&mut values, key, value)?;
     }
     let name_rules: Vec<_> = request
         .permit_dns
@@ -332,6 +313,36 @@ fn configuration(request: &InitRequest) -> Result<String, SetupFault> {
         return Ok(sample(&values));
     }
     Ok(text)
+}
+
+/// Puts a setting of a command line (`--set KEY=VALUE`) in the place of another value of it.
+pub(crate) fn set(
+    values: &mut Vec<(String, String)>,
+    key: &str,
+    value: &str,
+) -> Result<(), SetupFault> {
+    if !config::SETTINGS
+        .iter()
+        .any(|s| !s.is_repeated() && s.path() == key)
+    {
+        return Err(SetupFault::Request(match config::nearest(key) {
+            // Known in a file, where its table can be written.
+            Some(near) if near == key => format!(
+                "--set {key}: only profile.default is written here; add the table to cairn.toml"
+            ),
+            Some(near) => format!("--set {key}: no such setting; did you mean {near}?"),
+            None => format!("--set {key}: no such setting"),
+        }));
+    }
+    // Text needs no quotes on a command line; what is TOML already stays.
+    let toml = format!("x = {value}").parse::<toml::Table>().is_ok() && !value.contains('\n');
+    let value = match toml {
+        true => value.to_owned(),
+        false => toml::Value::from(value).to_string(),
+    };
+    values.retain(|(known, _)| known != key);
+    values.push((key.to_owned(), value));
+    Ok(())
 }
 
 /// Where the names below a permitted suffix may lead.

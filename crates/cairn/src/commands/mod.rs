@@ -2,6 +2,8 @@
 
 mod ari;
 mod backup;
+#[cfg(feature = "dev")]
+mod dev;
 mod eab;
 mod init;
 mod issue;
@@ -45,6 +47,8 @@ pub(crate) fn run(command: Command, ui: &Ui) -> Result<(), Failure> {
         CaCommand::Root(place) => root::run(&place, ui),
         CaCommand::Backup(args) => backup::run(&args, ui),
         CaCommand::Restore(args) => restore::run(&args, ui),
+        #[cfg(feature = "dev")]
+        CaCommand::Dev(args) => dev::run(&args, ui),
     }
 }
 

@@ -117,7 +117,7 @@ async fn start(loaded: Loaded, what: &str) -> Result<Node, Failure> {
     })
 }
 
-fn listen_hint(source: &std::io::Error, address: &str) -> Option<String> {
+pub(super) fn listen_hint(source: &std::io::Error, address: &str) -> Option<String> {
     match source.kind() {
         std::io::ErrorKind::AddrInUse => {
             let port = address.rsplit(':').next().unwrap_or(address);
