@@ -77,6 +77,7 @@ impl Settings {
             conduct: Conduct {
                 open: Some(places.ports),
                 managed: true,
+                follow_host: true,
                 ..Conduct::default()
             },
             hosts: places.hosts.clone(),
