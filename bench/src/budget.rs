@@ -1,6 +1,6 @@
 //! The bounds that Cairn keeps, judged on a report.
 
-use crate::plan::{CLIENTS, CLIENTS_OF_LARGE_WORK};
+use crate::plan::{CLIENTS, CLIENTS_OF_LARGE_WORK, CLIENTS_OF_THE_MINUTE};
 use crate::report::{Report, Row};
 use crate::revocation::REVOKED;
 use crate::subjects::Subject;
@@ -37,15 +37,7 @@ pub(crate) fn judge(report: &Report) -> Vec<Verdict> {
             row.cpu_ms,
             "ms",
         );
-        let pebbles = report
-            .rows
-            .iter()
-            .filter(|row| row.subject == Subject::Pebble && row.work == "http-01");
-        let best = pebbles
-            .filter(|row| row.is_measure())
-            .map(|row| row.cpu_ms)
-            .min_by(f64::total_cmp);
-        if let Some(best) = best {
+        if let Some(best) = pebbles_best(report) {
             at_most(
                 "CPU a certificate, 32 clients: a quarter of Pebble's best",
                 best / 4.0,
@@ -87,6 +79,7 @@ pub(crate) fn judge(report: &Report) -> Vec<Verdict> {
         at_most("10,000 revoked and on the list", 5.0, seconds, "s");
         at_most("p99 of others' requests meanwhile", 100.0, row.p99_ms, "ms");
     }
+    dev(report, &mut at_most);
     if let (Some(empty), Some(full)) = (
         cairn("http-01", CLIENTS),
         cairn("http-01-held-1000000", CLIENTS),
@@ -112,6 +105,52 @@ pub(crate) fn judge(report: &Report) -> Vec<Verdict> {
         at_least(what, 20_000.0, 1000.0 / row.cpu_ms);
     }
     verdicts
+}
+
+/// The test CA's.
+fn dev(report: &Report, at_most: &mut impl FnMut(&str, f64, f64, &str)) {
+    let row = |work: &str, clients| report.row(Subject::CairnDev, work, clients);
+    let measured = |work, clients| row(work, clients).filter(|row| row.is_measure());
+    if let Some(row) = measured("dev-start", 1) {
+        at_most("test CA: start to directory", 50.0, row.p50_ms, "ms");
+    }
+    let plain = measured("http-01", CLIENTS);
+    if let (Some(row), Some(best)) = (plain, pebbles_best(report)) {
+        let what = "test CA: CPU a certificate, a quarter of Pebble's best";
+        at_most(what, best / 4.0, row.cpu_ms, "ms");
+    }
+    for (count, bound) in [(20_000, 100.0), (100_000, 300.0)] {
+        let Some(row) = row(&format!("dev-memory-{count}"), CLIENTS) else {
+            continue;
+        };
+        let what = format!("test CA: memory after {count} certificates");
+        at_most(&what, bound, row.rss_mib, "MiB");
+        if let Some(plain) = plain {
+            let more = (row.cpu_ms / row.verify_us) / (plain.cpu_ms / plain.verify_us) - 1.0;
+            let what = format!("test CA: CPU of {count} certificates, over that of the first");
+            at_most(&what, 10.0, more * 100.0, "%");
+        }
+    }
+    if let (Some(plain), Some(checked)) = (plain, measured("http-01-checked", CLIENTS)) {
+        let what = "test CA: CPU with transcript and checks, times that without";
+        at_most(what, 2.0, checked.cpu_ms / plain.cpu_ms, "");
+    }
+    if let Some(row) = row("http-01-minute", CLIENTS_OF_THE_MINUTE) {
+        let hung = f64::from(u8::from(row.hung));
+        at_most("test CA: hangs, 128 clients for a minute", 0.0, hung, "");
+    }
+}
+
+/// The least CPU of a certificate that Pebble was seen to spend.
+fn pebbles_best(report: &Report) -> Option<f64> {
+    let pebbles = report
+        .rows
+        .iter()
+        .filter(|row| row.subject == Subject::Pebble && row.work == "http-01");
+    pebbles
+        .filter(|row| row.is_measure())
+        .map(|row| row.cpu_ms)
+        .min_by(f64::total_cmp)
 }
 
 fn scaled(bound: f64, row: &Row) -> f64 {

@@ -108,14 +108,14 @@ async fn bench(args: &Args) -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     let folder = tempfile::tempdir_in(&folder)?;
     let subjects = match args.subject.as_slice() {
-        [] => vec![Subject::Cairn, Subject::Pebble],
+        [] => vec![Subject::Cairn, Subject::CairnDev, Subject::Pebble],
         some => some.to_vec(),
     };
     let cairn = match &args.cairn_bin {
         Some(path) => path
             .canonicalize()
             .with_context(|| path.display().to_string())?,
-        None if subjects.contains(&Subject::Cairn) => build(&checkout)?,
+        None if subjects.iter().any(|s| *s != Subject::Pebble) => build(&checkout)?,
         None => PathBuf::new(),
     };
     let proofs = Proofs::default();

@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use cairn_acme::renewal::CertId;
 use tempfile::TempDir;
 
-use crate::client::Task;
-use crate::measure::median;
+use crate::client::{self, Task};
+use crate::measure::{cpu, median, quantile, rss_mib};
 use crate::prepare::Shape;
 use crate::proofs::{Method, Proofs};
 use crate::report::{Row, note};
 use crate::run::{Conditions, Sample, run};
-use crate::subjects::{Cairn, Pebble, Running, Stage, Subject};
+use crate::subjects::{Cairn, Dev, Pebble, Running, Stage, Subject, Watched};
 use crate::{prefill, revocation};
 
 /// The load under which the special rows are measured, and most bounds are set.
@@ -29,6 +29,13 @@ const PEBBLE_DURATION: Duration = Duration::from_secs(3);
 /// Certificates that the store is filled from, and with.
 const SEED: usize = 64;
 const HELD: [usize; 2] = [20_000, 1_000_000];
+/// Certificates that a test CA comes to hold.
+const GROWN: [usize; 2] = [20_000, 100_000];
+/// As many clients as one machine's tests may start, and for how long.
+pub(crate) const CLIENTS_OF_THE_MINUTE: usize = 128;
+const MINUTE: Duration = Duration::from_secs(60);
+/// Starts of a program in one run.
+const STARTS: usize = 20;
 /// Names of the largest order.
 const NAMES: usize = 100;
 /// Certificates whose renewal information is asked for.
@@ -64,6 +71,14 @@ pub(crate) enum Work {
     Look,
     /// Ten thousand certificates are revoked while clients obtain theirs.
     Revoke,
+    /// A test CA keeps and checks every exchange.
+    Checked,
+    /// The plain case for a minute.
+    Minute,
+    /// The plain case until so many certificates are there.
+    Grown(usize),
+    /// From the program's start to its directory.
+    Start,
 }
 
 /// One row to be.
@@ -110,6 +125,10 @@ impl fmt::Display for Work {
             Self::Renew => f.write_str("renew-ari"),
             Self::Look => f.write_str("renewal-info"),
             Self::Revoke => write!(f, "revoke-{}", revocation::REVOKED),
+            Self::Checked => f.write_str("http-01-checked"),
+            Self::Minute => f.write_str("http-01-minute"),
+            Self::Grown(count) => write!(f, "dev-memory-{count}"),
+            Self::Start => f.write_str("dev-start"),
         }
     }
 }
@@ -128,6 +147,7 @@ pub(crate) fn entries(subjects: &[Subject], plain_only: bool, depth: Depth) -> V
     };
     for clients in CLIENTS_OF_PLAIN_ROWS {
         add(Subject::Cairn, Work::Plain, clients);
+        add(Subject::CairnDev, Work::Plain, clients);
         add(Subject::Pebble, Work::Plain, clients);
     }
     if !plain_only {
@@ -146,6 +166,15 @@ pub(crate) fn entries(subjects: &[Subject], plain_only: bool, depth: Depth) -> V
         add(Subject::Cairn, Work::Renew, CLIENTS);
         add(Subject::Cairn, Work::Look, CLIENTS);
         add(Subject::Cairn, Work::Revoke, CLIENTS_OF_LARGE_WORK);
+        add(Subject::CairnDev, Work::Start, 1);
+        add(Subject::Pebble, Work::Start, 1);
+        add(Subject::CairnDev, Work::Checked, CLIENTS);
+        if depth.held_max > HELD[0] {
+            add(Subject::CairnDev, Work::Minute, CLIENTS_OF_THE_MINUTE);
+        }
+        for count in GROWN.into_iter().filter(|count| *count <= depth.held_max) {
+            add(Subject::CairnDev, Work::Grown(count), CLIENTS);
+        }
     }
     entries
 }
@@ -178,6 +207,10 @@ impl Bench {
         let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); entries.len()];
         for round in 1..=self.depth.rounds {
             for (entry, samples) in entries.iter().zip(&mut samples) {
+                // What takes minutes is long enough to be measured once.
+                if round > 1 && matches!(entry.work, Work::Minute | Work::Grown(_)) {
+                    continue;
+                }
                 let Entry {
                     subject,
                     work,
@@ -221,11 +254,20 @@ impl Bench {
             // The bound on memory is for a server that has issued as many.
             at_least: match entry.work {
                 Work::Held(count) if count == HELD[0] && self.depth.held_max > count => count,
+                Work::Grown(count) => count,
                 _ => 0,
             },
             ..base
         };
         let server = match (entry.subject, entry.work) {
+            (subject, Work::Start) => return self.starts(subject).await,
+            (Subject::CairnDev, work) => {
+                let watched = match work {
+                    Work::Checked => Watched::Checked,
+                    _ => Watched::Usual,
+                };
+                Dev::start(&self.stage, folder.path(), watched).await?
+            }
             (Subject::Pebble, _) => Pebble::start(&self.stage, folder.path()).await?,
             (Subject::Cairn, Work::Held(count)) => {
                 let (ca, _) = self.stores.get(&count).context("a filled store")?;
@@ -261,6 +303,32 @@ impl Bench {
         Ok(sample)
     }
 
+    /// Starts the program over and over: the time from its start to its directory, its CPU, its memory.
+    async fn starts(&self, subject: Subject) -> Result<Sample> {
+        let (mut times, mut spent, mut rss) = (Vec::new(), Duration::ZERO, 0_f64);
+        for _ in 0..STARTS {
+            let folder = tempfile::tempdir_in(&self.stage.folder)?;
+            let start = Instant::now();
+            let server = match subject {
+                Subject::Pebble => Pebble::start(&self.stage, folder.path()).await?,
+                _ => Dev::start(&self.stage, folder.path(), Watched::Usual).await?,
+            };
+            client::directory(&server.target, &server.directory).await?;
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+            spent += cpu(server.pid())?;
+            rss = rss.max(rss_mib(server.pid())?);
+            server.stop().await?;
+        }
+        Ok(Sample {
+            certs: STARTS,
+            p50_ms: median(&times),
+            p99_ms: quantile(&times, 0.99),
+            cpu_ms: spent.as_secs_f64() * 1e3 / STARTS as f64,
+            rss_mib: rss,
+            ..Sample::default()
+        })
+    }
+
     /// Each time with a store of its own: what is revoked stays so.
     async fn revocation(&mut self, conditions: Conditions) -> Result<Sample> {
         let (ca, _folder) = self.filled(revocation::REVOKED).await?;
@@ -285,13 +353,14 @@ impl Bench {
                 wildcard: entry.work == Work::Wildcard,
             },
             warm_up: self.depth.warm_up,
-            duration: match entry.subject {
-                Subject::Cairn => self.depth.duration,
-                Subject::Pebble => self.depth.duration.min(PEBBLE_DURATION),
+            duration: match (entry.subject, entry.work) {
+                (_, Work::Minute) => MINUTE,
+                (Subject::Pebble, _) => self.depth.duration.min(PEBBLE_DURATION),
+                _ => self.depth.duration,
             },
             at_least: 0,
             fresh_tls: entry.work == Work::FreshTls,
-            holds: entry.subject == Subject::Cairn && entry.work != Work::NoHold,
+            holds: entry.subject != Subject::Pebble && entry.work != Work::NoHold,
             expected: 0,
             series: String::new(),
         }
@@ -450,6 +519,7 @@ mod tests {
             "renew-ari",
             "renewal-info",
             "revoke-10000",
+            "dev-start",
         ];
         let want: Vec<_> = want.into_iter().chain(others.map(str::to_owned)).collect();
         assert_eq!(names, want);

@@ -21,8 +21,8 @@ const HANG: Duration = Duration::from_secs(15);
 const STALL: Duration = Duration::from_secs(1);
 /// How often the clock and the memory are looked at.
 const GLANCE: Duration = Duration::from_millis(100);
-/// The end of a run that waits for a number of certificates.
-const COUNT_PATIENCE: Duration = Duration::from_secs(120);
+/// The end of a run that waits for a number of certificates, for each thousand of them.
+const COUNT_PATIENCE: Duration = Duration::from_secs(6);
 
 /// Certificates that each client has before it renews them one after the other.
 const OWNED: usize = 16;
@@ -200,6 +200,7 @@ async fn watch(
     let last = || tally.finished.borrow().last().map_or(start, |(at, _)| *at);
     let mut rss = 0_f64;
     let mut begin = Moment::now(server, tally)?;
+    let patience = COUNT_PATIENCE.mul_f64(conditions.at_least as f64 / 1e3);
     let mut warm = false;
     loop {
         tokio::time::sleep(GLANCE).await;
@@ -214,7 +215,7 @@ async fn watch(
         }
         // A stall at the end is waited out: it may be a hang.
         let long_enough = begin.at.elapsed() >= conditions.duration && last().elapsed() < STALL;
-        let enough = finished() >= conditions.at_least || begin.at.elapsed() > COUNT_PATIENCE;
+        let enough = finished() >= conditions.at_least || begin.at.elapsed() > patience;
         if warm && long_enough && enough {
             return Ok((begin, Moment::now(server, tally)?, rss, false));
         }

@@ -1,6 +1,7 @@
 //! The servers that are measured: made, started, waited for and ended by us.
 
 mod cairn;
+mod dev;
 mod pebble;
 
 use std::fs::File;
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use cairn::Cairn;
+pub(crate) use dev::{Dev, Watched};
 pub(crate) use pebble::Pebble;
 
 use crate::connection::Target;
@@ -39,10 +41,12 @@ const GRACE: Duration = Duration::from_secs(10);
     Deserialize,
     clap::ValueEnum,
 )]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Subject {
     /// Ours.
     Cairn,
+    /// Our test CA.
+    CairnDev,
     /// Debian's package.
     Pebble,
 }
@@ -61,10 +65,14 @@ pub(crate) struct Stage {
 
 /// A server at work; killed when dropped.
 pub(crate) struct Running {
-    child: Child,
+    process: Process,
     pub(crate) target: Target,
     pub(crate) directory: String,
     pub(crate) flushes: Flushes,
+}
+
+struct Process {
+    child: Child,
     log: PathBuf,
 }
 
@@ -74,7 +82,8 @@ struct Start<'a> {
     folder: &'a Path,
     address: SocketAddr,
     directory: String,
-    root_pem: Vec<u8>,
+    /// Known once it is ready.
+    root_pem: &'a dyn Fn() -> Result<Vec<u8>>,
     flush_delay: Duration,
     ready: &'a dyn Fn() -> bool,
 }
@@ -83,6 +92,7 @@ impl Subject {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Cairn => "cairn",
+            Self::CairnDev => "cairn-dev",
             Self::Pebble => "pebble",
         }
     }
@@ -100,34 +110,32 @@ impl Start<'_> {
             .stdout(out.try_clone()?)
             .stderr(out);
         let child = self.command.spawn().with_context(|| program.clone())?;
-        let target = Target::new(self.address, &self.root_pem)?;
-        let mut running = Running {
-            child,
-            target,
-            directory: self.directory,
-            flushes,
-            log,
-        };
+        let mut process = Process { child, log };
         let since = Instant::now();
         while !(self.ready)() {
-            if let Some(status) = running.child.try_wait()? {
-                bail!("{program} ended: {status}\n{}", running.last_words());
+            if let Some(status) = process.child.try_wait()? {
+                bail!("{program} ended: {status}\n{}", process.last_words());
             }
             if since.elapsed() > PATIENCE {
                 bail!(
                     "{program} is not ready after {PATIENCE:?}\n{}",
-                    running.last_words()
+                    process.last_words()
                 );
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok(running)
+        Ok(Running {
+            process,
+            target: Target::new(self.address, &(self.root_pem)()?)?,
+            directory: self.directory,
+            flushes,
+        })
     }
 }
 
 impl Running {
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.child.id()
     }
 
     /// SIGTERM; the end is waited for, and enforced when it doesn't come.
@@ -138,7 +146,7 @@ impl Running {
         let pid = pid.context("a process id")?;
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
         let since = Instant::now();
-        while self.child.try_wait()?.is_none() && since.elapsed() < GRACE {
+        while self.process.child.try_wait()?.is_none() && since.elapsed() < GRACE {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())
@@ -146,6 +154,12 @@ impl Running {
 
     /// The end of its log.
     pub(crate) fn last_words(&self) -> String {
+        self.process.last_words()
+    }
+}
+
+impl Process {
+    fn last_words(&self) -> String {
         let log = std::fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
@@ -156,7 +170,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Process {
     fn drop(&mut self) {
         // Both fail only when it has ended already.
         let _ = self.child.kill();

@@ -88,7 +88,7 @@ impl Cairn {
             folder: &self.folder,
             address: self.subscribers,
             directory: format!("{}/directory", self.url()),
-            root_pem: std::fs::read(self.dir().join("root.pem")).context("root.pem")?,
+            root_pem: &|| std::fs::read(self.dir().join("root.pem")).context("root.pem"),
             flush_delay,
             ready: &|| answers_ok(self.publication, "/health/ready"),
         };

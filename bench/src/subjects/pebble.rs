@@ -48,7 +48,7 @@ impl Pebble {
             folder,
             address: local(port),
             directory: format!("https://localhost:{port}/dir"),
-            root_pem: own.cert.pem().into_bytes(),
+            root_pem: &|| Ok(own.cert.pem().into_bytes()),
             flush_delay: Duration::ZERO,
             ready: &|| TcpStream::connect(local(port)).is_ok(),
         };
