@@ -16,6 +16,7 @@ mod disturb;
 mod doors;
 mod fault;
 mod keys;
+pub mod responder;
 mod scenario;
 mod state;
 mod table;
