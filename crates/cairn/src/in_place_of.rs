@@ -2,6 +2,10 @@
 //! Each is a thin translation: nothing inside knows of them.
 
 #[cfg(feature = "dev")]
+mod challtestsrv;
+#[cfg(feature = "dev")]
+mod go_address;
+#[cfg(feature = "dev")]
 mod go_flags;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
@@ -57,9 +61,10 @@ pub(crate) fn run(program: Program, _: &[OsString]) -> ExitCode {
 
 /// Runs the program that is meant.
 #[cfg(feature = "dev")]
-pub(crate) fn run(program: Program, _args: &[OsString]) -> ExitCode {
+pub(crate) fn run(program: Program, args: &[OsString]) -> ExitCode {
     match program {
-        Program::Pebble | Program::ChallengeServer => ExitCode::FAILURE,
+        Program::ChallengeServer => challtestsrv::run(args),
+        Program::Pebble => ExitCode::FAILURE,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod constraints;
 mod parse;
+mod self_signed;
 mod serial;
 mod template;
 
@@ -11,6 +12,7 @@ use data_encoding::{BASE64, HEXLOWER};
 pub use constraints::NameConstraints;
 pub(crate) use parse::{Body, extensions as parse_extensions, small};
 pub use parse::{Certificate, CertificateFault, Extension, validity_of};
+pub use self_signed::SelfSignedTemplate;
 pub use serial::{BadSerial, Serial};
 pub use template::{IssuingTemplate, LeafTemplate, Name, RootTemplate, TemplateFault};
 pub(crate) use template::{distribution_point, is_ldh, usage};

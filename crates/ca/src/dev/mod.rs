@@ -18,6 +18,7 @@ mod fault;
 mod folder;
 mod keys;
 pub(crate) mod manage;
+pub mod responder;
 mod scenario;
 mod state;
 mod table;

@@ -152,19 +152,22 @@ pub(crate) mod usage {
     pub(crate) const CRL_SIGN: u8 = 0x02;
 }
 
-struct Head<'a> {
-    serial: Serial,
-    algorithm: SignatureAlgorithm,
-    issuer: &'a [u8],
-    validity: (i64, i64),
-    subject: &'a [u8],
-    spki: &'a [u8],
+pub(super) struct Head<'a> {
+    pub(super) serial: Serial,
+    pub(super) algorithm: SignatureAlgorithm,
+    pub(super) issuer: &'a [u8],
+    pub(super) validity: (i64, i64),
+    pub(super) subject: &'a [u8],
+    pub(super) spki: &'a [u8],
 }
 
 /// The first second of 1950 and the last of 9999.
 const TIMES: std::ops::RangeInclusive<i64> = -631_152_000..=253_402_300_799;
 
-fn tbs(head: &Head<'_>, extensions: impl FnOnce(&mut Writer)) -> Result<Vec<u8>, TemplateFault> {
+pub(super) fn tbs(
+    head: &Head<'_>,
+    extensions: impl FnOnce(&mut Writer),
+) -> Result<Vec<u8>, TemplateFault> {
     let (from, to) = head.validity;
     if from > to || !TIMES.contains(&from) || !TIMES.contains(&to) {
         return Err(TemplateFault::Validity(from, to));
