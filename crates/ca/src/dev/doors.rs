@@ -12,7 +12,8 @@ use std::{
 use socket2::Socket;
 
 use super::{
-    Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
+    Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, Transcript, WrongChain,
+    chain,
     keys::{KeysFault, OtherIssuer},
 };
 use crate::clock::{Clock, SystemClock};
@@ -27,6 +28,7 @@ pub struct Doors {
     outages: AtomicU64,
     issuer: OtherIssuer,
     conduct: Conduct,
+    transcript: Option<Arc<Transcript>>,
 }
 
 /// A fault in force.
@@ -57,6 +59,7 @@ impl Doors {
         conduct: Conduct,
         clock: Arc<MovableClock>,
         issuer: OtherIssuer,
+        transcript: Option<Transcript>,
     ) -> Self {
         let mut state = State::new(scenario.seed);
         for fault in scenario.faults {
@@ -70,6 +73,7 @@ impl Doors {
             outages: AtomicU64::new(0),
             issuer,
             conduct,
+            transcript: transcript.map(Arc::new),
         }
     }
 
@@ -111,6 +115,12 @@ impl Doors {
     #[must_use]
     pub fn conduct(&self) -> &Conduct {
         &self.conduct
+    }
+
+    /// What clients said and were told, if it is kept.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&Arc<Transcript>> {
+        self.transcript.as_ref()
     }
 
     pub(crate) fn asks_for_accounts(&self) -> bool {

@@ -10,6 +10,7 @@
 mod action;
 mod answer;
 mod chain;
+pub mod check;
 mod clock;
 mod conduct;
 mod disturb;
@@ -21,9 +22,11 @@ mod state;
 mod table;
 mod test_ca;
 mod text;
+pub mod transcript;
 
 pub use crate::validation::Ports;
 pub use action::{Action, BadValue, Fate, Pointer, Refusal, WrongChain};
+pub use check::{Finding, Format, Verdict};
 pub use clock::MovableClock;
 pub use conduct::Conduct;
 pub use doors::{Doors, Listed};
@@ -33,6 +36,7 @@ pub use state::{Asked, FaultId, State, Strike};
 pub use table::{FAULTS, Hook, Row, markdown};
 pub use test_ca::{Settings, TestCa, TestCaFault};
 pub use text::BadFault;
+pub use transcript::{Answered, Delivery, Exchange, Transcript};
 
-pub(crate) use answer::Altered;
 pub(crate) use disturb::{Disturb, Target};
+pub(crate) use transcript::Pending;

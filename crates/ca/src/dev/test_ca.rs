@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::{
     Conduct, Doors, MovableClock, Scenario,
     keys::{self, KeysFault},
+    transcript::{self, Transcript, TranscriptFault},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -32,6 +33,8 @@ pub struct Settings {
     pub scenario: Scenario,
     /// How it behaves beside them.
     pub conduct: Conduct,
+    /// Whether and how it keeps what clients say; None: not at all.
+    pub transcript: Option<transcript::Settings>,
 }
 
 /// Why there is no test CA.
@@ -55,6 +58,9 @@ pub enum TestCaFault {
     /// The signer's thread.
     #[error("the test CA's signer does not start")]
     Signer(#[source] std::io::Error),
+    /// Its transcript's file.
+    #[error(transparent)]
+    Transcript(#[from] TranscriptFault),
     /// The node.
     #[error(transparent)]
     Start(#[from] StartFault),
@@ -88,6 +94,7 @@ impl Settings {
             config,
             scenario: Scenario::default(),
             conduct: Conduct::default(),
+            transcript: None,
         })
     }
 }
@@ -102,7 +109,9 @@ impl TestCa {
             mut config,
             scenario,
             conduct,
+            transcript,
         } = settings;
+        let transcript = transcript.as_ref().map(Transcript::start).transpose()?;
         let made = keys::make(config.url.host(), SystemClock::default().wall())?;
         let dir = tempfile::Builder::new()
             .prefix("cairn-test-ca-")
@@ -125,6 +134,7 @@ impl TestCa {
             conduct,
             Arc::clone(&clock),
             made.other,
+            transcript,
         ));
         let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
         let parts = NodeParts {
@@ -183,8 +193,17 @@ impl TestCa {
         &self.directory
     }
 
-    /// Ends it, and what it kept with it.
+    /// What clients said and were told, if it is kept.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&Arc<Transcript>> {
+        self.doors.transcript()
+    }
+
+    /// Ends it, and what it kept with it. The transcript's file is whole then; who keeps the transcript still has its report.
     pub async fn shutdown(self) {
         self.node.shutdown().await;
+        if let Some(transcript) = self.doors.transcript() {
+            transcript.flush().await;
+        }
     }
 }
