@@ -1,25 +1,17 @@
 //! Alters an answer, purely.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Action, Step};
+use super::{Action, Answered, Step};
 
 /// What a client was told that looks again too soon.
 const AGAIN: HeaderValue = HeaderValue::from_static("1");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// An answer on its way through the faults that strike it.
-#[derive(Debug, Clone)]
-pub(crate) struct Altered {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-impl Altered {
+impl Answered {
     /// Does what the action says of the answer by itself; the other actions leave it as it is.
     pub(crate) fn alter(&mut self, action: &Action) {
         match action {

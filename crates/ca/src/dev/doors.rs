@@ -12,7 +12,8 @@ use std::{
 use socket2::Socket;
 
 use super::{
-    Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
+    Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, Transcript, WrongChain,
+    chain,
     keys::{KeysFault, OtherIssuer},
 };
 use crate::clock::{Clock, SystemClock};
@@ -28,6 +29,7 @@ pub struct Doors {
     issuer: OtherIssuer,
     conduct: Conduct,
     root_pem: String,
+    transcript: Option<Arc<Transcript>>,
 }
 
 /// A fault in force.
@@ -59,6 +61,7 @@ impl Doors {
         clock: Arc<MovableClock>,
         issuer: OtherIssuer,
         root_pem: String,
+        transcript: Option<Transcript>,
     ) -> Self {
         let mut state = State::new(scenario.seed);
         for fault in scenario.faults {
@@ -73,6 +76,7 @@ impl Doors {
             issuer,
             conduct,
             root_pem,
+            transcript: transcript.map(Arc::new),
         }
     }
 
@@ -119,6 +123,12 @@ impl Doors {
     /// Whom clients trust.
     pub(crate) fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// What clients said and were told, if it is kept.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&Arc<Transcript>> {
+        self.transcript.as_ref()
     }
 
     pub(crate) fn asks_for_accounts(&self) -> bool {

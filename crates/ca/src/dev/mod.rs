@@ -10,6 +10,7 @@
 mod action;
 mod answer;
 mod chain;
+pub mod check;
 mod clock;
 mod conduct;
 mod disturb;
@@ -24,10 +25,12 @@ mod state;
 mod table;
 mod test_ca;
 mod text;
+pub mod transcript;
 mod usual;
 
 pub use crate::validation::Ports;
 pub use action::{Action, BadValue, Fate, Pointer, Refusal, WrongChain};
+pub use check::{Finding, Format, Verdict};
 pub use clock::MovableClock;
 pub use conduct::{Conduct, Layout, RetryAfter};
 pub use doors::{Doors, Listed};
@@ -37,7 +40,8 @@ pub use state::{Asked, FaultId, State, Strike};
 pub use table::{FAULTS, Hook, Row, markdown};
 pub use test_ca::{Settings, TestCa, TestCaFault};
 pub use text::BadFault;
+pub use transcript::{Answered, Delivery, Exchange, Transcript};
 pub use usual::Places;
 
-pub(crate) use answer::Altered;
 pub(crate) use disturb::{Disturb, Target};
+pub(crate) use transcript::Pending;

@@ -14,6 +14,7 @@ use super::{
     Conduct, Doors, MovableClock, Scenario,
     folder::{self, Folder},
     keys::{self, KeysFault},
+    transcript::{self, Transcript, TranscriptFault},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -43,6 +44,8 @@ pub struct Settings {
     pub dns: Option<SocketAddr>,
     /// Where its public files lie and stay; none is a temporary directory.
     pub dir: Option<PathBuf>,
+    /// Whether and how it keeps what clients say; None: not at all.
+    pub transcript: Option<transcript::Settings>,
 }
 
 /// Why there is no test CA.
@@ -69,6 +72,9 @@ pub enum TestCaFault {
     /// The signer's thread.
     #[error("the test CA's signer does not start")]
     Signer(#[source] std::io::Error),
+    /// Its transcript's file.
+    #[error(transparent)]
+    Transcript(#[from] TranscriptFault),
     /// The node.
     #[error(transparent)]
     Start(#[from] StartFault),
@@ -106,6 +112,7 @@ impl Settings {
             hosts: Vec::new(),
             dns: None,
             dir: None,
+            transcript: None,
         })
     }
 }
@@ -123,7 +130,9 @@ impl TestCa {
             hosts,
             dns,
             dir,
+            transcript,
         } = settings;
+        let transcript = transcript.as_ref().map(Transcript::start).transpose()?;
         let mut names = hosts;
         names.insert(0, config.url.host().to_owned());
         let made = keys::make(&names, SystemClock::default().wall())?;
@@ -155,6 +164,7 @@ impl TestCa {
             Arc::clone(&clock),
             made.other,
             root_pem.clone(),
+            transcript,
         ));
         let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
         let parts = NodeParts {
@@ -227,8 +237,17 @@ impl TestCa {
         &self.directory
     }
 
-    /// Ends it, and what it kept with it.
+    /// What clients said and were told, if it is kept.
+    #[must_use]
+    pub fn transcript(&self) -> Option<&Arc<Transcript>> {
+        self.doors.transcript()
+    }
+
+    /// Ends it, and what it kept with it. The transcript's file is whole then; who keeps the transcript still has its report.
     pub async fn shutdown(self) {
         self.node.shutdown().await;
+        if let Some(transcript) = self.doors.transcript() {
+            transcript.flush().await;
+        }
     }
 }

@@ -83,6 +83,7 @@ impl Settings {
             hosts: places.hosts.clone(),
             dns: places.dns_server.is_none().then_some(places.dns),
             dir: None,
+            transcript: None,
         })
     }
 }

@@ -13,8 +13,8 @@ use cairn_acme::{
     limits::BODY,
     problem::{Problem, ProblemType},
 };
-use http::{HeaderMap, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, Full};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -26,7 +26,9 @@ pub(crate) use self::doorway::Doorway;
 use self::wire::{Manner, Wire, Wired};
 use super::{Bounds, Route, answer::Answer, connection, dispatch, intake};
 use crate::{
-    dev::{Action, Altered, Asked, Disturb, Doors, Refusal, Step, Strike, Target},
+    dev::{
+        Action, Answered, Asked, Delivery, Disturb, Doors, Pending, Refusal, Step, Strike, Target,
+    },
     id::AccountId,
     node::Ca,
 };
@@ -44,12 +46,14 @@ pub(crate) async fn serve<S>(
 {
     let wire = Arc::new(Wire::default());
     let stream = Wired::new(stream, Arc::clone(&wire));
+    let connection = doors.transcript().map_or(0, |kept| kept.connection());
     connection::run(stream, bounds, stop, |request| {
         let visit = Visit {
             ca: Arc::clone(&ca),
             doors: Arc::clone(&doors),
             wire: Arc::clone(&wire),
             address,
+            connection,
         };
         visit.answer(request, bounds)
     })
@@ -62,6 +66,8 @@ struct Visit {
     doors: Arc<Doors>,
     wire: Arc<Wire>,
     address: IpAddr,
+    /// Its number in the transcript.
+    connection: u64,
 }
 
 impl Visit {
@@ -70,13 +76,25 @@ impl Visit {
         let (head, body) = request.into_parts();
         let body = match connection::body(body, BODY, bounds.body).await {
             Ok(body) => body,
-            Err(fault) => return Answer::problem(&intake::unreadable(fault)).finish(None, None),
+            Err(fault) => {
+                let response = Answer::problem(&intake::unreadable(fault)).finish(None, None);
+                let answered = Answered::of(response).await;
+                if let Some(pending) = self.note(&head, Bytes::new()) {
+                    pending.end(answered.clone(), Delivery::Whole);
+                }
+                return answered.response();
+            }
         };
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let route = Route::parse(path);
+        let mut pending = self.note(&head, body.clone());
         let envelope = Envelope::parse(&body).ok();
         let asked = self.describe(&head, route, envelope.as_ref()).await;
         let strikes = self.doors.decide(&asked);
+        if let Some(pending) = &mut pending {
+            let faults = strikes.iter().map(|strike| strike.action.name()).collect();
+            pending.meets(asked.step, faults);
+        }
         for strike in &strikes {
             tracing::info!(target: "cairn", fault = strike.action.name(), path, "a fault strikes");
             self.before(route, &asked, &strike.action).await;
@@ -94,8 +112,20 @@ impl Visit {
         };
         // A look is a POST-as-GET; what finalize and challenge themselves answer counts as none.
         let is_look = envelope.is_some_and(|envelope| envelope.payload.is_empty());
-        self.after(response, &strikes, asked.step, (&object, is_look))
-            .await
+        let altered = self
+            .after(response, &strikes, asked.step, (&object, is_look))
+            .await;
+        if let Some(pending) = pending {
+            pending.end(altered.clone(), self.wire.delivery());
+        }
+        altered.response()
+    }
+
+    /// Begins the exchange in the transcript, if one is kept.
+    fn note(&self, head: &Parts, body: Bytes) -> Option<Pending> {
+        let transcript = self.doors.transcript()?;
+        let place = (self.connection, self.address);
+        Some(Pending::begin(Arc::clone(transcript), place, head, body))
     }
 
     async fn describe(
@@ -207,14 +237,8 @@ impl Visit {
         strikes: &[Strike],
         step: Option<Step>,
         (object, is_look): (&str, bool),
-    ) -> Response<Full<Bytes>> {
-        let (mut parts, body) = response.into_parts();
-        let Ok(body) = body.collect().await;
-        let mut altered = Altered {
-            status: parts.status,
-            headers: std::mem::replace(&mut parts.headers, HeaderMap::new()),
-            body: body.to_bytes(),
-        };
+    ) -> Answered {
+        let mut altered = Answered::of(response).await;
         for strike in strikes {
             match &strike.action {
                 Action::Lost => self.wire.set(Manner::Cut { body: None }),
@@ -244,10 +268,7 @@ impl Visit {
                 action => altered.alter(action),
             }
         }
-        let mut response = Response::new(Full::new(altered.body));
-        *response.status_mut() = altered.status;
-        *response.headers_mut() = altered.headers;
-        response
+        altered
     }
 }
 

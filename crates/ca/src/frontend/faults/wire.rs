@@ -14,6 +14,8 @@ use tokio::{
     time::{self, Sleep},
 };
 
+use crate::dev::Delivery;
+
 /// How an answer travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -57,6 +59,15 @@ impl Wire {
     /// How the next answer travels.
     pub(super) fn set(&self, manner: Manner) {
         *self.going() = Going { manner, end: 0 };
+    }
+
+    /// How much of the next answer can arrive.
+    pub(super) fn delivery(&self) -> Delivery {
+        match self.going().manner {
+            Manner::Plain | Manner::Drip { .. } => Delivery::Whole,
+            Manner::Cut { body: Some(_) } => Delivery::Part,
+            Manner::Cut { body: None } => Delivery::None,
+        }
     }
 
     fn going(&self) -> MutexGuard<'_, Going> {

@@ -1,0 +1,183 @@
+//! The transcript of a test CA: every exchange with the clients, and what [`super::check`] finds in it. Exchanges are kept as
+//! they came and decoded when they are read, so that keeping them costs little.
+//!
+//! Left out: what belongs to nobody but the client. Private members of keys, private keys in PEM, contacts and signatures are
+//! masked in every form that leaves here ([`view`]).
+
+mod exchange;
+mod signed;
+mod view;
+mod writer;
+
+use std::{
+    collections::VecDeque,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+pub use self::exchange::{Answered, Delivery, Exchange};
+use self::writer::Writer;
+pub(crate) use self::{exchange::Pending, signed::Signed};
+use super::check::{self, Checker, Finding, Format, Verdict};
+use crate::clock::SystemClock;
+
+/// Exchanges that are kept.
+const KEPT: usize = 10_000;
+
+/// Octets that they may have together.
+const KEPT_OCTETS: usize = 16 << 20;
+
+/// How a transcript is made.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// Where every exchange is written, as a line of JSON each. What is kept to be asked for is bounded; this is not.
+    pub file: Option<PathBuf>,
+}
+
+/// Why there is no transcript.
+#[derive(Debug, thiserror::Error)]
+#[error("the transcript's file {} cannot be written", path.display())]
+pub struct TranscriptFault {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
+}
+
+/// What the clients of a test CA said and were told.
+#[derive(Debug)]
+pub struct Transcript {
+    /// Times are the machine's, however far a test moves the CA's clock: clients wait by theirs.
+    machine: SystemClock,
+    next: AtomicU64,
+    connections: AtomicU64,
+    held: Mutex<Held>,
+    writer: Option<Writer>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    kept: VecDeque<Arc<Exchange>>,
+    octets: usize,
+    checker: Checker,
+}
+
+impl Transcript {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// When its file cannot be made.
+    pub(super) fn start(settings: &Settings) -> Result<Self, TranscriptFault> {
+        let writer = match &settings.file {
+            None => None,
+            Some(path) => Some(Writer::start(path).map_err(|source| TranscriptFault {
+                path: path.clone(),
+                source,
+            })?),
+        };
+        Ok(Self {
+            machine: SystemClock::default(),
+            next: AtomicU64::new(1),
+            connections: AtomicU64::new(1),
+            held: Mutex::default(),
+            writer,
+        })
+    }
+
+    /// A number for a new connection.
+    pub(crate) fn connection(&self) -> u64 {
+        self.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Keeps an exchange that has ended, and checks it.
+    fn keep(&self, mut exchange: Exchange) {
+        let exchange = {
+            let mut held = self.held();
+            exchange.findings = held.checker.check(&exchange);
+            let exchange = Arc::new(exchange);
+            held.octets += exchange.octets();
+            held.kept.push_back(Arc::clone(&exchange));
+            while held.kept.len() > KEPT || held.octets > KEPT_OCTETS {
+                let Some(oldest) = held.kept.pop_front() else {
+                    break;
+                };
+                held.octets = held.octets.saturating_sub(oldest.octets());
+            }
+            exchange
+        };
+        if let Some(writer) = &self.writer {
+            writer.write(exchange);
+        }
+    }
+
+    /// Exchanges from that number on, as far as they are kept, by number.
+    #[must_use]
+    pub fn since(&self, number: u64) -> Vec<Arc<Exchange>> {
+        let mut found: Vec<_> = self
+            .held()
+            .kept
+            .iter()
+            .filter(|exchange| exchange.number >= number)
+            .map(Arc::clone)
+            .collect();
+        found.sort_by_key(|exchange| exchange.number);
+        found
+    }
+
+    /// The same as lines of JSON.
+    #[must_use]
+    pub fn lines(&self, since: u64) -> String {
+        let each = self.since(since);
+        each.iter()
+            .map(|exchange| format!("{}\n", view::json(exchange)))
+            .collect()
+    }
+
+    /// The same as text.
+    #[must_use]
+    pub fn text(&self, since: u64) -> String {
+        let each = self.since(since);
+        each.iter().map(|exchange| view::text(exchange)).collect()
+    }
+
+    /// What clients did wrong, the first ones of each check.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        self.held().checker.ledger().findings()
+    }
+
+    /// The report on the clients. `strict` counts a SHOULD as a MUST.
+    #[must_use]
+    pub fn report(&self, format: Format, strict: bool) -> String {
+        check::report(self.held().checker.ledger(), format, strict)
+    }
+
+    /// Whether the clients did right. `strict` counts a SHOULD as a MUST.
+    #[must_use]
+    pub fn verdict(&self, strict: bool) -> Verdict {
+        self.held().checker.ledger().verdict(strict)
+    }
+
+    /// Forgets exchanges and findings. What the clients were told stays known: they will go by it.
+    pub fn clear(&self) {
+        let mut held = self.held();
+        held.kept.clear();
+        held.octets = 0;
+        held.checker.clear();
+    }
+
+    /// Waits until everything so far is in the file, or given up.
+    pub(super) async fn flush(&self) {
+        if let Some(writer) = &self.writer {
+            writer.flush().await;
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
