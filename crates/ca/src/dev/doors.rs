@@ -1,22 +1,33 @@
 //! The doors of one test CA: the faults in force behind a lock, its clock, its listening sockets.
 
 use std::{
+    collections::HashMap,
     fmt,
     net::Shutdown,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use socket2::Socket;
 
 use super::{
-    Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, Transcript, WrongChain,
-    chain,
+    About, Action, Asked, Chance, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike,
+    Transcript, When, WrongChain, chain,
+    dice::Dice,
+    hosts::Hosts,
     keys::{KeysFault, OtherIssuer},
 };
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    id::OrderId,
+    node::Snapshot,
+};
+
+/// Orders whose signature is delayed; beyond them none is.
+const SLOW: usize = 10_000;
 
 /// What a test reaches a running test CA by.
 pub struct Doors {
@@ -30,6 +41,10 @@ pub struct Doors {
     conduct: Conduct,
     root_pem: String,
     transcript: Option<Arc<Transcript>>,
+    dice: Dice,
+    hosts: Hosts,
+    /// How long the signature waits for orders that are being finalized.
+    slow: Mutex<HashMap<OrderId, Duration>>,
 }
 
 /// A fault in force.
@@ -64,6 +79,13 @@ impl Doors {
         transcript: Option<Transcript>,
     ) -> Self {
         let mut state = State::new(scenario.seed);
+        if conduct.nonces_refused > 0 {
+            state.add(Fault {
+                when: When::Percent(conduct.nonces_refused.min(100)),
+                ..Fault::new(Action::BadNonce)
+            });
+        }
+        let dice = Dice::new(scenario.seed);
         for fault in scenario.faults {
             state.add(fault);
         }
@@ -77,6 +99,9 @@ impl Doors {
             conduct,
             root_pem,
             transcript: transcript.map(Arc::new),
+            dice,
+            hosts: Hosts::default(),
+            slow: Mutex::default(),
         }
     }
 
@@ -129,6 +154,70 @@ impl Doors {
     #[must_use]
     pub fn transcript(&self) -> Option<&Arc<Transcript>> {
         self.transcript.as_ref()
+    }
+
+    /// Draws a number below `end`.
+    pub(crate) fn throw(&self, about: About, end: u64) -> u64 {
+        self.dice.throw(about, end)
+    }
+
+    /// The snapshot for requests that come under this host.
+    pub(crate) fn snapshot(&self, host: Option<&str>, configured: Arc<Snapshot>) -> Arc<Snapshot> {
+        match host.filter(|_| self.conduct.follow_host) {
+            Some(host) => self.hosts.snapshot(host, &configured),
+            None => configured,
+        }
+    }
+
+    /// A URL under any host that was followed, as it is under that base.
+    pub(crate) fn moved(&self, url: &str, base: &str) -> Option<String> {
+        self.hosts.moved(url, base)
+    }
+
+    /// A URL under each host that was followed.
+    pub(crate) fn under_each_host(&self, url: &str) -> Vec<String> {
+        self.hosts.under_each(url)
+    }
+
+    /// How long the next validation waits before it asks.
+    pub(crate) fn validation_pause(&self) -> Duration {
+        let end = self.conduct.validation_pause.into();
+        Duration::from_secs(self.throw(About::Pause, end))
+    }
+
+    /// Any of the profiles, where an order that names none gets any.
+    pub(crate) fn random_profile(&self, mut offered: Vec<String>) -> Option<String> {
+        if !self.conduct.random_profile || offered.is_empty() {
+            return None;
+        }
+        let place = self.place_of(About::Profile, offered.len());
+        Some(offered.swap_remove(place))
+    }
+
+    /// For so many identifiers, whether each takes over a valid authorization; none where the usual rules hold.
+    pub(crate) fn reuse(&self, identifiers: usize) -> Option<Vec<bool>> {
+        let percent = self.conduct.reuse?;
+        let each = (0..identifiers).map(|_| self.throw(About::Reuse, 100) < percent.into());
+        Some(each.collect())
+    }
+
+    /// Lets the order's signature wait, if it comes to one.
+    pub(crate) fn slow_down(&self, order: OrderId, pause: Duration) {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        if slow.len() < SLOW {
+            slow.insert(order, pause);
+        }
+    }
+
+    /// How long the order's signature waits; told once.
+    pub(crate) fn take_slowness(&self, order: OrderId) -> Option<Duration> {
+        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        slow.remove(&order)
+    }
+
+    fn place_of(&self, about: About, places: usize) -> usize {
+        let end = u64::try_from(places).unwrap_or(u64::MAX);
+        usize::try_from(self.throw(about, end)).unwrap_or_default()
     }
 
     pub(crate) fn asks_for_accounts(&self) -> bool {
@@ -188,5 +277,15 @@ impl Doors {
 
     fn sockets(&self) -> MutexGuard<'_, Vec<Socket>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Chance for Doors {
+    fn place(&self, end: usize) -> usize {
+        self.place_of(About::Places, end)
+    }
+
+    fn date(&self) -> bool {
+        self.throw(About::Date, 2) == 1
     }
 }

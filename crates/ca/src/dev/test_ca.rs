@@ -146,6 +146,9 @@ impl TestCa {
         create_secret(&key, made.listener_key_pem.as_bytes())?;
         let root_pem = pem("CERTIFICATE", &made.root_der);
         create_public(&folder.path().join(folder::ROOT), root_pem.as_bytes())?;
+        if !conduct.holds {
+            config.limits.holds = 0;
+        }
         config.keys = Keys::default();
         config.tls = Tls {
             certificate: Some(certificate),
@@ -156,7 +159,6 @@ impl TestCa {
             &folder.path().join(FILE_NAME),
             format!("{}{text}", folder::MARK).as_bytes(),
         )?;
-        let directory = format!("{}/directory", config.url);
         let clock = Arc::new(MovableClock::default());
         let doors = Arc::new(Doors::new(
             scenario,
@@ -191,8 +193,10 @@ impl TestCa {
             },
             faults: None,
         };
+        let node = Node::start_open(parts, Arc::clone(&doors)).await?;
+        let directory = node.ca().snapshot.load().urls.directory();
         Ok(Self {
-            node: Node::start_open(parts, Arc::clone(&doors)).await?,
+            node,
             doors,
             root_pem,
             directory,
