@@ -530,6 +530,30 @@ pub(crate) struct Dev {
     /// List all faults and end
     #[arg(long, help_heading = "Faults")]
     pub(crate) list_faults: bool,
+    /// Write every exchange to a file, a line of JSON each
+    #[arg(long, value_name = "FILE", help_heading = "What clients do")]
+    pub(crate) transcript: Option<PathBuf>,
+    /// Report at the end what clients did wrong, and fail if a MUST of the RFCs was broken; strict: a SHOULD too
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "must", help_heading = "What clients do")]
+    pub(crate) check_client: Option<CheckClient>,
+    /// Put that report into a file: JSON if it ends in .json, JUnit XML if in .xml, else text
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "check_client",
+        help_heading = "What clients do"
+    )]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// What fails a check of clients.
+#[cfg(feature = "dev")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckClient {
+    /// A MUST that was broken
+    Must,
+    /// A SHOULD too
+    Strict,
 }
 
 #[cfg(test)]

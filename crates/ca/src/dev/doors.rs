@@ -19,6 +19,7 @@ use super::{
     dice::Dice,
     hosts::Hosts,
     keys::{KeysFault, OtherIssuer},
+    responder,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -41,10 +42,22 @@ pub struct Doors {
     conduct: Conduct,
     root_pem: String,
     transcript: Option<Arc<Transcript>>,
+    names: Option<Arc<responder::Data>>,
     dice: Dice,
     hosts: Hosts,
     /// How long the signature waits for orders that are being finalized.
     slow: Mutex<HashMap<OrderId, Duration>>,
+}
+
+/// What doors are made of, beside the faults.
+pub(super) struct Parts {
+    pub(super) conduct: Conduct,
+    pub(super) clock: Arc<MovableClock>,
+    pub(super) issuer: OtherIssuer,
+    pub(super) root_pem: String,
+    pub(super) transcript: Option<Transcript>,
+    /// What its own DNS says.
+    pub(super) names: Option<Arc<responder::Data>>,
 }
 
 /// A fault in force.
@@ -70,14 +83,15 @@ impl fmt::Debug for Doors {
 }
 
 impl Doors {
-    pub(super) fn new(
-        scenario: Scenario,
-        conduct: Conduct,
-        clock: Arc<MovableClock>,
-        issuer: OtherIssuer,
-        root_pem: String,
-        transcript: Option<Transcript>,
-    ) -> Self {
+    pub(super) fn new(scenario: Scenario, parts: Parts) -> Self {
+        let Parts {
+            conduct,
+            clock,
+            issuer,
+            root_pem,
+            transcript,
+            names,
+        } = parts;
         let mut state = State::new(scenario.seed);
         if conduct.nonces_refused > 0 {
             state.add(Fault {
@@ -99,6 +113,7 @@ impl Doors {
             conduct,
             root_pem,
             transcript: transcript.map(Arc::new),
+            names,
             dice,
             hosts: Hosts::default(),
             slow: Mutex::default(),
@@ -148,6 +163,11 @@ impl Doors {
     /// Whom clients trust.
     pub(crate) fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// What its own DNS says, if it has one.
+    pub(crate) fn names(&self) -> Option<&responder::Data> {
+        self.names.as_deref()
     }
 
     /// What clients said and were told, if it is kept.

@@ -4,13 +4,16 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Doors, Fault, FaultId, Listed};
+use super::{
+    Doors, Fault, FaultId, Finding, Format, Listed, Transcript,
+    responder::{self, Part},
+};
 use crate::{
     config::Span,
     frontend::connection::{self, BodyFault, Bounds},
@@ -28,6 +31,13 @@ POST   /faults                put one in force: {\"fault\": \"finalize:503 once\
 DELETE /faults, /faults/ID    take all of them out, or one
 GET    /clock                 the CA's time, and how far it is ahead
 POST   /clock                 let time pass: {\"advance\": \"30d\"}
+GET    /transcript            what clients said and were told, as lines of JSON; ?since=N, ?form=text
+DELETE /transcript            forget it, and what was found in it
+GET    /findings              what clients did wrong, the first ones of each check
+GET    /report                on all checks: ?form=text, json or junit, ?strict
+POST   /set-default-ipv4, /set-default-ipv6, /set-txt, /clear-txt, /add-a, /clear-a, /add-aaaa, /clear-aaaa, /add-caa,
+       /clear-caa, /set-cname, /clear-cname, /set-servfail, /clear-servfail, /dns-request-history,
+       /clear-request-history  what its DNS says, and was asked: the calls of pebble-challtestsrv
 GET    /crl/…, /issuer/…      what certificates name
 GET    /health/ready
 ";
@@ -41,6 +51,8 @@ struct Reply {
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const LINES: HeaderValue = HeaderValue::from_static("application/jsonl");
+const XML: HeaderValue = HeaderValue::from_static("application/xml");
 const PEM: HeaderValue = HeaderValue::from_static("application/x-pem-file");
 
 impl Reply {
@@ -78,7 +90,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Full<Bytes>>, Request<()>> {
     let (head, body) = request.into_parts();
     let reply = if head.method == Method::GET || head.method == Method::HEAD {
-        match looked_up(ca, doors, head.uri.path()) {
+        match looked_up(ca, doors, &head.uri) {
             Some(reply) => reply,
             None => return Err(Request::from_parts(head, ())),
         }
@@ -101,8 +113,13 @@ pub(crate) async fn answer(
 }
 
 /// GET.
-fn looked_up(ca: &Ca, doors: &Doors, path: &str) -> Option<Reply> {
-    Some(match path {
+fn looked_up(ca: &Ca, doors: &Doors, uri: &Uri) -> Option<Reply> {
+    let kept = || {
+        doors
+            .transcript()
+            .ok_or_else(|| Reply::wrong(StatusCode::NOT_FOUND, "no transcript is kept"))
+    };
+    Some(match uri.path() {
         "/" => Reply::text(TEXT, CALLS),
         "/root.pem" => Reply::text(PEM, doors.root_pem().to_owned()),
         "/faults" => {
@@ -110,6 +127,9 @@ fn looked_up(ca: &Ca, doors: &Doors, path: &str) -> Option<Reply> {
             Reply::json(StatusCode::OK, &Value::Array(all))
         }
         "/clock" => Reply::json(StatusCode::OK, &clock(ca, doors)),
+        "/transcript" => kept().map_or_else(|none| none, |kept| transcript(kept, uri)),
+        "/findings" => kept().map_or_else(|none| none, |kept| findings(kept)),
+        "/report" => kept().map_or_else(|none| none, |kept| report(kept, uri)),
         _ => return None,
     })
 }
@@ -146,17 +166,101 @@ fn done(ca: &Ca, doors: &Doors, head: &Parts, body: &[u8]) -> Reply {
             }
             Err(reason) => Reply::bad(reason),
         },
-        (_, "/faults" | "/clock" | "/root.pem" | "/") => Reply::wrong(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!(
-                "{path} does not know {}; GET / names all calls",
-                head.method
+        (&Method::DELETE, "/transcript") => match doors.transcript() {
+            Some(kept) => {
+                kept.clear();
+                Reply::json(StatusCode::OK, &json!({ "changed": true }))
+            }
+            None => Reply::wrong(StatusCode::NOT_FOUND, "no transcript is kept"),
+        },
+        (&Method::POST, path) if of_names(path) => match doors.names() {
+            Some(names) => said(names, path, body),
+            None => Reply::wrong(
+                StatusCode::NOT_FOUND,
+                "this test CA has no DNS of its own: --dnsserver names another",
             ),
-        ),
+        },
+        (_, "/faults" | "/clock" | "/root.pem" | "/" | "/transcript" | "/findings" | "/report") => {
+            Reply::wrong(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!(
+                    "{path} does not know {}; GET / names all calls",
+                    head.method
+                ),
+            )
+        }
         _ => Reply::wrong(
             StatusCode::NOT_FOUND,
             "there is no such call; GET / names all",
         ),
+    }
+}
+
+/// Whether a path is a call of the challenge server that is about names.
+fn of_names(path: &str) -> bool {
+    matches!(Part::of(path), Some(Part::Dns | Part::History))
+}
+
+/// A call of the challenge server.
+fn said(names: &responder::Data, path: &str, body: &[u8]) -> Reply {
+    let Some(answer) = responder::manage(names, path, body) else {
+        return Reply::wrong(StatusCode::NOT_FOUND, "there is no such call");
+    };
+    Reply {
+        status: StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST),
+        media: HeaderValue::from_static(answer.content_type.unwrap_or("text/plain; charset=utf-8")),
+        body: answer.body.into(),
+    }
+}
+
+/// A value of the query, if it is named.
+fn asked<'u>(uri: &'u Uri, name: &str) -> Option<&'u str> {
+    let each = uri
+        .query()?
+        .split('&')
+        .map(|pair| match pair.split_once('=') {
+            Some(pair) => pair,
+            None => (pair, ""),
+        });
+    each.into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, value)| value)
+}
+
+fn transcript(kept: &Transcript, uri: &Uri) -> Reply {
+    let Ok(since) = asked(uri, "since").unwrap_or("0").parse() else {
+        return Reply::bad("since takes the number of an exchange");
+    };
+    match asked(uri, "form") {
+        None | Some("json") => Reply::text(LINES, kept.lines(since)),
+        Some("text") => Reply::text(TEXT, kept.text(since)),
+        Some(_) => Reply::bad("form takes json or text"),
+    }
+}
+
+fn findings(kept: &Transcript) -> Reply {
+    let object = |finding: &Finding| {
+        let check = finding.check();
+        json!({
+            "check": check.name,
+            "section": check.section,
+            "level": check.level.word(),
+            "exchanges": finding.exchanges,
+            "evidence": finding.evidence,
+            "client": finding.client,
+        })
+    };
+    let all: Vec<Value> = kept.findings().iter().map(object).collect();
+    Reply::json(StatusCode::OK, &Value::Array(all))
+}
+
+fn report(kept: &Transcript, uri: &Uri) -> Reply {
+    let strict = asked(uri, "strict").is_some();
+    match asked(uri, "form") {
+        None | Some("text") => Reply::text(TEXT, kept.report(Format::Text, strict)),
+        Some("json") => Reply::text(JSON, kept.report(Format::Json, strict)),
+        Some("junit") => Reply::text(XML, kept.report(Format::Junit, strict)),
+        Some(_) => Reply::bad("form takes text, json or junit"),
     }
 }
 

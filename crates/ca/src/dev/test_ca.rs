@@ -11,9 +11,10 @@ use std::{
 use cairn_x509::{certificate::pem, weak::BlockedKeys};
 
 use super::{
-    Conduct, Doors, MovableClock, Scenario,
+    Conduct, Doors, MovableClock, Scenario, doors,
     folder::{self, Folder},
     keys::{self, KeysFault},
+    responder,
     transcript::{self, Transcript, TranscriptFault},
 };
 use crate::{
@@ -69,6 +70,14 @@ pub enum TestCaFault {
     /// A file in it.
     #[error(transparent)]
     File(#[from] FileFault),
+    /// Its own DNS.
+    #[error("cannot listen on {address} (dns)")]
+    Dns {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The signer's thread.
     #[error("the test CA's signer does not start")]
     Signer(#[source] std::io::Error),
@@ -87,7 +96,7 @@ pub struct TestCa {
     doors: Arc<Doors>,
     root_pem: String,
     directory: String,
-    dns: Option<SocketAddr>,
+    own_dns: Option<responder::Server>,
     /// The listener's files and the operator's socket.
     folder: Folder,
 }
@@ -160,13 +169,24 @@ impl TestCa {
             format!("{}{text}", folder::MARK).as_bytes(),
         )?;
         let clock = Arc::new(MovableClock::default());
+        let names = dns.map(|_| Arc::new(responder::Data::new("127.0.0.1", "::1")));
+        let own_dns = match (dns, &names) {
+            (Some(address), Some(names)) => Some(
+                responder::Server::dns(names, address)
+                    .map_err(|source| TestCaFault::Dns { address, source })?,
+            ),
+            _ => None,
+        };
         let doors = Arc::new(Doors::new(
             scenario,
-            conduct,
-            Arc::clone(&clock),
-            made.other,
-            root_pem.clone(),
-            transcript,
+            doors::Parts {
+                conduct,
+                clock: Arc::clone(&clock),
+                issuer: made.other,
+                root_pem: root_pem.clone(),
+                transcript,
+                names,
+            },
         ));
         let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
         let parts = NodeParts {
@@ -200,7 +220,7 @@ impl TestCa {
             doors,
             root_pem,
             directory,
-            dns,
+            own_dns,
             folder,
         })
     }
@@ -232,7 +252,7 @@ impl TestCa {
     /// Where its own DNS answers, if it has one.
     #[must_use]
     pub fn dns(&self) -> Option<SocketAddr> {
-        self.dns
+        self.own_dns.as_ref().map(responder::Server::address)
     }
 
     /// The directory's URL.

@@ -7,7 +7,10 @@ use std::{
 };
 
 use cairn_ca::{
-    dev::{FAULTS, Places, Ports, Scenario, Settings, TestCa, TestCaFault},
+    dev::{
+        FAULTS, Format, Places, Ports, Scenario, Settings, TestCa, TestCaFault, Transcript,
+        Verdict, transcript,
+    },
     node::StartFault,
 };
 use serde::Serialize;
@@ -15,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::serve::listen_hint;
 use crate::{
-    args::Dev,
+    args::{CheckClient, Dev},
     failure::{Code, Failure},
     hardening, log,
     table::table,
@@ -39,7 +42,7 @@ pub(crate) fn run(args: &Dev, ui: &Ui) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::new(WHAT).because(&e))?;
-    runtime.block_on(serve(settings, ui))
+    runtime.block_on(serve(settings, args, ui))
 }
 
 /// Every fault in a line.
@@ -101,6 +104,9 @@ fn settings(args: &Dev) -> Result<Settings, Failure> {
         settings.scenario.seed = seed;
     }
     settings.dir.clone_from(&args.dir);
+    settings.transcript = Some(transcript::Settings {
+        file: args.transcript.clone(),
+    });
     Ok(settings)
 }
 
@@ -140,6 +146,8 @@ fn failed(fault: &TestCaFault) -> Failure {
                 .because(source)
                 .hint(listen_hint(source, address))
         }
+        TestCaFault::Dns { address, source } => unusable("--dns", *address, source),
+        TestCaFault::Transcript(fault) => Failure::usage(fault.to_string()).because(fault),
         TestCaFault::Config(_) | TestCaFault::Setting(_) | TestCaFault::Directory(_) => {
             failure.code(Code::Usage)
         }
@@ -212,7 +220,7 @@ impl Hello {
     }
 }
 
-async fn serve(settings: Settings, ui: &Ui) -> Result<(), Failure> {
+async fn serve(settings: Settings, args: &Dev, ui: &Ui) -> Result<(), Failure> {
     // Before anything listens: a signal during the start ends it in good order too.
     let listen = |kind| signal(kind).map_err(|e| Failure::new(WHAT).because(&e));
     let mut terminate = listen(SignalKind::terminate())?;
@@ -232,6 +240,43 @@ async fn serve(settings: Settings, ui: &Ui) -> Result<(), Failure> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    let verdict = match (args.check_client, ca.doors().transcript()) {
+        (Some(check), Some(kept)) => conclude(kept, check, args.report.as_deref(), ui),
+        _ => Ok(()),
+    };
     ca.shutdown().await;
-    Ok(())
+    verdict
+}
+
+/// Reports what clients did wrong.
+fn conclude(
+    kept: &Transcript,
+    check: CheckClient,
+    file: Option<&Path>,
+    ui: &Ui,
+) -> Result<(), Failure> {
+    let strict = check == CheckClient::Strict;
+    match file {
+        Some(path) => {
+            let form = match path.extension().and_then(|end| end.to_str()) {
+                Some("json") => Format::Json,
+                Some("xml") => Format::Junit,
+                _ => Format::Text,
+            };
+            std::fs::write(path, kept.report(form, strict)).map_err(|error| {
+                Failure::new(format!(
+                    "the report cannot be written to {}",
+                    path.display()
+                ))
+                .because(&error)
+            })?;
+        }
+        None if ui.is_json() => ui.out(&kept.report(Format::Json, strict)),
+        None => ui.out(kept.report(Format::Text, strict).trim_end()),
+    }
+    match kept.verdict(strict) {
+        Verdict::Pass => Ok(()),
+        Verdict::Fail => Err(Failure::new("a client broke the rules of ACME")
+            .hint("the report says which, with the exchanges that show it".to_owned())),
+    }
 }
