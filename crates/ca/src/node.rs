@@ -724,9 +724,18 @@ async fn count_unfinished(ca: Arc<Ca>) {
 
 /// Expiry, sweeping, leases that ran out.
 async fn housekeeping(ca: Arc<Ca>) {
+    #[cfg(feature = "dev")]
+    let mut forgotten = store::Forgotten::default();
     loop {
         tokio::time::sleep(ca.timing.housekeeping).await;
         take_over(&ca).await;
+        #[cfg(feature = "dev")]
+        if let Some(kept) = ca.doors.as_ref().and_then(|doors| doors.conduct().keeps) {
+            match ca.store.forget(kept, forgotten).await {
+                Ok(now) => forgotten = now,
+                Err(error) => warn!(%error, "the test CA cannot forget; it tries again"),
+            }
+        }
         let config = &ca.snapshot.load_full().config;
         let policy = SweepPolicy {
             orders_after: config.sweep.orders_after.into(),

@@ -10,6 +10,9 @@ pub struct Conduct {
     pub open: Option<Ports>,
     /// The publication listener is the management interface too.
     pub managed: bool,
+    /// Orders that ended, with their authorizations and audit rows, of which so many are kept: what is in memory alone must
+    /// not grow for ever. Certificates are kept. None: all, until the configuration's sweep.
+    pub keeps: Option<u32>,
     /// Which paths the resources have.
     pub layout: Layout,
     /// URLs are made from the Host that a request names, in place of the configured one.
@@ -47,6 +50,9 @@ pub struct Conduct {
     pub wants_agent: bool,
 }
 
+/// Ended orders that a test CA of people's tests remembers.
+pub(super) const KEPT: u32 = 2000;
+
 /// Which paths the resources have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Layout {
@@ -71,6 +77,7 @@ impl Default for Conduct {
         Self {
             open: None,
             managed: false,
+            keeps: None,
             layout: Layout::Cairn,
             follow_host: false,
             holds: true,
@@ -99,6 +106,7 @@ impl Conduct {
         Self {
             open: Some(ports),
             managed: false,
+            keeps: Some(KEPT),
             layout: Layout::Pebble,
             follow_host: true,
             holds: false,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use super::{Conduct, Ports, Scenario, Settings, TestCaFault, folder};
+use super::{Conduct, Ports, Scenario, Settings, TestCaFault, conduct, folder};
 use crate::{
     config::{self, Config},
     setup,
@@ -77,6 +77,7 @@ impl Settings {
             conduct: Conduct {
                 open: Some(places.ports),
                 managed: true,
+                keeps: Some(conduct::KEPT),
                 follow_host: true,
                 ..Conduct::default()
             },

@@ -25,6 +25,8 @@ use cairn_acme::{
 use cairn_x509::certificate::Serial;
 
 pub use set_aside::{AsideMoved, SetCertificatesAside};
+#[cfg(feature = "dev")]
+pub use sqlite::Forgotten;
 pub use sqlite::{
     AuditRecord, AuditSubject, BackupError, BackupReport, BatchBounds, FaultHook, FaultPoint,
     InjectedFault, Location, OpenError, OpenOptions, OrderDetail, PAGE_MAX, Page,

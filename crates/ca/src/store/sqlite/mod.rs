@@ -17,6 +17,8 @@ mod code;
 mod connect;
 mod crls;
 mod external;
+#[cfg(feature = "dev")]
+mod forget;
 mod lists;
 mod lock;
 mod meta;
@@ -50,6 +52,8 @@ use cairn_x509::certificate::Serial;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+#[cfg(feature = "dev")]
+pub use self::forget::Forgotten;
 pub use self::{
     audit::{AuditRecord, AuditSubject},
     backup::{BackupError, BackupReport, RestoreError, RestoreReport, restore},
