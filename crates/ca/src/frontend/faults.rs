@@ -80,7 +80,7 @@ impl Visit {
             Err(fault) => {
                 let response = Answer::problem(&intake::unreadable(fault)).finish(None, None);
                 let answered = Answered::of(response).await;
-                if let Some(pending) = self.note(&head, Bytes::new()) {
+                if let Some(pending) = self.note(&head, &Bytes::new()) {
                     pending.end(answered.clone(), Delivery::Whole);
                 }
                 return answered.response();
@@ -91,7 +91,7 @@ impl Visit {
         let snapshot = self.ca.snapshot_at(host);
         let (place, route) = snapshot.directories.find(path);
         let urls = &snapshot.directories.at(place).urls;
-        let mut pending = self.note(&head, body.clone());
+        let mut pending = self.note(&head, &body);
         let envelope = Envelope::parse(&body).ok();
         let asked = self.describe(&head, route, envelope.as_ref()).await;
         let strikes = self.doors.decide(&asked);
@@ -144,7 +144,7 @@ impl Visit {
     }
 
     /// Begins the exchange in the transcript, if one is kept.
-    fn note(&self, head: &Parts, body: Bytes) -> Option<Pending> {
+    fn note(&self, head: &Parts, body: &Bytes) -> Option<Pending> {
         let transcript = self.doors.transcript()?;
         let place = (self.connection, self.address);
         Some(Pending::begin(Arc::clone(transcript), place, head, body))

@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use cairn_acme::time::Timestamp;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 
 use super::Transcript;
@@ -121,6 +121,17 @@ impl Exchange {
     }
 }
 
+/// The same headers without the connection's buffer, which they would keep for as long as they are kept.
+fn owned(headers: &HeaderMap) -> HeaderMap {
+    let mut own = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            own.append(name.clone(), value);
+        }
+    }
+    own
+}
+
 /// An exchange that is under way. Kept when it is answered; when it is dropped before, the client has gone.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -134,7 +145,7 @@ impl Pending {
         transcript: Arc<Transcript>,
         (connection, peer): (u64, IpAddr),
         head: &http::request::Parts,
-        body: Bytes,
+        body: &Bytes,
     ) -> Self {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let arrived = transcript.machine.monotonic();
@@ -148,8 +159,8 @@ impl Pending {
             step: None,
             method: head.method.clone(),
             path: path.to_owned(),
-            headers: head.headers.clone(),
-            body,
+            headers: owned(&head.headers),
+            body: Bytes::copy_from_slice(&body),
             answer: None,
             delivery: Delivery::None,
             faults: Vec::new(),
