@@ -254,7 +254,9 @@ async fn a_caa_record_may_name_the_account_under_any_host_that_was_followed() {
     let allow = |name: &str, host: &str| {
         let account = kid.replace(base, host);
         let value = format!("ca.test; accounturi={account}");
-        site.dns.add_caa(name, 0, "issue", &value);
+        site.dns
+            .add_caa(name, 0, "issue", &value)
+            .add_address(name, std::net::Ipv4Addr::LOCALHOST);
     };
     allow("a.caa.test", "https://pebble:14000");
     client.obtain(&["a.caa.test"], &site.web).await;
