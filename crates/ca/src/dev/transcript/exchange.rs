@@ -160,7 +160,7 @@ impl Pending {
             method: head.method.clone(),
             path: path.to_owned(),
             headers: owned(&head.headers),
-            body: Bytes::copy_from_slice(&body),
+            body: Bytes::copy_from_slice(body),
             answer: None,
             delivery: Delivery::None,
             faults: Vec::new(),
