@@ -93,6 +93,7 @@ impl<'a> Leaf<'a> {
             // Nothing is there: no list is made of what only a test meets.
             crl_url: "http://test.invalid/none.crl",
             ca_issuers_url: "http://test.invalid/none.crt",
+            ocsp_url: None,
             policies: &[],
             must_staple: false,
             signature_algorithm: key.signature_algorithm(),
@@ -142,6 +143,7 @@ pub(super) fn make(host: &str, now: Timestamp) -> Result<Keys, KeysFault> {
             spki_der: key.spki_der(),
             permit_dns: &[],
             permit_ip: &[],
+            path_length: 0,
             signature_algorithm: root_key.signature_algorithm(),
         };
         let tbs = template.build().map_err(KeysFault::of)?;

@@ -395,6 +395,7 @@ fn build(
         client_auth: profile.settings.client_auth,
         crl_url: &crl_url,
         ca_issuers_url: &issuer.url,
+        ocsp_url: None,
         policies: &profile.settings.policies,
         must_staple: false,
         signature_algorithm: issuer.certificate.issues_with(),
