@@ -25,7 +25,7 @@ mod text;
 pub use crate::validation::Ports;
 pub use action::{Action, BadValue, Fate, Pointer, Refusal, WrongChain};
 pub use clock::MovableClock;
-pub use conduct::Conduct;
+pub use conduct::{Conduct, Layout, RetryAfter};
 pub use doors::{Doors, Listed};
 pub use fault::{Client, Fault, Step, When};
 pub use scenario::{BadScenario, Scenario};
