@@ -3,6 +3,8 @@
 
 #[cfg(feature = "dev")]
 mod go_flags;
+#[cfg(feature = "dev")]
+mod pebble;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -57,9 +59,10 @@ pub(crate) fn run(program: Program, _: &[OsString]) -> ExitCode {
 
 /// Runs the program that is meant.
 #[cfg(feature = "dev")]
-pub(crate) fn run(program: Program, _args: &[OsString]) -> ExitCode {
+pub(crate) fn run(program: Program, args: &[OsString]) -> ExitCode {
     match program {
-        Program::Pebble | Program::ChallengeServer => ExitCode::FAILURE,
+        Program::Pebble => pebble::run(args),
+        Program::ChallengeServer => ExitCode::FAILURE,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The doors of one test CA: the faults in force behind a lock, its clock, its listening sockets.
 
 use std::{
+    collections::HashMap,
     fmt,
     net::Shutdown,
     sync::{
@@ -9,13 +10,17 @@ use std::{
     },
 };
 
+use cairn_x509::certificate::Serial;
 use socket2::Socket;
 
 use super::{
     Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
     keys::{KeysFault, OtherIssuer},
 };
-use crate::clock::{Clock, SystemClock};
+use crate::{
+    clock::{Clock, SystemClock},
+    id::ExternalKeyId,
+};
 
 /// What a test reaches a running test CA by.
 pub struct Doors {
@@ -27,6 +32,11 @@ pub struct Doors {
     outages: AtomicU64,
     issuer: OtherIssuer,
     conduct: Conduct,
+    ocsp_url: Option<String>,
+    /// What renewalInfo answers for a certificate, as it was set, in place of what it would.
+    renewals: Mutex<HashMap<Serial, String>>,
+    /// External account keys under kids that others chose.
+    kids: Mutex<HashMap<String, ExternalKeyId>>,
 }
 
 /// A fault in force.
@@ -57,6 +67,7 @@ impl Doors {
         conduct: Conduct,
         clock: Arc<MovableClock>,
         issuer: OtherIssuer,
+        ocsp_url: Option<String>,
     ) -> Self {
         let mut state = State::new(scenario.seed);
         for fault in scenario.faults {
@@ -70,6 +81,9 @@ impl Doors {
             outages: AtomicU64::new(0),
             issuer,
             conduct,
+            ocsp_url,
+            renewals: Mutex::default(),
+            kids: Mutex::default(),
         }
     }
 
@@ -111,6 +125,29 @@ impl Doors {
     #[must_use]
     pub fn conduct(&self) -> &Conduct {
         &self.conduct
+    }
+
+    /// The OCSP responder that certificates name.
+    pub(crate) fn ocsp_url(&self) -> Option<&str> {
+        self.ocsp_url.as_deref()
+    }
+
+    /// What renewalInfo answers for that certificate, if a test has set it.
+    pub(crate) fn renewal(&self, serial: Serial) -> Option<String> {
+        locked(&self.renewals).get(&serial).cloned()
+    }
+
+    pub(super) fn set_renewal(&self, serial: Serial, text: String) {
+        locked(&self.renewals).insert(serial, text);
+    }
+
+    /// The external account key under a kid that is not of the CA's own making.
+    pub(crate) fn external_key(&self, kid: &str) -> Option<ExternalKeyId> {
+        locked(&self.kids).get(kid).copied()
+    }
+
+    pub(super) fn name_external_key(&self, kid: String, id: ExternalKeyId) {
+        locked(&self.kids).insert(kid, id);
     }
 
     pub(crate) fn asks_for_accounts(&self) -> bool {
@@ -165,10 +202,14 @@ impl Doors {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     fn sockets(&self) -> MutexGuard<'_, Vec<Socket>> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.sockets)
     }
+}
+
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

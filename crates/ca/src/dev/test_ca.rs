@@ -1,14 +1,19 @@
 //! A test CA: a node on a store in memory with keys of its own making, and its doors. The one place that gives a node
 //! doors; neither a store nor a key can be handed to it.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use cairn_x509::{certificate::pem, weak::BlockedKeys};
+use cairn_x509::weak::BlockedKeys;
 use tempfile::TempDir;
 
 use super::{
     Conduct, Doors, MovableClock, Scenario,
-    keys::{self, KeysFault},
+    keys::{self, KeyPlan, KeysFault, Lineage},
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -26,12 +31,27 @@ const PULSE: Duration = Duration::from_millis(100);
 /// What a test CA is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What it serves by. Where keys and the listener's certificate lie is not asked for: it makes its own.
+    /// What it serves by. Where keys lie is not asked for: it makes its own.
     pub config: Config,
     /// The faults in force from the start.
     pub scenario: Scenario,
     /// How it behaves beside them.
     pub conduct: Conduct,
+    /// Which keys and certificates it makes.
+    pub keys: KeyPlan,
+    /// The certificate of its listener. None: one under its root.
+    pub listener: Option<ListenerFiles>,
+    /// The URL of an OCSP responder that others run, for its certificates to name.
+    pub ocsp_url: Option<String>,
+}
+
+/// Files with a certificate for the listener, PEM. What is read from them signs nothing.
+#[derive(Debug, Clone)]
+pub struct ListenerFiles {
+    /// The chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Why there is no test CA.
@@ -55,6 +75,9 @@ pub enum TestCaFault {
     /// The signer's thread.
     #[error("the test CA's signer does not start")]
     Signer(#[source] std::io::Error),
+    /// A plan without any.
+    #[error("the test CA has no root")]
+    NoRoot,
     /// The node.
     #[error(transparent)]
     Start(#[from] StartFault),
@@ -65,6 +88,7 @@ pub enum TestCaFault {
 pub struct TestCa {
     node: Node,
     doors: Arc<Doors>,
+    lineages: Vec<Lineage>,
     root_pem: String,
     directory: String,
     /// The listener's files and the operator's socket; removed at the end.
@@ -88,6 +112,9 @@ impl Settings {
             config,
             scenario: Scenario::default(),
             conduct: Conduct::default(),
+            keys: KeyPlan::default(),
+            listener: None,
+            ocsp_url: None,
         })
     }
 }
@@ -102,16 +129,31 @@ impl TestCa {
             mut config,
             scenario,
             conduct,
+            keys: plan,
+            listener,
+            ocsp_url,
         } = settings;
-        let made = keys::make(config.url.host(), SystemClock::default().wall())?;
+        let host = match &listener {
+            None => Some(config.url.host()),
+            Some(_) => None,
+        };
+        let made = keys::make(&plan, host, SystemClock::default().wall())?;
         let dir = tempfile::Builder::new()
             .prefix("cairn-test-ca-")
             .tempdir()
             .map_err(TestCaFault::Directory)?;
-        let (certificate, key) = (dir.path().join("tls.pem"), dir.path().join("tls.key.pem"));
-        create_public(&certificate, made.listener_pem.as_bytes())?;
-        create_secret(&key, made.listener_key_pem.as_bytes())?;
-        let root_pem = pem("CERTIFICATE", &made.root_der);
+        let (certificate, key) = match listener {
+            Some(files) => (files.certificate, files.key),
+            None => (dir.path().join("tls.pem"), dir.path().join("tls.key.pem")),
+        };
+        if let Some(own) = &made.listener {
+            create_public(&certificate, own.certificate_pem.as_bytes())?;
+            create_secret(&key, own.key_pem.as_bytes())?;
+        }
+        let usual = made.lineages.first().ok_or(TestCaFault::NoRoot)?;
+        let issuing = usual.issuing.last().ok_or(TestCaFault::NoRoot)?;
+        let (root_der, issuing_der) = (usual.root.der().to_vec(), issuing.der().to_vec());
+        let root_pem = usual.root.certificate_pem.clone();
         create_public(&dir.path().join("root.pem"), root_pem.as_bytes())?;
         config.keys = Keys::default();
         config.tls = Tls {
@@ -125,6 +167,7 @@ impl TestCa {
             conduct,
             Arc::clone(&clock),
             made.other,
+            ocsp_url,
         ));
         let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
         let parts = NodeParts {
@@ -133,13 +176,13 @@ impl TestCa {
             issuer: IssuerParts {
                 name: DEFAULT_ISSUER.to_owned(),
                 signer: Arc::new(signer.map_err(TestCaFault::Signer)?),
-                certificate: made.issuing_der,
-                chains: Vec::new(),
+                certificate: issuing_der,
+                chains: made.lineages.iter().map(Lineage::chain).collect(),
                 leaf_keys: Vec::new(),
             },
             issuers: Vec::new(),
             ring: KeyRing::ephemeral()?,
-            root_certificate: made.root_der,
+            root_certificate: root_der,
             blocked: BlockedKeys::default(),
             clock,
             location: Location::Memory,
@@ -153,6 +196,7 @@ impl TestCa {
         Ok(Self {
             node: Node::start_open(parts, Arc::clone(&doors)).await?,
             doors,
+            lineages: made.lineages,
             root_pem,
             directory,
             _dir: dir,
@@ -175,6 +219,12 @@ impl TestCa {
     #[must_use]
     pub fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// Its roots and what is below each, the usual one first.
+    #[must_use]
+    pub fn lineages(&self) -> &[Lineage] {
+        &self.lineages
     }
 
     /// The directory's URL.

@@ -412,7 +412,10 @@ impl LeafTemplate<'_> {
 pub(crate) fn access_places(w: &mut Writer, ocsp_url: Option<&str>, ca_issuers_url: &str) {
     w.nest(tag::SEQUENCE, |w| {
         let responder = ocsp_url.map(|url| (oid::OCSP, url));
-        for (method, url) in responder.into_iter().chain([(oid::CA_ISSUERS, ca_issuers_url)]) {
+        for (method, url) in responder
+            .into_iter()
+            .chain([(oid::CA_ISSUERS, ca_issuers_url)])
+        {
             w.nest(tag::SEQUENCE, |w| {
                 w.value(tag::OID, method);
                 w.value(0x86, url.as_bytes());

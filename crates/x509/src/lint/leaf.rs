@@ -2,7 +2,9 @@
 
 use super::{LintFinding, LintReport, Run};
 use crate::{
-    certificate::{Body, Certificate, LeafTemplate, distribution_point, is_ldh, usage},
+    certificate::{
+        Body, Certificate, LeafTemplate, access_places, distribution_point, is_ldh, usage,
+    },
     key::PublicKeyKind,
     oid,
     writer::{Writer, tag},
