@@ -16,7 +16,7 @@ use crate::{
 const FIRST: &str = "default";
 
 /// One directory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Directory {
     /// Its rows' key.
     pub id: DirectoryId,
@@ -55,7 +55,7 @@ impl Directory {
 }
 
 /// All of them, the one that `ca init` made first.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Directories {
     first: Directory,
     others: Vec<Directory>,
@@ -92,6 +92,19 @@ impl Directories {
             first,
             others: config.directory.iter().zip(ids).map(other).collect(),
         }
+    }
+
+    /// The URLs of each, to be changed: a test CA's alone.
+    #[cfg(feature = "dev")]
+    pub(crate) fn urls_mut(&mut self) -> impl Iterator<Item = &mut Urls> {
+        let others = self.others.iter_mut().map(|directory| &mut directory.urls);
+        std::iter::once(&mut self.first.urls).chain(others)
+    }
+
+    /// Lets the first offer these profiles alone: a test CA's.
+    #[cfg(feature = "dev")]
+    pub(crate) fn offer(&mut self, profiles: Vec<String>) {
+        self.first.profiles = profiles;
     }
 
     /// The first.
@@ -133,8 +146,8 @@ impl Directories {
         };
         let mut others = self.others.iter().enumerate();
         match others.find_map(|(place, directory)| Some((place, own(directory)?))) {
-            Some((place, rest)) => (Some(place), Route::parse_below(rest)),
-            None => (None, Route::parse(path)),
+            Some((place, rest)) => (Some(place), self.at(Some(place)).urls.find(rest)),
+            None => (None, self.first.urls.find(path)),
         }
     }
 }

@@ -30,6 +30,7 @@ use crate::{
     },
     limits::Limits,
     metrics::Metrics,
+    model::Account,
     nonce::Nonces,
     operator,
     publication::{self, File, Readiness, Shelf},
@@ -119,6 +120,34 @@ pub struct Ca {
     /// Of a test CA.
     #[cfg(feature = "dev")]
     pub(crate) doors: Option<Arc<Doors>>,
+}
+
+impl Ca {
+    /// The configuration in force, as a request sees it that came under this host.
+    #[cfg_attr(
+        not(feature = "dev"),
+        expect(unused_variables, reason = "only a test CA follows it")
+    )]
+    pub(crate) fn snapshot_at(&self, host: Option<&str>) -> Arc<Snapshot> {
+        let configured = self.snapshot.load_full();
+        #[cfg(feature = "dev")]
+        if let Some(doors) = &self.doors {
+            return doors.snapshot(host, configured);
+        }
+        configured
+    }
+
+    /// Every URL by which CAA records may name the account.
+    pub(crate) fn caa_urls(&self, snapshot: &Snapshot, account: &Account) -> Vec<String> {
+        let current = snapshot.account_url(account);
+        #[cfg(feature = "dev")]
+        let moved = self.doors.as_ref().map(|d| d.under_each_host(&current));
+        #[allow(unused_mut, reason = "a test CA has answered under several hosts")]
+        let mut urls = snapshot.caa.account_urls(account, current);
+        #[cfg(feature = "dev")]
+        urls.extend(moved.into_iter().flatten());
+        urls
+    }
 }
 
 /// What only a test CA has besides; `dev` alone makes one, and gives it a store in memory and keys of its own.
@@ -269,12 +298,12 @@ impl Node {
         let founds = matches!(location, store::Location::Memory);
         let issuers = known_issuers(&store, &config, (issuer, founds), issuers, now).await?;
         let directories = known_directories(&store, &config, now).await?;
-        #[allow(unused_mut, reason = "a test CA takes borders away")]
+        #[allow(unused_mut, reason = "a test CA behaves in ways of its own")]
         let mut snapshot = Snapshot::build(config, blocked, &issuers, &directories, &metrics)
             .map_err(StartFault::Config)?;
         #[cfg(feature = "dev")]
-        if let Some(ports) = doors.as_ref().and_then(|doors| doors.conduct().open) {
-            snapshot.open(ports);
+        if let Some(doors) = &doors {
+            snapshot.behave(doors.conduct());
         }
         if founds {
             store.set_base_url(snapshot.urls.base(), now).await?;
@@ -297,6 +326,8 @@ impl Node {
             servers: dns.servers.clone(),
             timeout: dns.timeout.into(),
             trust_ad: dns.dnssec == Dnssec::TrustResolver,
+            #[cfg(feature = "dev")]
+            hosts: hosts_file(doors.as_deref()),
             ..ResolverConfig::default()
         })
         .map_err(|e| StartFault::System(e.to_string()))?;
@@ -454,7 +485,12 @@ impl Node {
             .await
             .map_err(|e| e.to_string())?;
         let issuers = ca.issuance.issuers();
-        let snapshot = Snapshot::build(config, blocked, issuers, &directories, &ca.metrics)?;
+        #[allow(unused_mut, reason = "a test CA behaves in ways of its own")]
+        let mut snapshot = Snapshot::build(config, blocked, issuers, &directories, &ca.metrics)?;
+        #[cfg(feature = "dev")]
+        if let Some(doors) = &ca.doors {
+            snapshot.behave(doors.conduct());
+        }
         let listener = match (&snapshot.config.tls.certificate, &snapshot.config.tls.key) {
             (Some(certificate), Some(key)) => Some(
                 OwnCertificate::read_files(&self.dir.join(certificate), &self.dir.join(key))
@@ -598,6 +634,13 @@ async fn open_nonces(store: &Store, clock: &dyn Clock) -> Result<Nonces, StartFa
         }
     }
     Nonces::new().map_err(|e| system(&e))
+}
+
+/// Where an open test CA finds names before it asks the system's servers.
+#[cfg(feature = "dev")]
+fn hosts_file(doors: Option<&Doors>) -> Option<PathBuf> {
+    let open = doors.and_then(|doors| doors.conduct().open);
+    open.map(|_| PathBuf::from("/etc/hosts"))
 }
 
 fn seed() -> Result<IdSeed, StartFault> {

@@ -47,9 +47,22 @@ pub struct CaaPolicy {
     pub account_prefixes: Vec<String>,
     /// A climb ends at the apex of one of these.
     pub private_zones: Vec<String>,
+    /// Of a test CA: no records are looked up.
+    #[cfg(feature = "dev")]
+    pub unasked: bool,
 }
 
 impl CaaPolicy {
+    /// Why no records are looked up, if none are.
+    #[must_use]
+    pub fn unasked(&self) -> Option<&'static str> {
+        #[cfg(feature = "dev")]
+        if self.unasked {
+            return Some("this test CA looks up no CAA records");
+        }
+        None
+    }
+
     /// Every URL by which `accounturi` may name the account (RFC 8657 §3.1); the first is the one that it was given.
     #[must_use]
     pub fn account_urls(&self, account: &Account, current: String) -> Vec<String> {

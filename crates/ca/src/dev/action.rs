@@ -20,6 +20,8 @@ pub enum Action {
     Down(Span),
     /// The server waits before it does anything.
     Delay(Span),
+    /// The signature is made so much later.
+    SlowSigning(Span),
     /// Time passes before the request is looked at.
     Advance(Span),
     /// The authorization that the request is about takes this end; an order's first one.
@@ -272,6 +274,9 @@ impl Action {
             "cut" => Self::Cut,
             "down" => Self::Down(value.parse().ok()?),
             "delay" => Self::Delay(value.parse().ok()?),
+            "slow-signing" => {
+                Self::SlowSigning(value.parse().ok().filter(|span| *span <= SLOWEST)?)
+            }
             "advance" => Self::Advance(value.parse().ok()?),
             "end-authorization" => Self::Authorization(value.parse().ok()?),
             "end-order" => Self::OrderInvalid,
@@ -317,6 +322,7 @@ impl Action {
             Self::Cut => "cut",
             Self::Down(_) => "down",
             Self::Delay(_) => "delay",
+            Self::SlowSigning(_) => "slow-signing",
             Self::Advance(_) => "advance",
             Self::Authorization(_) => "end-authorization",
             Self::OrderInvalid => "end-order",
@@ -342,7 +348,10 @@ impl Action {
         Some(match self {
             Self::BadNonce | Self::Cut | Self::OrderInvalid | Self::Lost => return None,
             Self::Refuse(refusal) => refusal.to_string(),
-            Self::Down(span) | Self::Delay(span) | Self::Advance(span) => span.to_string(),
+            Self::Down(span)
+            | Self::Delay(span)
+            | Self::SlowSigning(span)
+            | Self::Advance(span) => span.to_string(),
             Self::Authorization(fate) => fate.to_string(),
             Self::Status(status) => status.to_string(),
             Self::Header(name, value) => format!("{name}: {}", visible(value)),
@@ -357,6 +366,9 @@ impl Action {
         })
     }
 }
+
+/// Short of the time after which an unsigned order is taken to be abandoned, and gets a new serial.
+const SLOWEST: Span = Span::from_secs(45);
 
 /// Enough to be too much for any client, and little enough for the machine that tests it.
 const PAD_MAX: u32 = 256 << 20;

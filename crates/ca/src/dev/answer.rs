@@ -81,7 +81,7 @@ impl Altered {
     }
 
     /// Rewrites the body, if it is JSON.
-    fn change(&mut self, change: impl FnOnce(&mut Value)) {
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Value)) {
         if let Ok(mut whole) = serde_json::from_slice(&self.body) {
             change(&mut whole);
             self.body = whole.to_string().into();
@@ -116,7 +116,7 @@ fn set(whole: &mut Value, pointer: &str, value: &Value) {
     }
 }
 
-fn take(whole: &mut Value, pointer: &str) {
+pub(super) fn take(whole: &mut Value, pointer: &str) {
     match place(whole, pointer) {
         Some((Value::Object(members), name)) => {
             members.remove(&name);

@@ -16,7 +16,7 @@ pub struct Conduct {
     pub holds: bool,
     /// A validation that failed transiently is tried again.
     pub retries: bool,
-    /// Before a validation passes a random number of whole seconds up to this one.
+    /// Before a validation passes a random number of whole seconds, below this one.
     pub validation_pause: u32,
     /// Every validation succeeds, and nothing is asked for it.
     pub always_valid: bool,
@@ -55,10 +55,10 @@ pub enum Layout {
     Pebble,
 }
 
-/// How many seconds later a client shall look again; none leaves the header out.
+/// How many seconds later a client shall look again, told as such or as a date; none leaves the header out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryAfter {
-    /// At an authorization that is pending, or its challenge in processing.
+    /// At an authorization with a challenge in processing.
     pub authorization: Option<u32>,
     /// At an order that is in processing.
     pub order: Option<u32>,

@@ -8,19 +8,27 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use cairn_x509::certificate::Serial;
 use socket2::Socket;
 
 use super::{
-    Asked, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike, WrongChain, chain,
+    About, Action, Asked, Chance, Conduct, Fault, FaultId, MovableClock, Scenario, State, Strike,
+    When, WrongChain, chain,
+    dice::Dice,
+    hosts::Hosts,
     keys::{KeysFault, OtherIssuer},
 };
 use crate::{
     clock::{Clock, SystemClock},
-    id::ExternalKeyId,
+    id::{ExternalKeyId, OrderId},
+    node::Snapshot,
 };
+
+/// Orders whose signature is delayed; beyond them none is.
+const SLOW: usize = 10_000;
 
 /// What a test reaches a running test CA by.
 pub struct Doors {
@@ -37,6 +45,10 @@ pub struct Doors {
     renewals: Mutex<HashMap<Serial, String>>,
     /// External account keys under kids that others chose.
     kids: Mutex<HashMap<String, ExternalKeyId>>,
+    dice: Dice,
+    hosts: Hosts,
+    /// How long the signature waits for orders that are being finalized.
+    slow: Mutex<HashMap<OrderId, Duration>>,
 }
 
 /// A fault in force.
@@ -70,6 +82,13 @@ impl Doors {
         ocsp_url: Option<String>,
     ) -> Self {
         let mut state = State::new(scenario.seed);
+        if conduct.nonces_refused > 0 {
+            state.add(Fault {
+                when: When::Percent(conduct.nonces_refused.min(100)),
+                ..Fault::new(Action::BadNonce)
+            });
+        }
+        let dice = Dice::new(scenario.seed);
         for fault in scenario.faults {
             state.add(fault);
         }
@@ -84,6 +103,9 @@ impl Doors {
             ocsp_url,
             renewals: Mutex::default(),
             kids: Mutex::default(),
+            dice,
+            hosts: Hosts::default(),
+            slow: Mutex::default(),
         }
     }
 
@@ -150,6 +172,70 @@ impl Doors {
         locked(&self.kids).insert(kid, id);
     }
 
+    /// Draws a number below `end`.
+    pub(crate) fn throw(&self, about: About, end: u64) -> u64 {
+        self.dice.throw(about, end)
+    }
+
+    /// The snapshot for requests that come under this host.
+    pub(crate) fn snapshot(&self, host: Option<&str>, configured: Arc<Snapshot>) -> Arc<Snapshot> {
+        match host.filter(|_| self.conduct.follow_host) {
+            Some(host) => self.hosts.snapshot(host, &configured),
+            None => configured,
+        }
+    }
+
+    /// A URL under any host that was followed, as it is under that base.
+    pub(crate) fn moved(&self, url: &str, base: &str) -> Option<String> {
+        self.hosts.moved(url, base)
+    }
+
+    /// A URL under each host that was followed.
+    pub(crate) fn under_each_host(&self, url: &str) -> Vec<String> {
+        self.hosts.under_each(url)
+    }
+
+    /// How long the next validation waits before it asks.
+    pub(crate) fn validation_pause(&self) -> Duration {
+        let end = self.conduct.validation_pause.into();
+        Duration::from_secs(self.throw(About::Pause, end))
+    }
+
+    /// Any of the profiles, where an order that names none gets any.
+    pub(crate) fn random_profile(&self, mut offered: Vec<String>) -> Option<String> {
+        if !self.conduct.random_profile || offered.is_empty() {
+            return None;
+        }
+        let place = self.place_of(About::Profile, offered.len());
+        Some(offered.swap_remove(place))
+    }
+
+    /// For so many identifiers, whether each takes over a valid authorization; none where the usual rules hold.
+    pub(crate) fn reuse(&self, identifiers: usize) -> Option<Vec<bool>> {
+        let percent = self.conduct.reuse?;
+        let each = (0..identifiers).map(|_| self.throw(About::Reuse, 100) < percent.into());
+        Some(each.collect())
+    }
+
+    /// Lets the order's signature wait, if it comes to one.
+    pub(crate) fn slow_down(&self, order: OrderId, pause: Duration) {
+        let mut slow = locked(&self.slow);
+        if slow.len() < SLOW {
+            slow.insert(order, pause);
+        }
+    }
+
+    /// How long the order's signature waits; told once.
+    pub(crate) fn take_slowness(&self, order: OrderId) -> Option<Duration> {
+        let mut slow = locked(&self.slow);
+        slow.remove(&order)
+    }
+
+    fn place_of(&self, about: About, places: usize) -> usize {
+        let end = u64::try_from(places).unwrap_or(u64::MAX);
+        usize::try_from(self.throw(about, end)).unwrap_or_default()
+    }
+
     pub(crate) fn asks_for_accounts(&self) -> bool {
         self.state().asks_for_accounts()
     }
@@ -212,4 +298,14 @@ impl Doors {
 
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Chance for Doors {
+    fn place(&self, end: usize) -> usize {
+        self.place_of(About::Places, end)
+    }
+
+    fn date(&self) -> bool {
+        self.throw(About::Date, 2) == 1
+    }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use aws_lc_rs::hmac;
 
-use super::{Action, Client, Fault, Step, When, text::steps_of};
+use super::{Action, Client, Fault, Step, When, dice, text::steps_of};
 
 /// Objects whose looks are counted; beyond them the count begins anew.
 const COUNTED: usize = 10_000;
@@ -186,11 +186,6 @@ fn is_for(fault: &Fault, asked: &Asked) -> bool {
 /// one do not move another's.
 fn draw(seed: u32, id: FaultId, met: u64) -> u8 {
     let key = hmac::Key::new(hmac::HMAC_SHA256, &seed.to_be_bytes());
-    let message = [id.0.to_be_bytes(), met.to_be_bytes()].concat();
-    let tag = hmac::sign(&key, &message);
-    let number = tag
-        .as_ref()
-        .first_chunk()
-        .map_or(0, |first| u64::from_be_bytes(*first));
+    let number = dice::number(&key, &[id.0, met]);
     u8::try_from((u128::from(number) * 100) >> 64).unwrap_or(99)
 }

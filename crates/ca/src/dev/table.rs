@@ -83,6 +83,8 @@ pub const FAULTS: &[Row] = rows! {
         "the connection ends, and for that time new connections are refused and kept ones end";
     "delay", "DURATION", "300ms", Before, &[],
         "the server waits before it looks at the request";
+    "slow-signing", "DURATION", "2s", Before, &[Step::Finalize],
+        "the certificate is signed so much later, 45 s at most, and the order stays in processing for that time";
     "advance", "DURATION", "30d", Before, &[],
         "time passes before the server looks at the request: expiry, windows, CRLs, nonces and certificates follow";
     "end-authorization", "revoked|expired|deactivated", "revoked", Before, AUTHORIZATION,

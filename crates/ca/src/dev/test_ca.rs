@@ -155,12 +155,14 @@ impl TestCa {
         let (root_der, issuing_der) = (usual.root.der().to_vec(), issuing.der().to_vec());
         let root_pem = usual.root.certificate_pem.clone();
         create_public(&dir.path().join("root.pem"), root_pem.as_bytes())?;
+        if !conduct.holds {
+            config.limits.holds = 0;
+        }
         config.keys = Keys::default();
         config.tls = Tls {
             certificate: Some(certificate),
             key: Some(key),
         };
-        let directory = format!("{}/directory", config.url);
         let clock = Arc::new(MovableClock::default());
         let doors = Arc::new(Doors::new(
             scenario,
@@ -193,8 +195,10 @@ impl TestCa {
             },
             faults: None,
         };
+        let node = Node::start_open(parts, Arc::clone(&doors)).await?;
+        let directory = node.ca().snapshot.load().urls.directory();
         Ok(Self {
-            node: Node::start_open(parts, Arc::clone(&doors)).await?,
+            node,
             doors,
             lineages: made.lineages,
             root_pem,

@@ -84,7 +84,8 @@ pub(crate) async fn create(
     } else {
         StatusCode::OK
     };
-    let answer = show(context, &found.account, status).location(&found.account.url);
+    let answer =
+        show(context, &found.account, status).location(&context.account_url(&found.account));
     Ok(match &context.directory().terms {
         Some(terms) => answer.link(&terms.url, "terms-of-service"),
         None => answer,

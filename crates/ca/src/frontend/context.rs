@@ -5,11 +5,11 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use aws_lc_rs::rand;
 use cairn_acme::{problem::Problem, time::Timestamp};
 
-use super::{Route, Urls, admission::Place};
+use super::{Kid, Route, Urls, admission::Place};
 use crate::{
     directories::Directory,
     id::IdSeed,
-    model::Requester,
+    model::{Account, Requester},
     node::{Ca, Snapshot},
 };
 
@@ -41,6 +41,31 @@ impl Context {
     /// Its URLs.
     pub(crate) fn urls(&self) -> &Urls {
         &self.directory().urls
+    }
+
+    /// Whose account a kid names.
+    pub(crate) fn kid(&self, kid: &str) -> Kid {
+        #[cfg(feature = "dev")]
+        if let Some(doors) = &self.ca.doors
+            && let Some(moved) = doors.moved(kid, self.urls().base())
+        {
+            return self.urls().kid(&moved);
+        }
+        self.urls().kid(kid)
+    }
+
+    /// The URL that the account was given, at a test CA that follows the Host as it is there.
+    pub(crate) fn account_url(&self, account: &Account) -> String {
+        #[cfg(feature = "dev")]
+        if self
+            .ca
+            .doors
+            .as_ref()
+            .is_some_and(|d| d.conduct().follow_host)
+        {
+            return self.urls().account(account.id);
+        }
+        account.url.clone()
     }
 
     pub(crate) fn requester(&self) -> Requester {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use cairn_acme::problem::{Problem, ProblemType};
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Uri, header, uri::Authority};
 use http_body_util::Full;
 
 use super::{
@@ -28,7 +28,7 @@ pub(crate) async fn answer(
     bounds: Bounds,
 ) -> Response<Full<Bytes>> {
     let arrived = ca.clock.monotonic();
-    let snapshot = ca.snapshot.load_full();
+    let snapshot = ca.snapshot_at(host_of(request.headers(), request.uri()));
     let path = request
         .uri()
         .path_and_query()
@@ -45,7 +45,7 @@ pub(crate) async fn answer(
             Ok(cors::options(route))
         }
         Some(Route::RenewalInfo) if is_get(request.method()) => {
-            renewal_info::show(&ca, &snapshot, path).await
+            renewal_info::show(&ca, &snapshot, &directory.urls, path).await
         }
         Some(route) if is_post && route != Route::RenewalInfo => {
             post(
@@ -161,6 +161,14 @@ async fn post(
             certificate::fetch(&context, (serial, chain), form, verified).await
         }
     }
+}
+
+/// The host that the request names.
+pub(super) fn host_of<'r>(headers: &'r HeaderMap, uri: &'r Uri) -> Option<&'r str> {
+    let named = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    uri.authority().map(Authority::as_str).or(named)
 }
 
 fn is_get(method: &Method) -> bool {

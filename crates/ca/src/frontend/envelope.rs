@@ -189,7 +189,7 @@ fn begin(context: &Context, envelope: &Envelope) -> Result<Algorithm, Problem> {
 
 /// Finds the account that a kid names, by its form alone and in our own store: a kid is never fetched (T-CA-06).
 async fn account_of(context: &Context, kid: &str) -> Result<Arc<Account>, Problem> {
-    let id = match context.urls().kid(kid) {
+    let id = match context.kid(kid) {
         Kid::Account(id) => id,
         Kid::Unknown => return Err(unknown_account(kid)),
         Kid::Foreign => {

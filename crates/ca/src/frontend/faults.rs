@@ -24,9 +24,9 @@ use tokio::{
 
 pub(crate) use self::doorway::Doorway;
 use self::wire::{Manner, Wire, Wired};
-use super::{Bounds, Route, answer::Answer, connection, dispatch, intake};
+use super::{Bounds, Route, Urls, answer::Answer, connection, dispatch, intake};
 use crate::{
-    dev::{Action, Altered, Asked, Disturb, Doors, Refusal, Step, Strike, Target},
+    dev::{Action, Altered, Asked, Disturb, Doors, Refusal, Seen, Step, Strike, Target},
     id::AccountId,
     node::Ca,
 };
@@ -73,7 +73,10 @@ impl Visit {
             Err(fault) => return Answer::problem(&intake::unreadable(fault)).finish(None, None),
         };
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-        let route = Route::parse(path);
+        let host = dispatch::host_of(&head.headers, &head.uri);
+        let snapshot = self.ca.snapshot_at(host);
+        let (place, route) = snapshot.directories.find(path);
+        let urls = &snapshot.directories.at(place).urls;
         let envelope = Envelope::parse(&body).ok();
         let asked = self.describe(&head, route, envelope.as_ref()).await;
         let strikes = self.doors.decide(&asked);
@@ -81,10 +84,24 @@ impl Visit {
             tracing::info!(target: "cairn", fault = strike.action.name(), path, "a fault strikes");
             self.before(route, &asked, &strike.action).await;
         }
+        let turned_away = self.doors.conduct().turns_away(&Seen {
+            step: asked.step,
+            agent: &asked.agent,
+            payload: envelope.as_ref().map(|e| e.payload.as_slice()),
+        });
+        let request = (&head, route, envelope.as_ref());
         let instead = strikes
             .iter()
-            .find_map(|strike| self.instead(&head, route, envelope.as_ref(), &strike.action));
-        let object = path.strip_suffix("/finalize").unwrap_or(path).to_owned();
+            .find_map(|strike| self.instead(request, urls, &strike.action));
+        let instead = instead.or_else(|| {
+            let answer = Answer::problem(&turned_away?);
+            self.spend_nonce(envelope.as_ref());
+            Some(self.finish(answer, &head.method, route, urls))
+        });
+        let object = match route {
+            Some(Route::Finalize(id)) => Route::Order(id).to_string(),
+            _ => path.to_owned(),
+        };
         let response = match instead {
             Some(response) => response,
             None => {
@@ -92,6 +109,10 @@ impl Visit {
                 dispatch::answer(Arc::clone(&self.ca), self.address, request, bounds).await
             }
         };
+        if let Some(Route::Finalize(order)) = route {
+            // One that came to no signature does not slow the next one down.
+            self.doors.take_slowness(order);
+        }
         // A look is a POST-as-GET; what finalize and challenge themselves answer counts as none.
         let is_look = envelope.is_some_and(|envelope| envelope.payload.is_empty());
         self.after(response, &strikes, asked.step, (&object, is_look))
@@ -138,6 +159,11 @@ impl Visit {
     async fn before(&self, route: Option<Route>, asked: &Asked, action: &Action) {
         match action {
             Action::Delay(span) => time::sleep(span.duration()).await,
+            Action::SlowSigning(span) => {
+                if let Some(Route::Finalize(order)) = route {
+                    self.doors.slow_down(order, span.duration());
+                }
+            }
             Action::Advance(span) => self.doors.clock().advance(span.duration()),
             Action::Down(_) => self.doors.go_down(),
             action => {
@@ -164,20 +190,15 @@ impl Visit {
     /// The answer that stands for the server's work, if the action is one that has it undone.
     fn instead(
         &self,
-        head: &Parts,
-        route: Option<Route>,
-        envelope: Option<&Envelope>,
+        (head, route, envelope): (&Parts, Option<Route>, Option<&Envelope>),
+        urls: &Urls,
         action: &Action,
     ) -> Option<Response<Full<Bytes>>> {
         let mut answer = match action {
             Action::BadNonce => {
-                if let Some(nonce) = envelope.and_then(|e| e.header.nonce.as_deref()) {
-                    // Whatever it was, it is worth nothing after this.
-                    let _ = self.ca.nonces.burn(nonce, self.ca.clock.monotonic());
-                }
-                Answer::problem(&Problem::bad_nonce(
-                    "a fault of this test CA; take the Replay-Nonce of this answer",
-                ))
+                self.spend_nonce(envelope);
+                let nonce = envelope.and_then(|e| e.header.nonce.as_deref());
+                Answer::problem(&self.doors.conduct().bad_nonce(nonce.unwrap_or_default()))
             }
             Action::Refuse(refusal) => Answer::problem(&problem(refusal)),
             Action::Cut | Action::Down(_) => {
@@ -193,11 +214,28 @@ impl Visit {
         {
             answer = answer.header(header::RETRY_AFTER, wait.clone());
         }
-        let with_nonce = head.method == Method::POST || route == Some(Route::NewNonce);
+        Some(self.finish(answer, &head.method, route, urls))
+    }
+
+    /// Whatever the nonce was, it is worth nothing after this.
+    fn spend_nonce(&self, envelope: Option<&Envelope>) {
+        if let Some(nonce) = envelope.and_then(|e| e.header.nonce.as_deref()) {
+            let _ = self.ca.nonces.burn(nonce, self.ca.clock.monotonic());
+        }
+    }
+
+    /// An answer of the edge, with what every answer has.
+    fn finish(
+        &self,
+        answer: Answer,
+        method: &Method,
+        route: Option<Route>,
+        urls: &Urls,
+    ) -> Response<Full<Bytes>> {
+        let with_nonce = method == Method::POST || route == Some(Route::NewNonce);
         let nonce = with_nonce.then(|| self.ca.nonces.mint(self.ca.clock.monotonic()));
-        let snapshot = self.ca.snapshot.load();
-        let index = (route != Some(Route::Directory)).then(|| snapshot.urls.directory());
-        Some(answer.finish(nonce.as_deref(), index.as_deref()))
+        let index = (route != Some(Route::Directory)).then(|| urls.directory());
+        answer.finish(nonce.as_deref(), index.as_deref())
     }
 
     /// Alters the answer, and how it travels.
@@ -215,6 +253,8 @@ impl Visit {
             headers: std::mem::replace(&mut parts.headers, HeaderMap::new()),
             body: body.to_bytes(),
         };
+        let (conduct, now) = (self.doors.conduct(), self.ca.clock.wall());
+        conduct.dress(&mut altered, step, now, &*self.doors);
         for strike in strikes {
             match &strike.action {
                 Action::Lost => self.wire.set(Manner::Cut { body: None }),

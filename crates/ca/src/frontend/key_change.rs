@@ -9,7 +9,7 @@ use cairn_acme::{
 use http::StatusCode;
 
 use super::{
-    account,
+    Kid, account,
     answer::Answer,
     context::Context,
     envelope::{Raw, Verified},
@@ -95,7 +95,7 @@ fn verify(context: &Context, inner: &Envelope) -> Result<PublicKey, Problem> {
 fn judge_payload(context: &Context, signer: &Account, inner: &Envelope) -> Result<(), Problem> {
     let wanted: object::KeyChange = cairn_acme::json::parse_object(&inner.payload)
         .map_err(|error| Problem::malformed(format!("inner JWS, payload: {error}")))?;
-    if wanted.account != signer.url && wanted.account != context.urls().account(signer.id) {
+    if wanted.account != signer.url && context.kid(&wanted.account) != Kid::Account(signer.id) {
         return Err(Problem::malformed(
             "inner JWS: account is not the URL of the account that signs the outer one",
         ));

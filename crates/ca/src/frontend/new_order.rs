@@ -15,6 +15,8 @@ use super::{
     envelope::{Raw, Verified},
     order, problem,
 };
+#[cfg(feature = "dev")]
+use crate::dev::FreshOrder;
 use crate::{
     authority::{
         order_request::{self, Bounds, ParsedOrder},
@@ -24,9 +26,9 @@ use crate::{
     id::{AuthorizationId, OrderId},
     issuance::Profile,
     model::Account,
-    node::Snapshot,
+    node::{Ca, Snapshot},
     refusals,
-    store::{CreateOrder, FindOrder, OrderPolicy, Replaced, Seed},
+    store::{CreateOrder, FindOrder, OrderPlaced, OrderPolicy, Replaced, Seed, TxError},
 };
 
 /// Octets of a token: 128 bits more than 8555-8.3-1 asks for, as Boulder's.
@@ -87,7 +89,7 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
     let store = &context.ca.store;
     // An account at its bound still finds the order that it has.
     let placed = match room {
-        Ok(_room) => store.transact(create).await,
+        Ok(_room) => place(&context.ca, create).await,
         Err(full) => {
             let find = FindOrder {
                 wanted: create,
@@ -106,6 +108,18 @@ pub(crate) async fn create(context: &Context, request: Verified<Raw>) -> Result<
         &placed.authorizations,
         StatusCode::CREATED,
     ))
+}
+
+/// Places the order; a test CA may be told to take nothing over.
+async fn place(ca: &Ca, create: CreateOrder) -> Result<OrderPlaced, TxError> {
+    #[cfg(feature = "dev")]
+    if let Some(doors) = &ca.doors
+        && let Some(reuse) = doors.reuse(create.identifiers.len())
+    {
+        let wanted = create;
+        return ca.store.transact(FreshOrder { wanted, reuse }).await;
+    }
+    ca.store.transact(create).await
 }
 
 /// Whether the account agreed to what the directory asks for now.
@@ -150,7 +164,14 @@ fn judge<'a>(
     account: &Account,
 ) -> Result<Wanted<'a>, Problem> {
     let snapshot = &context.snapshot;
-    let profile = profile(snapshot, context.directory(), request.profile.as_deref())?;
+    let directory = context.directory();
+    let named = request.profile.clone();
+    #[cfg(feature = "dev")]
+    let named = named.or_else(|| {
+        let offered = offered(snapshot, directory).map(ToOwned::to_owned);
+        context.ca.doors.as_ref()?.random_profile(offered.collect())
+    });
+    let profile = profile(snapshot, directory, named.as_deref())?;
     let (name, settings) = (&profile.name, &profile.settings);
     let challenges = profiles::challenges(name, settings, &context.directory().challenges)?;
     let bounds = Bounds {
@@ -184,10 +205,13 @@ pub(crate) fn profile<'a>(
         .named(name)
         .filter(|_| directory.offers(name))
         .map(AsRef::as_ref)
-        .ok_or_else(|| {
-            let names = profiles.iter().map(|p| p.name.as_str());
-            profiles::not_offered(name, names.filter(|name| directory.offers(name)))
-        })
+        .ok_or_else(|| profiles::not_offered(name, offered(snapshot, directory)))
+}
+
+/// The names of the profiles that the directory offers.
+fn offered<'a>(snapshot: &'a Snapshot, directory: &Directory) -> impl Iterator<Item = &'a str> {
+    let names = snapshot.profiles.iter().map(|p| p.name.as_str());
+    names.filter(|name| directory.offers(name))
 }
 
 /// The certificate that `replaces` names, if its form and its issuer are this CA's; whose it is the transaction asks.

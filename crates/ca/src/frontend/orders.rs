@@ -28,16 +28,24 @@ pub(crate) async fn list(
         ));
     }
     request.fetch()?;
+    let page = PAGE;
+    #[cfg(feature = "dev")]
+    let page = {
+        let doors = context.ca.doors.as_ref();
+        doors
+            .and_then(|d| d.conduct().orders_per_page)
+            .unwrap_or(page)
+    };
     // One more than is shown tells whether there is a next page.
     let mut found = context
         .ca
         .store
-        .orders_of(account, before, context.now, PAGE + 1)
+        .orders_of(account, before, context.now, page + 1)
         .await
         .map_err(problem::of_store)?;
     let urls = context.urls();
-    let next = if found.len() > PAGE {
-        found.truncate(PAGE);
+    let next = if found.len() > page {
+        found.truncate(page);
         found.last().map(|last| urls.orders(account, Some(*last)))
     } else {
         None

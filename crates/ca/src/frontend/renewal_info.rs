@@ -11,7 +11,7 @@ use cairn_acme::{
 use http::HeaderValue;
 use http::StatusCode;
 
-use super::{Route, admission, answer::Answer, problem, urls::RENEWAL_INFO};
+use super::{Route, Urls, admission, answer::Answer, problem};
 use crate::{
     authority::{
         no_such_object,
@@ -28,16 +28,19 @@ const FRESH: Duration = Duration::from_secs(600);
 const SET_AGAIN: Duration = Duration::from_secs(6 * 3600);
 
 /// Answers GET and HEAD of a certificate's renewal information.
-pub(crate) async fn show(ca: &Ca, snapshot: &Snapshot, path: &str) -> Result<Answer, Problem> {
-    // From the end: a directory may have a name that begins so.
-    let id: CertId = path
-        .rsplit_once(RENEWAL_INFO)
-        .and_then(|(_, rest)| rest.strip_prefix('/'))
-        .unwrap_or_default()
-        .parse()
-        .map_err(|fault: CertIdFault| {
-            Problem::malformed(format!("the path names no certificate: {fault}"))
-        })?;
+pub(crate) async fn show(
+    ca: &Ca,
+    snapshot: &Snapshot,
+    urls: &Urls,
+    path: &str,
+) -> Result<Answer, Problem> {
+    let id: CertId =
+        urls.renewed(path)
+            .unwrap_or_default()
+            .parse()
+            .map_err(|fault: CertIdFault| {
+                Problem::malformed(format!("the path names no certificate: {fault}"))
+            })?;
     let unknown = || no_such_object("certificate");
     let key = ca.issuance.certificate_named(&id).ok_or_else(unknown)?;
     let facts = match ca.store.remembered_renewal_facts(key.serial) {

@@ -6,6 +6,8 @@ use std::fmt;
 use cairn_acme::challenge::ChallengeType;
 use cairn_x509::certificate::Serial;
 
+#[cfg(feature = "dev")]
+use crate::dev::{Layout, layout};
 use crate::{
     config::{BadBaseUrl, BaseUrl, PublicationUrl},
     id::{AccountId, AuthorizationId, IssuerId, OrderId},
@@ -21,6 +23,9 @@ pub struct Urls {
     publication: String,
     /// What the paths of another directory than the first begin with; of the first it is empty.
     prefix: String,
+    /// Of a test CA: which paths the resources have.
+    #[cfg(feature = "dev")]
+    pub(crate) layout: Layout,
 }
 
 impl Urls {
@@ -41,6 +46,8 @@ impl Urls {
             host: host.to_owned(),
             publication: publication.to_string(),
             prefix: String::new(),
+            #[cfg(feature = "dev")]
+            layout: Layout::default(),
         })
     }
 
@@ -51,6 +58,12 @@ impl Urls {
             prefix: format!("{ACME}/{directory}"),
             ..self.clone()
         }
+    }
+
+    /// The same URLs under another base: a test CA's alone.
+    #[cfg(feature = "dev")]
+    pub(crate) fn set_base(&mut self, base: &str) {
+        base.clone_into(&mut self.base);
     }
 
     /// What this directory's paths begin with, if it is not the first.
@@ -177,6 +190,10 @@ impl Urls {
     #[must_use]
     pub fn of(&self, route: Route) -> String {
         use fmt::Write;
+        #[cfg(feature = "dev")]
+        if self.layout == Layout::Pebble {
+            return format!("{}{}{}", self.base, self.prefix, layout::path(route));
+        }
         let mut url = String::with_capacity(self.base.len() + self.prefix.len() + 64);
         url.push_str(&self.base);
         let start = url.len();
@@ -191,6 +208,28 @@ impl Urls {
             url.replace_range(start..start + general, &self.prefix);
         }
         url
+    }
+
+    /// The resource of a path, from behind this directory's prefix. Each resource has one spelling; any other is none.
+    #[must_use]
+    pub fn find(&self, path: &str) -> Option<Route> {
+        #[cfg(feature = "dev")]
+        if self.layout == Layout::Pebble {
+            return layout::parse(path);
+        }
+        if self.prefix.is_empty() {
+            Route::parse(path)
+        } else {
+            Route::parse_below(path)
+        }
+    }
+
+    /// The certificate's name at the end of a path to its renewal information.
+    #[must_use]
+    pub fn renewed<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let resource = self.renewal_info();
+        path.strip_prefix(resource.strip_prefix(self.base.as_str())?)?
+            .strip_prefix('/')
     }
 
     /// A CRL shard, over plain HTTP (RFC 5280 §4.2.1.13).
@@ -214,17 +253,26 @@ impl Urls {
     /// Whose account a kid names, as far as its form tells: nothing is ever fetched (T-CA-06).
     #[must_use]
     pub fn kid(&self, kid: &str) -> Kid {
-        let own = match self.prefix.as_str() {
-            "" => ACME,
-            prefix => prefix,
-        };
+        let (own, below) = self.accounts();
         match kid
             .strip_prefix(self.base.as_str())
             .and_then(|path| path.strip_prefix(own))
-            .and_then(|path| path.strip_prefix(BELOW_ACCOUNT))
+            .and_then(|path| path.strip_prefix(below))
         {
             None => Kid::Foreign,
             Some(id) => id.parse().map_or(Kid::Unknown, Kid::Account),
+        }
+    }
+
+    /// What an account's path begins with, in two parts.
+    fn accounts(&self) -> (&str, &str) {
+        #[cfg(feature = "dev")]
+        if self.layout == Layout::Pebble {
+            return (&self.prefix, layout::ACCOUNT);
+        }
+        match self.prefix.as_str() {
+            "" => (ACME, BELOW_ACCOUNT),
+            prefix => (prefix, BELOW_ACCOUNT),
         }
     }
 }
@@ -426,9 +474,6 @@ const DIRECTORY: &str = "/directory";
 const ACME: &str = "/acme";
 const ACCOUNT: &str = "/acme/account/";
 const BELOW_ACCOUNT: &str = "/account/";
-
-/// How the path that the directory names ends; a client appends `/` and the certificate's name.
-pub(super) const RENEWAL_INFO: &str = "/renewal-info";
 
 #[cfg(test)]
 mod tests {

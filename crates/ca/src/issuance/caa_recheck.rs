@@ -102,9 +102,7 @@ pub(super) async fn recheck(
     }
     let snapshot = ca.snapshot.load_full();
     let accounts = match ca.store.account(order.account).await? {
-        Some(account) => snapshot
-            .caa
-            .account_urls(&account, snapshot.account_url(&account)),
+        Some(account) => ca.caa_urls(&snapshot, &account),
         None => Vec::new(),
     };
     let deadline = Instant::now() + PATIENCE;

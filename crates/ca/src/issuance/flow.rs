@@ -219,6 +219,11 @@ impl Issuance {
                 return Err(refused(problem));
             }
         };
+        #[cfg(feature = "dev")]
+        let pause = ca
+            .doors
+            .as_ref()
+            .and_then(|doors| doors.take_slowness(order.id));
         // Whoever finalizes by old checks makes us ask the DNS, which may be slow: few at once.
         let now = ca.clock.wall();
         let recheck = if authorizations.iter().any(|a| caa::is_due(a, now)) {
@@ -248,6 +253,10 @@ impl Issuance {
             match begun {
                 Ok(begun) => {
                     let _ = reply.send(Ok(()));
+                    #[cfg(feature = "dev")]
+                    if let Some(pause) = pause {
+                        tokio::time::sleep(pause).await;
+                    }
                     // A grant is for one signature: whoever gave it is asked again.
                     follow(Arc::clone(&ca), begun, grant.is_none()).await;
                 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use cairn_x509::weak::BlockedKeys;
 
 #[cfg(feature = "dev")]
-use crate::validation::Ports;
+use crate::dev::Conduct;
 use crate::{
     authority::{caa::CaaPolicy, policy::NamePolicy},
     borders,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// One configuration in force. A request and an issuance keep the snapshot that they began with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Snapshot {
     /// As written.
     pub config: Config,
@@ -92,14 +92,35 @@ impl Snapshot {
         })
     }
 
-    /// Takes away every border on names and addresses but the forbidden names: a test CA's alone.
+    /// Behaves as a test CA's conduct says. Where it is open, every border on names and addresses is away but the forbidden
+    /// names.
     #[cfg(feature = "dev")]
-    pub(super) fn open(&mut self, ports: Ports) {
-        self.rules.open(ports);
-        self.names.anything = true;
-        for names in self.names_of_issuers.values_mut() {
-            names.anything = true;
+    pub(super) fn behave(&mut self, conduct: &Conduct) {
+        if let Some(ports) = conduct.open {
+            self.rules.open(ports);
+            self.names.anything = true;
+            for names in self.names_of_issuers.values_mut() {
+                names.anything = true;
+            }
         }
+        self.retries &= conduct.retries;
+        self.caa.unasked = !conduct.caa || conduct.always_valid;
+        if !conduct.profiles.is_empty() {
+            self.directories.offer(conduct.profiles.clone());
+        }
+        for urls in self.directories.urls_mut().chain([&mut self.urls]) {
+            urls.layout = conduct.layout;
+        }
+    }
+
+    /// The same with the subscribers' URLs under another base: a test CA's, which follows the Host.
+    #[cfg(feature = "dev")]
+    pub(crate) fn based_at(&self, base: &str) -> Self {
+        let mut moved = self.clone();
+        for urls in moved.directories.urls_mut().chain([&mut moved.urls]) {
+            urls.set_base(base);
+        }
+        moved
     }
 
     /// An account's URL as its directory has it now.
@@ -134,5 +155,7 @@ fn caa_policy(config: &Config) -> CaaPolicy {
         identities,
         account_prefixes: config.caa_account_prefixes.clone(),
         private_zones: config.private_zones.clone(),
+        #[cfg(feature = "dev")]
+        unasked: false,
     }
 }

@@ -6,6 +6,8 @@ mod server;
 mod shelf;
 
 pub use readiness::Readiness;
+#[cfg(feature = "dev")]
+pub(crate) use server::http_date;
 pub(crate) use server::serve_on;
 pub use shelf::{File, Media, Shelf};
 

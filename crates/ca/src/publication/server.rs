@@ -118,7 +118,7 @@ fn published<B>(request: &Request<B>, file: &File, now: Timestamp) -> Response<F
 }
 
 /// RFC 9110 §5.6.7.
-fn http_date(at: Timestamp) -> Option<String> {
+pub(crate) fn http_date(at: Timestamp) -> Option<String> {
     let at = jiff::Timestamp::from_second(at.as_seconds()).ok()?;
     jiff::fmt::rfc2822::DateTimePrinter::new()
         .timestamp_to_rfc9110_string(&at)

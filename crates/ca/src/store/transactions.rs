@@ -122,7 +122,6 @@ impl Transaction for CreateOrder {
     type Answer = OrderPlaced;
 
     async fn run<R: Rows>(&self, rows: &R) -> Result<Decision<OrderPlaced>, RowFault> {
-        let account = rows.account(self.account).await?;
         let mut candidates = Vec::new();
         for order in rows
             .open_orders(self.account, orders::fingerprint(self))
@@ -131,6 +130,28 @@ impl Transaction for CreateOrder {
             let authorizations = authorizations_of(rows, &order).await?;
             candidates.push((order, authorizations));
         }
+        let known = self.known(rows).await?;
+        Ok(orders::create(
+            self,
+            known.account,
+            candidates,
+            known.valid,
+            known.predecessor,
+        ))
+    }
+}
+
+/// What a new order is judged by, beside equal orders.
+pub(crate) struct Known {
+    pub(crate) account: Option<Account>,
+    /// For each identifier, the newest valid authorization.
+    pub(crate) valid: Vec<Option<Authorization>>,
+    pub(crate) predecessor: Option<Predecessor>,
+}
+
+impl CreateOrder {
+    pub(crate) async fn known<R: Rows>(&self, rows: &R) -> Result<Known, RowFault> {
+        let account = rows.account(self.account).await?;
         let mut valid = Vec::with_capacity(self.identifiers.len());
         for identifier in &self.identifiers {
             valid.push(
@@ -147,13 +168,11 @@ impl Transaction for CreateOrder {
             Some(replaced) => Some(predecessor_of(rows, self.account, replaced).await?),
             None => None,
         };
-        Ok(orders::create(
-            self,
+        Ok(Known {
             account,
-            candidates,
             valid,
             predecessor,
-        ))
+        })
     }
 }
 

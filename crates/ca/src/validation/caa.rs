@@ -78,11 +78,11 @@ impl Validator {
             dnssec: true,
             not_asked: None,
         };
-        if rules
+        let localhost = rules
             .localhost(&Host::Name(question.name.clone()))
-            .is_some()
-        {
-            let why = "names under localhost are not in the DNS (RFC 6761)".to_owned();
+            .map(|_| "names under localhost are not in the DNS (RFC 6761)");
+        if let Some(why) = localhost.or_else(|| policy.unasked()) {
+            let why = why.to_owned();
             trace.push(Step::NotLookedUp {
                 name: format!("CAA of {}", question.name),
                 why: why.clone(),

@@ -75,8 +75,8 @@ async fn check(dns: &Dns, name: &str, zones: &[&str], trust_ad: bool) -> CaaAtte
     };
     let policy = CaaPolicy {
         identities: vec!["ca.example".to_owned()],
-        account_prefixes: Vec::new(),
         private_zones: zones.iter().map(ToString::to_string).collect(),
+        ..CaaPolicy::default()
     };
     Validator::new(resolver)
         .check_caa(

@@ -1,6 +1,10 @@
 //! From what Pebble's file, flags and environment say to the settings of a test CA.
 
-use std::{net::TcpListener, path::Path};
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::TcpListener,
+    path::Path,
+};
 
 use cairn_ca::{
     config::{External, ProfileSettings, Span},
@@ -73,6 +77,7 @@ impl Plan {
             .map_err(|e| fault("pebble.listenAddress", format!("no port for CRLs: {e}")))?;
         let mut settings = Settings::local(first, publication)
             .map_err(|e| fault("pebble.listenAddress", e.to_string()))?;
+        settings.scenario.seed = seed();
         settings.listener = Some(files(&read)?);
         settings.keys = keys(&read, environment)?;
         settings.ocsp_url = read.ocsp_url.clone();
@@ -199,6 +204,12 @@ fn profiles(read: &Configuration, settings: &mut Settings) -> Vec<(Option<String
         lives.push((Some(name.clone()), seconds));
     }
     lives
+}
+
+/// Another one at each start: Pebble's dice are never the same.
+fn seed() -> u32 {
+    let drawn = RandomState::new().hash_one(());
+    u32::try_from(drawn >> 32).unwrap_or_default()
 }
 
 /// A port of loopback for CRLs, which Pebble has not: certificates name it, so that it has to be known before.
