@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use cairn_acme::identifier::DnsName;
 use cairn_ca::{
     config::{External, ProfileSettings, Span},
     dev::{Conduct, KeyPlan, ListenerFiles, Naming, Ports, RetryAfter, Settings},
@@ -80,6 +81,14 @@ impl Plan {
         settings.scenario.seed = seed();
         settings.listener = Some(files(&read)?);
         settings.keys = keys(&read, environment)?;
+        if read
+            .ocsp_url
+            .as_ref()
+            .is_some_and(|url| !url.starts_with("http://"))
+        {
+            let why = "certificates name responders by http:// alone".to_owned();
+            return Err(fault("pebble.ocspResponderURL", why));
+        }
         settings.ocsp_url = read.ocsp_url.clone();
         settings.conduct = conduct(&read, environment, strict);
         let config = &mut settings.config;
@@ -95,7 +104,7 @@ impl Plan {
             true => vec![CAA_IDENTITY.to_owned()],
             false => read.caa_identities.clone(),
         };
-        config.forbidden_names = read.blocked.iter().map(|n| n.to_lowercase()).collect();
+        config.forbidden_names = blocked(&read.blocked)?;
         config.limits.pending_orders = UNBOUNDED;
         config.limits.pending_authorizations = UNBOUNDED;
         config.limits.bad_signatures_per_minute = u32::MAX;
@@ -131,6 +140,18 @@ fn files(read: &Configuration) -> Result<ListenerFiles, BadConfiguration> {
         certificate: path("pebble.certificate", &read.certificate)?,
         key: path("pebble.privateKey", &read.private_key)?,
     })
+}
+
+/// With all below them.
+fn blocked(names: &[String]) -> Result<Vec<String>, BadConfiguration> {
+    let judged = names.iter().map(|name| match DnsName::parse(name) {
+        Ok(judged) => Ok(format!(".{judged}")),
+        Err(why) => Err(BadConfiguration::at(
+            "pebble.domainBlocklist",
+            format!("{name:?} is no DNS name: {why}"),
+        )),
+    });
+    judged.collect()
 }
 
 fn keys(read: &Configuration, environment: &Environment) -> Result<KeyPlan, BadConfiguration> {

@@ -90,13 +90,13 @@ fn numbered(
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Status {
+    status: &'static str,
+    serial: String,
     certificate: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revoked_at: Option<String>,
-    serial: String,
-    status: &'static str,
 }
 
 async fn status(ca: &TestCa, text: &str) -> Result<Answer, ManageFault> {
@@ -113,7 +113,7 @@ async fn status(ca: &TestCa, text: &str) -> Result<Answer, ManageFault> {
     let shown = Status {
         certificate: known.certificate_pem,
         reason: known.revoked.map(|(reason, _)| reason),
-        revoked_at: known.revoked.map(|(_, at)| at.to_string()),
+        revoked_at: known.revoked.map(|(_, at)| go_time(&at.to_string())),
         serial: serial.0,
         status: match known.revoked {
             Some(_) => "Revoked",
@@ -122,6 +122,12 @@ async fn status(ca: &TestCa, text: &str) -> Result<Answer, ManageFault> {
     };
     let text = pretty(&shown);
     Ok(with(StatusCode::OK, JSON, text))
+}
+
+/// `2026-11-29 10:00:00 +0000 UTC` of `2026-11-29T10:00:00Z`: as Go prints a time.
+fn go_time(rfc3339: &str) -> String {
+    let text = rfc3339.trim_end_matches('Z').replace('T', " ");
+    format!("{text} +0000 UTC")
 }
 
 /// A number in hexadecimal digits, as Go's big integers read and write it: no zero in front.
