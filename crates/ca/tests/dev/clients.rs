@@ -9,7 +9,7 @@ use instant_acme::{
 
 use crate::site::Site;
 
-async fn account(site: &Site) -> Account {
+pub(crate) async fn account(site: &Site) -> Account {
     let root = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(root.path(), site.ca.root_pem()).unwrap();
     let new = NewAccount {
@@ -24,12 +24,12 @@ async fn account(site: &Site) -> Account {
     account
 }
 
-async fn place(account: &Account, name: &str) -> Result<Order, Error> {
+pub(crate) async fn place(account: &Account, name: &str) -> Result<Order, Error> {
     let names = [Identifier::Dns(name.to_owned())];
     account.new_order(&NewOrder::new(&names)).await
 }
 
-async fn answer(order: &mut Order) {
+pub(crate) async fn answer(order: &mut Order) {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization.unwrap();
@@ -38,7 +38,7 @@ async fn answer(order: &mut Order) {
     }
 }
 
-fn patient() -> RetryPolicy {
+pub(crate) fn patient() -> RetryPolicy {
     RetryPolicy::default().timeout(Duration::from_secs(60))
 }
 

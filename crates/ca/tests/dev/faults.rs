@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc};
 
 use cairn_ca::dev::FAULTS;
 
-use crate::{answers, connections, site::Site};
+use crate::{answers, conduct, connections, site::Site};
 
 type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Case = (&'static str, fn(Arc<Site>) -> Running);
@@ -19,6 +19,7 @@ const CASES: &[Case] = cases! {
     "bad-nonce" => answers::bad_nonce;
     "refuse" => answers::refuse;
     "delay" => answers::delay;
+    "slow-signing" => conduct::slow_signing;
     "advance" => answers::advance;
     "end-authorization" => answers::end_authorization;
     "end-order" => answers::end_order;

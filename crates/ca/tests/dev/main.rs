@@ -10,9 +10,11 @@
 mod answers;
 mod clients;
 mod clock;
+mod conduct;
 mod connections;
 mod documents;
 mod faults;
+mod pebble;
 mod site;
 mod state;
 mod text;

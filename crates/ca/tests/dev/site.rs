@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use cairn_ca::{
     config::NameRule,
-    dev::{FaultId, Scenario, Settings, TestCa},
+    dev::{Conduct, FaultId, Ports, Scenario, Settings, TestCa},
     node::Ca,
 };
 use cairn_testkit::{
@@ -18,8 +18,7 @@ use serde_json::Value;
 pub(crate) struct Site {
     pub(crate) ca: TestCa,
     pub(crate) web: Responder,
-    /// Answers while it lives.
-    _dns: dns::Server,
+    pub(crate) dns: dns::Server,
 }
 
 impl Site {
@@ -29,6 +28,16 @@ impl Site {
 
     /// With that scenario in force.
     pub(crate) async fn with(scenario: &str) -> Self {
+        Self::tuned(|settings, _| settings.scenario = Scenario::parse(scenario).unwrap()).await
+    }
+
+    /// That behaves so.
+    pub(crate) async fn behaving(conduct: Conduct) -> Self {
+        Self::tuned(|settings, _| settings.conduct = conduct).await
+    }
+
+    /// With settings of the test's own, which are told the ports of the web server.
+    pub(crate) async fn tuned(tune: impl FnOnce(&mut Settings, Ports)) -> Self {
         let (web, dns) = (Responder::local(), dns::Server::local());
         dns.add_wildcard("test", Ipv4Addr::LOCALHOST);
         let mut settings = Settings::local(free_port(), free_port()).unwrap();
@@ -40,11 +49,16 @@ impl Site {
             ..NameRule::default()
         });
         settings.config.limits.queue_age = cairn_ca::config::Span::from_secs(60);
-        settings.scenario = Scenario::parse(scenario).unwrap();
+        let port = web.address().port();
+        let ports = Ports {
+            http: port,
+            tls: port,
+        };
+        tune(&mut settings, ports);
         Self {
             ca: TestCa::start(settings).await.unwrap(),
             web,
-            _dns: dns,
+            dns,
         }
     }
 

@@ -109,6 +109,11 @@ fn a_text_that_is_no_fault_is_refused_with_what_is_wrong() {
         ("pad=4294967295", "pad takes"),
         ("drip=0/1s", "drip takes"),
         ("window=soon", "window takes START/END"),
+        ("slow-signing=46s", "slow-signing takes DURATION"),
+        (
+            "order:slow-signing=1s",
+            "slow-signing strikes finalize alone",
+        ),
         ("body=\"open", "do not end well"),
         ("body=\"a\"b", "do not end well"),
     ];
@@ -219,6 +224,9 @@ fn action() -> BoxedStrategy<Action> {
         span().prop_map(Action::Down).boxed(),
         span().prop_map(Action::Delay).boxed(),
         span().prop_map(Action::Advance).boxed(),
+        (0..=45_000_u64)
+            .prop_map(|millis| Action::SlowSigning(Span::from_millis(millis)))
+            .boxed(),
         select(fates).prop_map(Action::Authorization).boxed(),
         (200..600_u16).prop_map(Action::Status).boxed(),
         (header(), visible())
