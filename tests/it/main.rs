@@ -24,6 +24,7 @@ mod openssl;
 mod operation;
 mod operator;
 mod other_root;
+mod pebble;
 mod public_shape;
 mod raw;
 mod renewal;

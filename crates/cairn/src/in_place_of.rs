@@ -7,6 +7,8 @@ mod challtestsrv;
 mod go_address;
 #[cfg(feature = "dev")]
 mod go_flags;
+#[cfg(feature = "dev")]
+mod pebble;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -64,7 +66,7 @@ pub(crate) fn run(program: Program, _: &[OsString]) -> ExitCode {
 pub(crate) fn run(program: Program, args: &[OsString]) -> ExitCode {
     match program {
         Program::ChallengeServer => challtestsrv::run(args),
-        Program::Pebble => ExitCode::FAILURE,
+        Program::Pebble => pebble::run(args),
     }
 }
 

@@ -15,7 +15,7 @@ pub use parse::{Certificate, CertificateFault, Extension, validity_of};
 pub use self_signed::SelfSignedTemplate;
 pub use serial::{BadSerial, Serial};
 pub use template::{IssuingTemplate, LeafTemplate, Name, RootTemplate, TemplateFault};
-pub(crate) use template::{distribution_point, is_ldh, usage};
+pub(crate) use template::{access_places, distribution_point, is_ldh, usage};
 
 use crate::{
     key::SignatureAlgorithm,

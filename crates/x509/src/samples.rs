@@ -117,6 +117,7 @@ fn chain_under(
         spki_der: issuing_key.spki_der(),
         permit_dns,
         permit_ip,
+        path_length: 0,
         signature_algorithm: root_key.signature_algorithm(),
     }
     .build()
@@ -189,6 +190,7 @@ impl Leaf {
             client_auth: self.client_auth,
             crl_url: &self.crl_url,
             ca_issuers_url: ISSUER_URL,
+            ocsp_url: None,
             policies: &self.policies,
             must_staple: self.must_staple,
             signature_algorithm: self.algorithm,

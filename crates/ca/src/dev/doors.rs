@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use cairn_x509::certificate::Serial;
 use socket2::Socket;
 
 use super::{
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    id::OrderId,
+    id::{ExternalKeyId, OrderId},
     node::Snapshot,
 };
 
@@ -43,6 +44,11 @@ pub struct Doors {
     root_pem: String,
     transcript: Option<Arc<Transcript>>,
     names: Option<Arc<responder::Data>>,
+    ocsp_url: Option<String>,
+    /// What renewalInfo answers for a certificate, as it was set, in place of what it would.
+    renewals: Mutex<HashMap<Serial, String>>,
+    /// External account keys under kids that others chose.
+    kids: Mutex<HashMap<String, ExternalKeyId>>,
     dice: Dice,
     hosts: Hosts,
     /// How long the signature waits for orders that are being finalized.
@@ -58,6 +64,7 @@ pub(super) struct Parts {
     pub(super) transcript: Option<Transcript>,
     /// What its own DNS says.
     pub(super) names: Option<Arc<responder::Data>>,
+    pub(super) ocsp_url: Option<String>,
 }
 
 /// A fault in force.
@@ -91,6 +98,7 @@ impl Doors {
             root_pem,
             transcript,
             names,
+            ocsp_url,
         } = parts;
         let mut state = State::new(scenario.seed);
         if conduct.nonces_refused > 0 {
@@ -114,6 +122,9 @@ impl Doors {
             root_pem,
             transcript: transcript.map(Arc::new),
             names,
+            ocsp_url,
+            renewals: Mutex::default(),
+            kids: Mutex::default(),
             dice,
             hosts: Hosts::default(),
             slow: Mutex::default(),
@@ -176,6 +187,29 @@ impl Doors {
         self.transcript.as_ref()
     }
 
+    /// The OCSP responder that certificates name.
+    pub(crate) fn ocsp_url(&self) -> Option<&str> {
+        self.ocsp_url.as_deref()
+    }
+
+    /// What renewalInfo answers for that certificate, if a test has set it.
+    pub(crate) fn renewal(&self, serial: Serial) -> Option<String> {
+        locked(&self.renewals).get(&serial).cloned()
+    }
+
+    pub(super) fn set_renewal(&self, serial: Serial, text: String) {
+        locked(&self.renewals).insert(serial, text);
+    }
+
+    /// The external account key under a kid that is not of the CA's own making.
+    pub(crate) fn external_key(&self, kid: &str) -> Option<ExternalKeyId> {
+        locked(&self.kids).get(kid).copied()
+    }
+
+    pub(super) fn name_external_key(&self, kid: String, id: ExternalKeyId) {
+        locked(&self.kids).insert(kid, id);
+    }
+
     /// Draws a number below `end`.
     pub(crate) fn throw(&self, about: About, end: u64) -> u64 {
         self.dice.throw(about, end)
@@ -223,7 +257,7 @@ impl Doors {
 
     /// Lets the order's signature wait, if it comes to one.
     pub(crate) fn slow_down(&self, order: OrderId, pause: Duration) {
-        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slow = locked(&self.slow);
         if slow.len() < SLOW {
             slow.insert(order, pause);
         }
@@ -231,7 +265,7 @@ impl Doors {
 
     /// How long the order's signature waits; told once.
     pub(crate) fn take_slowness(&self, order: OrderId) -> Option<Duration> {
-        let mut slow = self.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slow = locked(&self.slow);
         slow.remove(&order)
     }
 
@@ -292,12 +326,16 @@ impl Doors {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.state)
     }
 
     fn sockets(&self) -> MutexGuard<'_, Vec<Socket>> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.sockets)
     }
+}
+
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Chance for Doors {

@@ -1,6 +1,7 @@
 //! The keys of a test CA: made at its start, never loaded, gone with it. Names say TEST.
 
 use std::{
+    fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
@@ -14,7 +15,10 @@ use cairn_x509::{
     key::{KeyKind, PrivateKey, PublicKey},
     lint::{lint_issuing, lint_root},
 };
+use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
+
+use crate::issuance::Chain;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -38,15 +42,116 @@ impl KeysFault {
     }
 }
 
+/// Which keys and certificates a test CA makes.
+#[derive(Debug, Clone)]
+pub struct KeyPlan {
+    /// What they are called after.
+    pub naming: Naming,
+    /// Of roots and issuers.
+    pub kind: KeyKind,
+    /// Roots beside the first, each with a certificate of its own for the one issuing key.
+    pub alternates: u8,
+    /// Issuing certificates between a root and a leaf, at least one.
+    pub length: u8,
+}
+
+/// What roots and issuers are called. Each name says TEST.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// Cairn's way.
+    Cairn,
+    /// Pebble's way: a few random digits set the keys of one start apart from those of another.
+    Pebble,
+}
+
+impl Default for KeyPlan {
+    fn default() -> Self {
+        Self {
+            naming: Naming::Cairn,
+            kind: KeyKind::P256,
+            alternates: 0,
+            length: 1,
+        }
+    }
+}
+
+/// A certificate of a test CA's own making, with its key.
+pub struct Made {
+    /// The subject's common name.
+    pub name: String,
+    /// PEM.
+    pub certificate_pem: String,
+    /// PEM, in the form of the key's kind. A key that was loaded never comes here.
+    pub key_pem: Zeroizing<String>,
+    der: Vec<u8>,
+    certificate: Certificate,
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Made").field(&self.name).finish()
+    }
+}
+
+impl Made {
+    fn of(der: Vec<u8>, key: &PrivateKey) -> Result<Self, KeysFault> {
+        let certificate = Certificate::parse(&der).map_err(KeysFault::of)?;
+        Ok(Self {
+            name: certificate.common_name().unwrap_or_default(),
+            certificate_pem: pem("CERTIFICATE", &der),
+            key_pem: key.to_traditional_pem().map_err(KeysFault::of)?,
+            der,
+            certificate,
+        })
+    }
+
+    /// DER.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// Parsed.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+}
+
+/// A root and what leads from it to the leaves.
+#[derive(Debug)]
+pub struct Lineage {
+    /// Signs itself.
+    pub root: Made,
+    /// From below the root downwards; the last one's key signs leaves, and is the same in each lineage.
+    pub issuing: Vec<Made>,
+}
+
+impl Lineage {
+    /// What clients are given behind a leaf.
+    pub(super) fn chain(&self) -> Chain {
+        let upwards = self.issuing.iter().rev();
+        let parts: Vec<_> = upwards
+            .map(|made| (made.der.clone(), made.certificate.clone()))
+            .collect();
+        Chain::of(&parts)
+    }
+}
+
 /// All that a test CA starts with.
 pub(super) struct Keys {
-    pub(super) root_der: Vec<u8>,
+    /// The usual one first.
+    pub(super) lineages: Vec<Lineage>,
     pub(super) issuing_key: PrivateKey,
-    pub(super) issuing_der: Vec<u8>,
     pub(super) other: OtherIssuer,
-    /// Of the subscribers' listener, by the machine's clock: clients do not follow the one that tests move.
-    pub(super) listener_pem: String,
-    pub(super) listener_key_pem: Zeroizing<String>,
+    /// Of the subscribers' listener, if one was asked for.
+    pub(super) listener: Option<ListenerKey>,
+}
+
+/// By the machine's clock: clients do not follow the one that tests move.
+pub(super) struct ListenerKey {
+    pub(super) certificate_pem: String,
+    pub(super) key_pem: Zeroizing<String>,
 }
 
 /// The issuer of wrong chains, under the same root. It signs no certificate that the store would know.
@@ -96,6 +201,7 @@ impl<'a> Leaf<'a> {
             // Nothing is there: no list is made of what only a test meets.
             crl_url: "http://test.invalid/none.crl",
             ca_issuers_url: "http://test.invalid/none.crt",
+            ocsp_url: None,
             policies: &[],
             must_staple: false,
             signature_algorithm: key.signature_algorithm(),
@@ -117,63 +223,192 @@ impl OtherIssuer {
     }
 }
 
-/// Makes all. `hosts`, `localhost` and the loopback addresses are the listener's names.
-pub(super) fn make(hosts: &[String], now: Timestamp) -> Result<Keys, KeysFault> {
-    let generate = || PrivateKey::generate(KeyKind::P256).map_err(KeysFault::of);
-    let not_before = now.minus(BACKDATE).as_seconds();
-    let root_key = generate()?;
-    let root = RootTemplate {
-        serial: serial(now.as_seconds())?,
-        subject: &name("TEST Root"),
-        not_before,
-        not_after: now.plus(LIFE).as_seconds(),
-        spki_der: root_key.spki_der(),
-        signature_algorithm: root_key.signature_algorithm(),
-    };
-    let tbs = root.build().map_err(KeysFault::of)?;
-    lint_root(&tbs, &root).map_err(|found| unfit(&found))?;
-    let root_der = signed(&tbs, &root_key)?;
-    let root = Certificate::parse(&root_der).map_err(KeysFault::of)?;
-    let issuing = |key: &PrivateKey, role: &str| {
+/// Makes all. `hosts`, `localhost` and the loopback addresses are the names of the listener's certificate; none: it has one
+/// already.
+pub(super) fn make(
+    plan: &KeyPlan,
+    hosts: Option<&[String]>,
+    now: Timestamp,
+) -> Result<Keys, KeysFault> {
+    let maker = Maker { plan, now };
+    let first = maker.root(0)?;
+    let issuing_key = maker.generate()?;
+    let issuing_name = plan.naming.issuing()?;
+    let other_key = PrivateKey::generate(KeyKind::P256).map_err(KeysFault::of)?;
+    let other_name = plan.naming.name("TEST Issuing of faults".to_owned());
+    let other = maker.issuing(first.signs(), &other_key, &other_name, 0)?;
+    let listener = hosts.map(|hosts| maker.listener(hosts, first.signs()));
+    let listener = listener.transpose()?;
+    let mut lineages = vec![maker.descend(first, &issuing_key, &issuing_name)?];
+    for place in 1..=plan.alternates {
+        let root = maker.root(place)?;
+        lineages.push(maker.descend(root, &issuing_key, &issuing_name)?);
+    }
+    Ok(Keys {
+        lineages,
+        issuing_key,
+        other: OtherIssuer {
+            certificate: other.certificate,
+            pem: other.certificate_pem,
+            key: other_key,
+        },
+        listener,
+    })
+}
+
+impl Naming {
+    fn name(self, common_name: String) -> Name {
+        let organization = match self {
+            Self::Cairn => Some("Cairn TEST".to_owned()),
+            Self::Pebble => None,
+        };
+        Name {
+            organization,
+            common_name: match self {
+                Self::Cairn => format!("Cairn {common_name}"),
+                Self::Pebble => format!("Pebble {common_name}"),
+            },
+        }
+    }
+
+    fn root(self, place: u8) -> Result<Name, KeysFault> {
+        Ok(self.name(match (self, place) {
+            (Self::Cairn, 0) => "TEST Root".to_owned(),
+            (Self::Cairn, place) => format!("TEST Root {}", u16::from(place) + 1),
+            (Self::Pebble, _) => format!("TEST Root CA {}", digits()?),
+        }))
+    }
+
+    fn issuing(self) -> Result<Name, KeysFault> {
+        Ok(self.name(match self {
+            Self::Cairn => "TEST Issuing".to_owned(),
+            Self::Pebble => format!("TEST Intermediate CA {}", digits()?),
+        }))
+    }
+
+    /// Of a certificate in between: Pebble's have the digits of their root.
+    fn between(self, root: &Made, number: u8) -> Name {
+        let called = root.name.rsplit(' ').next().unwrap_or_default();
+        self.name(match self {
+            Self::Cairn => format!("TEST Issuing {called} {number}"),
+            Self::Pebble => format!("TEST Intermediate CA {called} #{number}"),
+        })
+    }
+}
+
+/// A root, as long as others are signed with it.
+struct Root {
+    made: Made,
+    key: PrivateKey,
+}
+
+impl Root {
+    fn signs(&self) -> (&Certificate, &PrivateKey) {
+        (&self.made.certificate, &self.key)
+    }
+}
+
+struct Maker<'a> {
+    plan: &'a KeyPlan,
+    now: Timestamp,
+}
+
+impl Maker<'_> {
+    fn generate(&self) -> Result<PrivateKey, KeysFault> {
+        PrivateKey::generate(self.plan.kind).map_err(KeysFault::of)
+    }
+
+    fn not_before(&self) -> i64 {
+        self.now.minus(BACKDATE).as_seconds()
+    }
+
+    fn root(&self, place: u8) -> Result<Root, KeysFault> {
+        let key = self.generate()?;
+        let root = RootTemplate {
+            serial: serial(self.now.as_seconds())?,
+            subject: &self.plan.naming.root(place)?,
+            not_before: self.not_before(),
+            not_after: self.now.plus(LIFE).as_seconds(),
+            spki_der: key.spki_der(),
+            signature_algorithm: key.signature_algorithm(),
+        };
+        let tbs = root.build().map_err(KeysFault::of)?;
+        lint_root(&tbs, &root).map_err(|found| unfit(&found))?;
+        Ok(Root {
+            made: Made::of(signed(&tbs, &key)?, &key)?,
+            key,
+        })
+    }
+
+    fn issuing(
+        &self,
+        (issuer, issuer_key): (&Certificate, &PrivateKey),
+        key: &PrivateKey,
+        subject: &Name,
+        path_length: u8,
+    ) -> Result<Made, KeysFault> {
         let template = IssuingTemplate {
-            serial: serial(now.as_seconds())?,
-            issuer_subject_der: root.subject_der(),
-            issuer_key_id: root.key_id(),
-            subject: &name(role),
-            not_before,
-            not_after: now.plus(LIFE - DAY).as_seconds(),
+            serial: serial(self.now.as_seconds())?,
+            issuer_subject_der: issuer.subject_der(),
+            issuer_key_id: issuer.key_id(),
+            subject,
+            not_before: self.not_before(),
+            not_after: self.now.plus(LIFE - DAY).as_seconds(),
             spki_der: key.spki_der(),
             permit_dns: &[],
             permit_ip: &[],
-            signature_algorithm: root_key.signature_algorithm(),
+            path_length,
+            signature_algorithm: issuer_key.signature_algorithm(),
         };
         let tbs = template.build().map_err(KeysFault::of)?;
-        lint_issuing(&tbs, &template, &root).map_err(|found| unfit(&found))?;
-        signed(&tbs, &root_key)
-    };
-    let (issuing_key, other_key, listener_key) = (generate()?, generate()?, generate()?);
-    let other_der = issuing(&other_key, "TEST Issuing of faults")?;
-    let (dns_names, ip_addresses) = names(hosts);
-    let listener = Leaf {
-        spki_der: listener_key.spki_der(),
-        dns_names: &dns_names,
-        ip_addresses: &ip_addresses,
-        not_before,
-        not_after: now.plus(LISTENER_LIFE).as_seconds() - 1,
-    };
-    let listener_key_der = listener_key.to_pkcs8_der().map_err(KeysFault::of)?;
-    Ok(Keys {
-        issuing_der: issuing(&issuing_key, "TEST Issuing")?,
-        issuing_key,
-        other: OtherIssuer {
-            certificate: Certificate::parse(&other_der).map_err(KeysFault::of)?,
-            pem: pem("CERTIFICATE", &other_der),
-            key: other_key,
-        },
-        listener_pem: listener.sign(&root, &root_key)?,
-        listener_key_pem: Zeroizing::new(pem("PRIVATE KEY", &listener_key_der)),
-        root_der,
-    })
+        lint_issuing(&tbs, &template, issuer).map_err(|found| unfit(&found))?;
+        Made::of(signed(&tbs, issuer_key)?, key)
+    }
+
+    /// All below that root, the last for the key that signs leaves.
+    fn descend(&self, root: Root, key: &PrivateKey, subject: &Name) -> Result<Lineage, KeysFault> {
+        let mut issuing: Vec<Made> = Vec::new();
+        let mut above = root.key;
+        for number in (0..self.plan.length.max(1)).rev() {
+            let issuer = issuing.last().unwrap_or(&root.made);
+            if number == 0 {
+                let last = self.issuing((&issuer.certificate, &above), key, subject, 0)?;
+                issuing.push(last);
+                break;
+            }
+            let between = self.generate()?;
+            let name = self.plan.naming.between(&root.made, number);
+            let signer = (&issuer.certificate, &above);
+            let made = self.issuing(signer, &between, &name, number)?;
+            issuing.push(made);
+            above = between;
+        }
+        Ok(Lineage {
+            root: root.made,
+            issuing,
+        })
+    }
+
+    fn listener(
+        &self,
+        hosts: &[String],
+        (root, root_key): (&Certificate, &PrivateKey),
+    ) -> Result<ListenerKey, KeysFault> {
+        let (dns_names, ip_addresses) = names(hosts);
+        let key = PrivateKey::generate(KeyKind::P256).map_err(KeysFault::of)?;
+        let leaf = Leaf {
+            spki_der: key.spki_der(),
+            dns_names: &dns_names,
+            ip_addresses: &ip_addresses,
+            not_before: self.not_before(),
+            not_after: self.now.plus(LISTENER_LIFE).as_seconds() - 1,
+        };
+        let key_der = key.to_pkcs8_der().map_err(KeysFault::of)?;
+        Ok(ListenerKey {
+            certificate_pem: leaf.sign(root, root_key)?,
+            key_pem: Zeroizing::new(pem("PRIVATE KEY", &key_der)),
+        })
+    }
 }
 
 /// The listener's names and addresses, each once.
@@ -191,11 +426,11 @@ fn names(hosts: &[String]) -> (Vec<String>, Vec<IpAddr>) {
     (names, addresses)
 }
 
-fn name(role: &str) -> Name {
-    Name {
-        organization: Some("Cairn TEST".to_owned()),
-        common_name: format!("Cairn {role}"),
-    }
+/// Six random hexadecimal digits.
+fn digits() -> Result<String, KeysFault> {
+    let mut random = [0; 3];
+    rand::fill(&mut random).map_err(|_| KeysFault("no random bytes".to_owned()))?;
+    Ok(HEXLOWER.encode(&random))
 }
 
 fn signed(tbs: &[u8], key: &PrivateKey) -> Result<Vec<u8>, KeysFault> {

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use cairn_x509::{certificate::pem, weak::BlockedKeys};
+use cairn_x509::weak::BlockedKeys;
 
 use super::{
     Conduct, Doors, MovableClock, Scenario, doors,
     folder::{self, Folder},
-    keys::{self, KeysFault},
+    keys::{self, KeyPlan, KeysFault, Lineage},
     responder,
     transcript::{self, Transcript, TranscriptFault},
 };
@@ -47,6 +47,21 @@ pub struct Settings {
     pub dir: Option<PathBuf>,
     /// Whether and how it keeps what clients say; None: not at all.
     pub transcript: Option<transcript::Settings>,
+    /// Which keys and certificates it makes.
+    pub keys: KeyPlan,
+    /// The certificate of its listener. None: one under its root.
+    pub listener: Option<ListenerFiles>,
+    /// The URL of an OCSP responder that others run, for its certificates to name.
+    pub ocsp_url: Option<String>,
+}
+
+/// Files with a certificate for the listener, PEM. What is read from them signs nothing.
+#[derive(Debug, Clone)]
+pub struct ListenerFiles {
+    /// The chain.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
 }
 
 /// Why there is no test CA.
@@ -78,6 +93,9 @@ pub enum TestCaFault {
         /// Why not.
         source: std::io::Error,
     },
+    /// A plan without any.
+    #[error("the test CA has no root")]
+    NoRoot,
     /// The signer's thread.
     #[error("the test CA's signer does not start")]
     Signer(#[source] std::io::Error),
@@ -94,6 +112,7 @@ pub enum TestCaFault {
 pub struct TestCa {
     node: Node,
     doors: Arc<Doors>,
+    lineages: Vec<Lineage>,
     root_pem: String,
     directory: String,
     own_dns: Option<responder::Server>,
@@ -122,6 +141,9 @@ impl Settings {
             dns: None,
             dir: None,
             transcript: None,
+            keys: KeyPlan::default(),
+            listener: None,
+            ocsp_url: None,
         })
     }
 }
@@ -140,20 +162,35 @@ impl TestCa {
             dns,
             dir,
             transcript,
+            keys: plan,
+            listener,
+            ocsp_url,
         } = settings;
         let transcript = transcript.as_ref().map(Transcript::start).transpose()?;
         let mut names = hosts;
         names.insert(0, config.url.host().to_owned());
-        let made = keys::make(&names, SystemClock::default().wall())?;
+        let hosts = listener.is_none().then_some(names.as_slice());
+        let made = keys::make(&plan, hosts, SystemClock::default().wall())?;
         let folder = match &dir {
             Some(path) => Folder::kept(path),
             None => Folder::temporary(),
         };
         let folder = folder.map_err(TestCaFault::Directory)?;
-        let [certificate, key] = folder::LISTENER.map(|name| folder.path().join(name));
-        create_public(&certificate, made.listener_pem.as_bytes())?;
-        create_secret(&key, made.listener_key_pem.as_bytes())?;
-        let root_pem = pem("CERTIFICATE", &made.root_der);
+        let (certificate, key) = match listener {
+            Some(files) => (files.certificate, files.key),
+            None => {
+                let [certificate, key] = folder::LISTENER.map(|name| folder.path().join(name));
+                (certificate, key)
+            }
+        };
+        if let Some(own) = &made.listener {
+            create_public(&certificate, own.certificate_pem.as_bytes())?;
+            create_secret(&key, own.key_pem.as_bytes())?;
+        }
+        let usual = made.lineages.first().ok_or(TestCaFault::NoRoot)?;
+        let issuing = usual.issuing.last().ok_or(TestCaFault::NoRoot)?;
+        let (root_der, issuing_der) = (usual.root.der().to_vec(), issuing.der().to_vec());
+        let root_pem = usual.root.certificate_pem.clone();
         create_public(&folder.path().join(folder::ROOT), root_pem.as_bytes())?;
         if !conduct.holds {
             config.limits.holds = 0;
@@ -186,6 +223,7 @@ impl TestCa {
                 root_pem: root_pem.clone(),
                 transcript,
                 names,
+                ocsp_url,
             },
         ));
         let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
@@ -195,13 +233,13 @@ impl TestCa {
             issuer: IssuerParts {
                 name: DEFAULT_ISSUER.to_owned(),
                 signer: Arc::new(signer.map_err(TestCaFault::Signer)?),
-                certificate: made.issuing_der,
-                chains: Vec::new(),
+                certificate: issuing_der,
+                chains: made.lineages.iter().map(Lineage::chain).collect(),
                 leaf_keys: Vec::new(),
             },
             issuers: Vec::new(),
             ring: KeyRing::ephemeral()?,
-            root_certificate: made.root_der,
+            root_certificate: root_der,
             blocked: BlockedKeys::default(),
             clock,
             location: Location::Memory,
@@ -218,6 +256,7 @@ impl TestCa {
         Ok(Self {
             node,
             doors,
+            lineages: made.lineages,
             root_pem,
             directory,
             own_dns,
@@ -241,6 +280,12 @@ impl TestCa {
     #[must_use]
     pub fn root_pem(&self) -> &str {
         &self.root_pem
+    }
+
+    /// Its roots and what is below each, the usual one first.
+    #[must_use]
+    pub fn lineages(&self) -> &[Lineage] {
+        &self.lineages
     }
 
     /// Where its root and its operator's socket lie.

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use super::{Conduct, Ports, Scenario, Settings, TestCaFault, conduct, folder};
+use super::{Conduct, KeyPlan, Ports, Scenario, Settings, TestCaFault, conduct, folder};
 use crate::{
     config::{self, Config},
     setup,
@@ -85,6 +85,9 @@ impl Settings {
             dns: places.dns_server.is_none().then_some(places.dns),
             dir: None,
             transcript: None,
+            keys: KeyPlan::default(),
+            listener: None,
+            ocsp_url: None,
         })
     }
 }

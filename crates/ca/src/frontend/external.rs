@@ -68,7 +68,7 @@ async fn secret(
     context: &Context,
     key_id: &str,
 ) -> Result<Option<(ExternalKeyId, MacKey)>, Problem> {
-    let Ok(id) = key_id.parse::<ExternalKeyId>() else {
+    let Some(id) = named(context, key_id) else {
         return Ok(None);
     };
     let found = context.ca.store.external_key(id).await;
@@ -83,4 +83,18 @@ async fn secret(
             Ok(None)
         }
     }
+}
+
+/// The key that is meant. A test CA also has keys whose kids others chose.
+fn named(context: &Context, key_id: &str) -> Option<ExternalKeyId> {
+    #[cfg(feature = "dev")]
+    if let Some(id) = context
+        .ca
+        .doors
+        .as_ref()
+        .and_then(|doors| doors.external_key(key_id))
+    {
+        return Some(id);
+    }
+    key_id.parse().ok()
 }

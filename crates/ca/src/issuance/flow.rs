@@ -404,6 +404,7 @@ fn build(
         client_auth: profile.settings.client_auth,
         crl_url: &crl_url,
         ca_issuers_url: &issuer.url,
+        ocsp_url: ocsp_url(ca),
         policies: &profile.settings.policies,
         must_staple: false,
         signature_algorithm: issuer.certificate.issues_with(),
@@ -449,6 +450,19 @@ fn build(
 }
 
 /// The subject alternative names: addresses are no DNS names (8738-3-2).
+/// Only a test CA names an OCSP responder, and only one that others run.
+#[cfg_attr(
+    not(feature = "dev"),
+    expect(unused_variables, reason = "it has no doors")
+)]
+fn ocsp_url(ca: &Ca) -> Option<&str> {
+    #[cfg(feature = "dev")]
+    if let Some(doors) = &ca.doors {
+        return doors.ocsp_url();
+    }
+    None
+}
+
 fn names_of(identifiers: &[Identifier]) -> (Vec<String>, Vec<IpAddr>) {
     let (mut names, mut addresses) = (Vec::new(), Vec::new());
     for identifier in identifiers {

@@ -138,6 +138,7 @@ pub(super) fn make(wanted: &Wanted<'_>) -> Result<Chain, SetupFault> {
         spki_der: issuing_key.spki_der(),
         permit_dns: wanted.permitted_dns,
         permit_ip: &permit_ip,
+        path_length: 0,
         signature_algorithm: root_key.signature_algorithm(),
     };
     let tbs = issuing.build().map_err(|e| crypto(&e))?;

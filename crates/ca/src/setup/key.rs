@@ -304,6 +304,7 @@ fn certify(
         spki_der: wanted.spki_der,
         permit_dns: constraints.permitted_dns(),
         permit_ip: &permit_ip,
+        path_length: 0,
         signature_algorithm: root_key.signature_algorithm(),
     };
     let tbs = template.build().map_err(|e| chain::crypto(&e))?;

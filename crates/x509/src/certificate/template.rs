@@ -101,6 +101,8 @@ pub struct IssuingTemplate<'a> {
     /// Address ranges (address, prefix length) that it may sign for. With `permit_dns` and none of these, it may sign for
     /// no address.
     pub permit_ip: &'a [(IpAddr, u8)],
+    /// How many issuing certificates may follow it on the way to a leaf.
+    pub path_length: u8,
     /// How the issuer signs.
     pub signature_algorithm: SignatureAlgorithm,
 }
@@ -136,6 +138,8 @@ pub struct LeafTemplate<'a> {
     pub crl_url: &'a str,
     /// Where its issuer is.
     pub ca_issuers_url: &'a str,
+    /// Where an OCSP responder is that others run; Cairn has none.
+    pub ocsp_url: Option<&'a str>,
     /// Dotted certificate policies.
     pub policies: &'a [String],
     /// The TLS feature status_request (RFC 7633).
@@ -258,7 +262,7 @@ impl IssuingTemplate<'_> {
             spki: self.spki_der,
         };
         tbs(&head, |w| {
-            ca_extensions(w, key.key_bits(), Some(0));
+            ca_extensions(w, key.key_bits(), Some(self.path_length));
             authority_key_id(w, self.issuer_key_id);
             if !self.permit_dns.is_empty() || !self.permit_ip.is_empty() {
                 extension(w, oid::NAME_CONSTRAINTS, true, |w| {
@@ -402,14 +406,25 @@ impl LeafTemplate<'_> {
             });
         });
         extension(w, oid::AUTHORITY_INFO_ACCESS, false, |w| {
-            w.nest(tag::SEQUENCE, |w| {
-                w.nest(tag::SEQUENCE, |w| {
-                    w.value(tag::OID, oid::CA_ISSUERS);
-                    w.value(0x86, self.ca_issuers_url.as_bytes());
-                });
-            });
+            access_places(w, self.ocsp_url, self.ca_issuers_url);
         });
     }
+}
+
+/// An AuthorityInfoAccessSyntax: the OCSP responder, if there is one, and the issuer (RFC 5280 §4.2.2.1).
+pub(crate) fn access_places(w: &mut Writer, ocsp_url: Option<&str>, ca_issuers_url: &str) {
+    w.nest(tag::SEQUENCE, |w| {
+        let responder = ocsp_url.map(|url| (oid::OCSP, url));
+        for (method, url) in responder
+            .into_iter()
+            .chain([(oid::CA_ISSUERS, ca_issuers_url)])
+        {
+            w.nest(tag::SEQUENCE, |w| {
+                w.value(tag::OID, method);
+                w.value(0x86, url.as_bytes());
+            });
+        }
+    });
 }
 
 /// A DistributionPointName with one URI, encoded the same in certificates and in the CRL (RFC 5280 §5.2.5).

@@ -616,6 +616,7 @@ fn templates_refuse_what_cannot_be_written() {
             spki_der: spki.spki_der(),
             permit_dns: &dns,
             permit_ip: ip,
+            path_length: 0,
             signature_algorithm: SignatureAlgorithm::EcdsaSha256,
         }
         .build()

@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der},
+    encoding::{AsDer, EcPrivateKeyRfc5915Der, Pkcs8V1Der},
     rand::SystemRandom,
     rsa::{KeyPair as RsaKeyPair, KeySize},
     signature::{self, EcdsaKeyPair, KeyPair as _},
@@ -12,7 +12,9 @@ use zeroize::Zeroizing;
 
 use super::{SignatureAlgorithm, sealed};
 use crate::{
+    certificate::pem,
     oid,
+    reader::{Reader, only},
     writer::{Writer, tag},
 };
 
@@ -208,6 +210,28 @@ impl PrivateKey {
             .map_err(|_| PrivateKeyFault::Unreadable)
     }
 
+    /// The key as PEM in the form of its own kind: RSA PRIVATE KEY (RFC 8017 appendix A.1.2) or EC PRIVATE KEY (RFC 5915).
+    ///
+    /// # Errors
+    /// When the library does not give it.
+    pub fn to_traditional_pem(&self) -> Result<Zeroizing<String>, PrivateKeyFault> {
+        let text = match &self.pair {
+            Pair::Ecdsa(pair) => {
+                let der: EcPrivateKeyRfc5915Der<'_> = pair
+                    .private_key()
+                    .as_der()
+                    .map_err(|_| PrivateKeyFault::Unreadable)?;
+                pem("EC PRIVATE KEY", der.as_ref())
+            }
+            Pair::Rsa(_) => {
+                let outer = self.to_pkcs8_der()?;
+                let inner = inside_pkcs8(&outer).ok_or(PrivateKeyFault::Unreadable)?;
+                pem("RSA PRIVATE KEY", inner)
+            }
+        };
+        Ok(Zeroizing::new(text))
+    }
+
     /// Reads an encrypted PKCS#8 PEM (PBES2).
     ///
     /// # Errors
@@ -268,6 +292,14 @@ impl PrivateKey {
             }
         }
     }
+}
+
+/// The privateKey of a PrivateKeyInfo (RFC 5208 §5), behind version and algorithm.
+fn inside_pkcs8(der: &[u8]) -> Option<&[u8]> {
+    let mut inner = Reader::new(only(der, tag::SEQUENCE).ok()?.contents);
+    inner.expect(tag::INTEGER).ok()?;
+    inner.expect(tag::SEQUENCE).ok()?;
+    Some(inner.expect(tag::OCTET_STRING).ok()?.contents)
 }
 
 fn ec_spki(curve: &[u8], point: &[u8]) -> Vec<u8> {

@@ -69,7 +69,7 @@ pub fn lint_issuing(
         validity: (template.not_before, template.not_after),
         subject: template.subject,
         spki: template.spki_der,
-        path_length: Some(0),
+        path_length: Some(template.path_length),
         authority_key_id: Some(issuer.key_id()),
         constraints: constraints(template),
     };
@@ -81,7 +81,10 @@ pub fn lint_issuing(
     run.rule("key-signs", "5280-4.1-1", fits, || {
         "the key is of no kind that this CA signs with".to_owned()
     });
-    let may = issuer.is_ca() && issuer.path_length().is_none_or(|below| below > 0);
+    let may = issuer.is_ca()
+        && issuer
+            .path_length()
+            .is_none_or(|below| below > u64::from(template.path_length));
     run.rule("issuer-may-sign", "5280-4.2.1.9-1", may, || {
         "the issuer may not have a CA below it".to_owned()
     });

@@ -2,7 +2,9 @@
 
 use super::{LintFinding, LintReport, Run};
 use crate::{
-    certificate::{Body, Certificate, LeafTemplate, distribution_point, is_ldh, usage},
+    certificate::{
+        Body, Certificate, LeafTemplate, access_places, distribution_point, is_ldh, usage,
+    },
     key::PublicKeyKind,
     oid,
     writer::{Writer, tag},
@@ -285,16 +287,12 @@ fn extensions(run: &mut Run, body: &Body, expected: &LeafExpectation<'_>) {
         oid::CRL_DISTRIBUTION_POINTS,
         Some((false, point)),
     );
-    let access = der(tag::SEQUENCE, |w| {
-        w.nest(tag::SEQUENCE, |w| {
-            w.value(tag::OID, oid::CA_ISSUERS);
-            w.value(0x86, template.ca_issuers_url.as_bytes());
-        })
-    });
+    let mut access = Writer::default();
+    access_places(&mut access, template.ocsp_url, template.ca_issuers_url);
     exact(
         ("authority-info-access", "5280-4.2.1.13-1"),
         oid::AUTHORITY_INFO_ACCESS,
-        Some((false, access)),
+        Some((false, access.finish())),
     );
     let policies = (!template.policies.is_empty()).then(|| {
         let list = der(tag::SEQUENCE, |w| {
@@ -316,6 +314,7 @@ fn extensions(run: &mut Run, body: &Body, expected: &LeafExpectation<'_>) {
 
     let plain = [template.crl_url, template.ca_issuers_url]
         .iter()
+        .chain(template.ocsp_url.as_ref())
         .all(|u| u.starts_with("http://"));
     run.rule("plain-http", "5280-4.2.1.13-1", plain, || {
         "a URL that is not http".to_owned()

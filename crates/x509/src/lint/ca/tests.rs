@@ -295,6 +295,7 @@ impl World {
             spki_der: &self.issuing_spki,
             permit_dns: &self.permit_dns,
             permit_ip: &self.permit_ip,
+            path_length: 0,
             signature_algorithm: SignatureAlgorithm::EcdsaSha256,
         }
     }
