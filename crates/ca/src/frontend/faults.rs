@@ -147,7 +147,14 @@ impl Visit {
     fn note(&self, head: &Parts, body: &Bytes) -> Option<Pending> {
         let transcript = self.doors.transcript()?;
         let place = (self.connection, self.address);
-        Some(Pending::begin(Arc::clone(transcript), place, head, body))
+        let ahead = self.doors.clock().ahead();
+        Some(Pending::begin(
+            Arc::clone(transcript),
+            place,
+            head,
+            body,
+            ahead,
+        ))
     }
 
     async fn describe(

@@ -5,12 +5,23 @@
 //! A false alarm is worse than a miss. What a client knows is what the answers that were *sent* told it, not what the server
 //! did; an answer that may have been lost binds nobody; and what one client was told never binds another.
 
+mod asks;
+mod bounded;
 mod checker;
 mod junit;
 mod ledger;
+mod look;
+mod nonces;
+mod objects;
+mod payload;
+mod renewal;
 mod report;
 mod table;
+#[cfg(test)]
+mod tests;
+mod transport;
 mod unseen;
+mod urls;
 
 pub use self::{
     checker::Checker,

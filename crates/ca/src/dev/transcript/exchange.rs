@@ -77,6 +77,8 @@ pub struct Exchange {
     pub arrived: Duration,
     /// When the answer was ready, or the client had gone.
     pub answered: Duration,
+    /// How far the CA's clock had been moved ahead of the machine's when it came.
+    pub ahead: Duration,
     /// Where from.
     pub peer: IpAddr,
     /// Which resource was asked; none for what is no resource.
@@ -146,6 +148,7 @@ impl Pending {
         (connection, peer): (u64, IpAddr),
         head: &http::request::Parts,
         body: &Bytes,
+        ahead: Duration,
     ) -> Self {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let arrived = transcript.machine.monotonic();
@@ -155,6 +158,7 @@ impl Pending {
             at: transcript.machine.wall(),
             arrived,
             answered: arrived,
+            ahead,
             peer,
             step: None,
             method: head.method.clone(),

@@ -10,6 +10,8 @@ use serde_json::Value;
 pub(crate) struct Signed {
     /// The JSON object as it came.
     pub(crate) whole: Value,
+    /// The protected header's octets.
+    pub(crate) header: Option<Vec<u8>>,
     /// The protected header.
     pub(crate) protected: Option<Value>,
     /// The payload's octets.
@@ -30,13 +32,17 @@ impl Signed {
             return None;
         }
         let part = |name: &str| whole.get(name).and_then(Value::as_str).and_then(lenient);
-        let protected = part("protected").and_then(|octets| serde_json::from_slice(&octets).ok());
+        let header = part("protected");
+        let protected = header
+            .as_deref()
+            .and_then(|octets| serde_json::from_slice(octets).ok());
         let payload = part("payload");
         let object = payload
             .as_deref()
             .and_then(|octets| serde_json::from_slice(octets).ok());
         Some(Self {
             whole,
+            header,
             protected,
             payload,
             object,
