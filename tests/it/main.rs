@@ -11,6 +11,7 @@
 mod caa;
 mod certbot;
 mod challenges;
+mod challtestsrv;
 mod clients;
 mod conformance;
 mod crash;

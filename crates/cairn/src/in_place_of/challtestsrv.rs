@@ -1,5 +1,9 @@
 //! In place of `pebble-challtestsrv`: its flags, its log, its servers (`cairn_ca::dev::responder`). It reads nothing from
 //! the environment.
+//!
+//! Where it differs: a port in use or no address ends it, in one line and with 2, before anything is logged as served; DNS
+//! names are one in any case; a name that is an address has no default address; the log's time is UTC; what is wrong with a
+//! body is told in Cairn's words; HTTPS is HTTP/1.1.
 
 use std::{
     error::Error, ffi::OsString, fmt::Display, io, net::SocketAddr, path::Path, process::ExitCode,
