@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use cairn_acme::time::Timestamp;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 
 use super::Transcript;
@@ -16,9 +16,6 @@ use crate::{
     clock::Clock,
     dev::{Finding, Step},
 };
-
-/// What an exchange costs beside its octets: names, times, places in tables.
-const OVERHEAD: usize = 700;
 
 /// How much of an answer can have arrived.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -101,39 +98,6 @@ pub struct Exchange {
     pub findings: Vec<Finding>,
 }
 
-impl Exchange {
-    /// What it counts against the bound of what is kept.
-    pub(super) fn octets(&self) -> usize {
-        let headers = |map: &HeaderMap| -> usize {
-            map.iter()
-                .map(|(name, value)| name.as_str().len() + value.len() + 32)
-                .sum()
-        };
-        let answer = self.answer.as_ref();
-        OVERHEAD
-            + self.path.len()
-            + self.body.len()
-            + headers(&self.headers)
-            + answer.map_or(0, |answer| answer.body.len() + headers(&answer.headers))
-            + self
-                .findings
-                .iter()
-                .map(|f| f.evidence.len() + 64)
-                .sum::<usize>()
-    }
-}
-
-/// The same headers without the connection's buffer, which they would keep for as long as they are kept.
-fn owned(headers: &HeaderMap) -> HeaderMap {
-    let mut own = HeaderMap::with_capacity(headers.len());
-    for (name, value) in headers {
-        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            own.append(name.clone(), value);
-        }
-    }
-    own
-}
-
 /// An exchange that is under way. Kept when it is answered; when it is dropped before, the client has gone.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -163,8 +127,8 @@ impl Pending {
             step: None,
             method: head.method.clone(),
             path: path.to_owned(),
-            headers: owned(&head.headers),
-            body: Bytes::copy_from_slice(body),
+            headers: head.headers.clone(),
+            body: body.clone(),
             answer: None,
             delivery: Delivery::None,
             faults: Vec::new(),

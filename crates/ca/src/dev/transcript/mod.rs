@@ -5,6 +5,7 @@
 //! masked in every form that leaves here ([`view`]).
 
 mod exchange;
+mod packed;
 mod signed;
 mod view;
 mod writer;
@@ -13,14 +14,14 @@ use std::{
     collections::VecDeque,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 pub use self::exchange::{Answered, Delivery, Exchange};
-use self::writer::Writer;
 pub(crate) use self::{exchange::Pending, signed::Signed};
+use self::{packed::Packed, writer::Writer};
 use super::check::{self, Checker, Finding, Format, Verdict};
 use crate::clock::SystemClock;
 
@@ -61,7 +62,7 @@ pub struct Transcript {
 
 #[derive(Debug, Default)]
 struct Held {
-    kept: VecDeque<Arc<Exchange>>,
+    kept: VecDeque<Packed>,
     octets: usize,
     checker: Checker,
 }
@@ -95,20 +96,19 @@ impl Transcript {
 
     /// Keeps an exchange that has ended, and checks it.
     fn keep(&self, mut exchange: Exchange) {
-        let exchange = {
+        {
             let mut held = self.held();
             exchange.findings = held.checker.check(&exchange);
-            let exchange = Arc::new(exchange);
-            held.octets += exchange.octets();
-            held.kept.push_back(Arc::clone(&exchange));
+            let packed = Packed::of(&exchange);
+            held.octets += packed.octets();
+            held.kept.push_back(packed);
             while held.kept.len() > KEPT || held.octets > KEPT_OCTETS {
                 let Some(oldest) = held.kept.pop_front() else {
                     break;
                 };
                 held.octets = held.octets.saturating_sub(oldest.octets());
             }
-            exchange
-        };
+        }
         if let Some(writer) = &self.writer {
             writer.write(exchange);
         }
@@ -116,13 +116,13 @@ impl Transcript {
 
     /// Exchanges from that number on, as far as they are kept, by number.
     #[must_use]
-    pub fn since(&self, number: u64) -> Vec<Arc<Exchange>> {
+    pub fn since(&self, number: u64) -> Vec<Exchange> {
         let mut found: Vec<_> = self
             .held()
             .kept
             .iter()
-            .filter(|exchange| exchange.number >= number)
-            .map(Arc::clone)
+            .filter(|packed| packed.number() >= number)
+            .map(Packed::exchange)
             .collect();
         found.sort_by_key(|exchange| exchange.number);
         found
@@ -141,7 +141,7 @@ impl Transcript {
     #[must_use]
     pub fn text(&self, since: u64) -> String {
         let each = self.since(since);
-        each.iter().map(|exchange| view::text(exchange)).collect()
+        each.iter().map(view::text).collect()
     }
 
     /// What clients did wrong, the first ones of each check.

@@ -5,7 +5,6 @@ use std::{
     io::{self, BufWriter, Write},
     path::Path,
     sync::{
-        Arc,
         atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
@@ -21,7 +20,7 @@ const QUEUE: usize = 8_192;
 
 #[derive(Debug)]
 enum Job {
-    Write(Arc<Exchange>),
+    Write(Box<Exchange>),
     Flush(oneshot::Sender<()>),
 }
 
@@ -49,8 +48,8 @@ impl Writer {
     }
 
     /// Has an exchange written.
-    pub(super) fn write(&self, exchange: Arc<Exchange>) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(Job::Write(exchange))
+    pub(super) fn write(&self, exchange: Exchange) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(Job::Write(Box::new(exchange)))
             && !self.said.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(target: "cairn", "the disk is slower than the exchanges: the transcript's file lacks some");

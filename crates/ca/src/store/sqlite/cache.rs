@@ -151,13 +151,18 @@ pub(super) struct Cache {
 }
 
 impl Cache {
-    pub(super) fn new() -> Self {
+    /// Before a database on disk, or in memory, where each entry lies twice.
+    pub(super) fn before(on_disk: bool) -> Self {
+        let share = |entries| match on_disk {
+            true => entries,
+            false => entries / 8,
+        };
         Self {
-            accounts: Table::new(ENTRIES),
-            orders: Table::new(ENTRIES),
-            authorizations: Table::new(ENTRIES),
-            certificates: Table::new(CERTIFICATES),
-            renewals: Table::new(RENEWALS),
+            accounts: Table::new(share(ENTRIES)),
+            orders: Table::new(share(ENTRIES)),
+            authorizations: Table::new(share(ENTRIES)),
+            certificates: Table::new(share(CERTIFICATES)),
+            renewals: Table::new(share(RENEWALS)),
             never_issued: Table::new(NEVER_ISSUED),
         }
     }

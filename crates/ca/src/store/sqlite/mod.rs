@@ -66,7 +66,7 @@ pub use self::{
     sweep::{SweepPolicy, SweepReport},
 };
 use self::{
-    cache::Table,
+    cache::{Cache, Table},
     code::Fault,
     queue::Queue,
     readers::Readers,
@@ -172,6 +172,7 @@ impl Store {
         let told = (facts.epoch, facts.latest_time);
         let shared = Arc::new(Shared::new(
             queue,
+            Cache::before(path.is_some()),
             options.observer,
             options.clock,
             options.faults,

@@ -85,6 +85,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new(
         queue: Queue,
+        cache: Cache,
         observer: Arc<dyn Observer>,
         clock: Arc<dyn Clock>,
         faults: Option<FaultHook>,
@@ -92,7 +93,7 @@ impl Shared {
     ) -> Self {
         Self {
             queue,
-            cache: Arc::new(Cache::new()),
+            cache: Arc::new(cache),
             observer,
             clock,
             faults,
