@@ -26,7 +26,7 @@ pub mod transcript;
 
 pub use crate::validation::Ports;
 pub use action::{Action, BadValue, Fate, Pointer, Refusal, WrongChain};
-pub use check::{Finding, Format, Verdict};
+pub use check::{Finding, Format, Level, Rule, Verdict};
 pub use clock::MovableClock;
 pub use conduct::Conduct;
 pub use doors::{Doors, Listed};

@@ -9,7 +9,7 @@ use instant_acme::{
 
 use crate::site::Site;
 
-async fn account(site: &Site) -> Account {
+pub(crate) async fn account(site: &Site) -> Account {
     let root = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(root.path(), site.ca.root_pem()).unwrap();
     let new = NewAccount {

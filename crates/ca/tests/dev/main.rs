@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod checks;
 mod clients;
 mod clock;
 mod connections;
@@ -16,3 +17,4 @@ mod faults;
 mod site;
 mod state;
 mod text;
+mod transcript;

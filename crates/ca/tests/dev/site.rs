@@ -1,11 +1,14 @@
 //! What every test here has: a test CA on ports of its own, a DNS server that knows all names below `test`, and a web server
 //! that they lead to.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use cairn_ca::{
     config::NameRule,
-    dev::{FaultId, Scenario, Settings, TestCa},
+    dev::{FaultId, Finding, Level, Scenario, Settings, TestCa, Transcript, transcript},
     node::Ca,
 };
 use cairn_testkit::{
@@ -29,6 +32,11 @@ impl Site {
 
     /// With that scenario in force.
     pub(crate) async fn with(scenario: &str) -> Self {
+        Self::written(scenario, None).await
+    }
+
+    /// With its transcript in a file too.
+    pub(crate) async fn written(scenario: &str, file: Option<PathBuf>) -> Self {
         let (web, dns) = (Responder::local(), dns::Server::local());
         dns.add_wildcard("test", Ipv4Addr::LOCALHOST);
         let mut settings = Settings::local(free_port(), free_port()).unwrap();
@@ -41,6 +49,7 @@ impl Site {
         });
         settings.config.limits.queue_age = cairn_ca::config::Span::from_secs(60);
         settings.scenario = Scenario::parse(scenario).unwrap();
+        settings.transcript = Some(transcript::Settings { file });
         Self {
             ca: TestCa::start(settings).await.unwrap(),
             web,
@@ -54,6 +63,23 @@ impl Site {
 
     pub(crate) fn address(&self) -> SocketAddr {
         *self.ca.node().subscribers.first().unwrap()
+    }
+
+    pub(crate) fn transcript(&self) -> &Transcript {
+        self.ca.transcript().unwrap()
+    }
+
+    /// What was found that is a MUST.
+    pub(crate) fn musts(&self) -> Vec<Finding> {
+        let mut found = self.transcript().findings();
+        found.retain(|finding| finding.check().level == Level::Must);
+        found
+    }
+
+    /// How often that check was broken.
+    pub(crate) fn broken(&self, name: &str) -> usize {
+        let found = self.transcript().findings();
+        found.iter().filter(|f| f.check().name == name).count()
     }
 
     /// Puts a fault in force.

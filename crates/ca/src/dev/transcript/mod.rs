@@ -6,6 +6,8 @@
 
 mod exchange;
 mod signed;
+#[cfg(test)]
+mod tests;
 mod view;
 mod writer;
 
