@@ -37,7 +37,7 @@ mod usual;
 
 pub use crate::validation::Ports;
 pub use action::{Action, BadValue, Fate, Pointer, Refusal, WrongChain};
-pub use check::{Finding, Format, Verdict};
+pub use check::{Finding, Format, Level, Rule, Verdict};
 pub use clock::MovableClock;
 pub use conduct::{Conduct, Layout, RetryAfter};
 pub use doors::{Doors, Listed};

@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod checks;
 mod clients;
 mod clock;
 mod conduct;
@@ -18,3 +19,4 @@ mod pebble;
 mod site;
 mod state;
 mod text;
+mod transcript;

@@ -1,11 +1,16 @@
 //! What every test here has: a test CA on ports of its own, a DNS server that knows all names below `test`, and a web server
 //! that they lead to.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use cairn_ca::{
     config::NameRule,
-    dev::{Conduct, FaultId, Ports, Scenario, Settings, TestCa},
+    dev::{
+        Conduct, FaultId, Finding, Level, Ports, Scenario, Settings, TestCa, Transcript, transcript,
+    },
     node::Ca,
 };
 use cairn_testkit::{
@@ -31,6 +36,15 @@ impl Site {
         Self::tuned(|settings, _| settings.scenario = Scenario::parse(scenario).unwrap()).await
     }
 
+    /// With its transcript in a file too.
+    pub(crate) async fn written(scenario: &str, file: Option<PathBuf>) -> Self {
+        Self::tuned(|settings, _| {
+            settings.scenario = Scenario::parse(scenario).unwrap();
+            settings.transcript = Some(transcript::Settings { file });
+        })
+        .await
+    }
+
     /// That behaves so.
     pub(crate) async fn behaving(conduct: Conduct) -> Self {
         Self::tuned(|settings, _| settings.conduct = conduct).await
@@ -49,6 +63,7 @@ impl Site {
             ..NameRule::default()
         });
         settings.config.limits.queue_age = cairn_ca::config::Span::from_secs(60);
+        settings.transcript = Some(transcript::Settings::default());
         let port = web.address().port();
         let ports = Ports {
             http: port,
@@ -68,6 +83,23 @@ impl Site {
 
     pub(crate) fn address(&self) -> SocketAddr {
         *self.ca.node().subscribers.first().unwrap()
+    }
+
+    pub(crate) fn transcript(&self) -> &Transcript {
+        self.ca.transcript().unwrap()
+    }
+
+    /// What was found that is a MUST.
+    pub(crate) fn musts(&self) -> Vec<Finding> {
+        let mut found = self.transcript().findings();
+        found.retain(|finding| finding.check().level == Level::Must);
+        found
+    }
+
+    /// How often that check was broken.
+    pub(crate) fn broken(&self, name: &str) -> usize {
+        let found = self.transcript().findings();
+        found.iter().filter(|f| f.check().name == name).count()
     }
 
     /// Puts a fault in force.

@@ -184,7 +184,8 @@ impl Objects {
         let all_valid = !order.authorizations.is_empty()
             && order.authorizations.iter().all(|at| {
                 let found = self.authorizations.get(at);
-                found.is_none_or(|authorization| authorization.was_valid)
+                let forgot = self.authorizations.has_forgotten();
+                found.map_or(forgot, |authorization| authorization.was_valid)
             });
         let not_ready = look.problem() == Some("orderNotReady");
         if not_ready

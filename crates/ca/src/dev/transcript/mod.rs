@@ -7,6 +7,8 @@
 mod exchange;
 mod packed;
 mod signed;
+#[cfg(test)]
+mod tests;
 mod view;
 mod writer;
 

@@ -125,6 +125,15 @@ fn renewal(method: Method, path: &str) -> Talk {
     one(|t| t.plain(method, Some(Step::RenewalInfo), path))
 }
 
+/// An answer to a challenge, which the authorization had shown.
+fn challenged(alter: impl FnOnce(Ask) -> Ask) -> Talk {
+    let mut talk = Talk::with_order();
+    talk.send(talk.authorization("pending"));
+    let ask = alter(talk.challenge());
+    talk.send(ask);
+    talk
+}
+
 fn fresh() -> KeyPair {
     KeyPair::generate().unwrap()
 }
@@ -183,11 +192,10 @@ fn headers() -> Vec<Case> {
             rule: Rule::PlainGet,
             breaks: || one(|t| t.plain(Method::GET, Some(Step::Order), ORDER)),
             right: || {
-                one(|t| {
-                    t.plain(Method::GET, Some(Step::Order), ORDER)
-                        .header("user-agent", "Mozilla/5.0 (a person)")
-                });
-                one(|t| t.look("pending"))
+                let mut talk = one(|t| t.look("pending"));
+                let get = talk.plain(Method::GET, Some(Step::Order), ORDER);
+                talk.send(get.header("user-agent", "Mozilla/5.0 (a person)"));
+                talk
             },
         },
         Case {
@@ -402,13 +410,13 @@ fn payloads() -> Vec<Case> {
         },
         Case {
             rule: Rule::ChallengePayload,
-            breaks: || one(|t| t.challenge().payload(b"[]")),
-            right: || one(Talk::challenge),
+            breaks: || challenged(|ask| ask.payload(b"[]")),
+            right: || challenged(|ask| ask),
         },
         Case {
             rule: Rule::ChallengeMembers,
-            breaks: || one(|t| t.challenge().payload(b"{\"keyAuthorization\":\"x\"}")),
-            right: || one(Talk::challenge),
+            breaks: || challenged(|ask| ask.payload(b"{\"keyAuthorization\":\"x\"}")),
+            right: || challenged(|ask| ask),
         },
         Case {
             rule: Rule::NewAuthz,

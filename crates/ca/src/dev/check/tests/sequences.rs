@@ -155,14 +155,15 @@ fn pauses() -> Vec<Case> {
                     t.send(later.told("retry-after", "900").after(2950).lost());
                     let later = t.new_order(json!({})).refused(429, "rateLimited");
                     t.send(later.told("retry-after", "900"));
+                    // Nobody waits for ever.
+                    let later = t.new_order(json!({})).refused(429, "rateLimited");
+                    t.send(later.told("retry-after", "900").after(300_000));
                     let names = json!({ "identifiers": [{ "type": "dns", "value": "b.test" }] });
                     t.send(t.new_order(names));
                     // Of another process with the same account.
                     let head = t.plain(Method::HEAD, Some(Step::NewNonce), "/acme/new-nonce");
                     t.send(head.on(2));
                     t.send(t.new_order(json!({})).on(2));
-                    // Nobody waits for ever.
-                    t.send(t.new_order(json!({})).after(300_000));
                 })
             },
         },
