@@ -12,6 +12,7 @@ mod clients;
 mod clock;
 mod conduct;
 mod connections;
+mod debian;
 mod documents;
 mod faults;
 mod pebble;
