@@ -22,7 +22,7 @@ pub(crate) fn path(route: Route) -> String {
         Route::NoAccount => ACCOUNT.to_owned(),
         Route::Account(id) => below(ACCOUNT, &id),
         Route::Orders(id, None) => below(ORDERS, &id),
-        Route::Orders(id, Some(before)) => format!("{ORDERS}{id}{CURSOR}{before}"),
+        Route::Orders(id, Some(before)) => format!("{ORDERS}{id}{PAGE}{before}"),
         Route::Order(id) => below(ORDER, &id),
         Route::Finalize(id) => below(FINALIZE, &id),
         Route::Authorization(id) => below(AUTHORIZATION, &id),
@@ -84,7 +84,7 @@ fn find(path: &str) -> Option<Route> {
 }
 
 fn orders(rest: &str) -> Option<Route> {
-    let (id, before): (_, Option<OrderId>) = match rest.split_once(CURSOR) {
+    let (id, before): (_, Option<OrderId>) = match rest.split_once(PAGE) {
         None => (rest, None),
         Some((id, before)) => (id, Some(before.parse().ok()?)),
     };
@@ -111,7 +111,7 @@ const RENEWAL_INFO: &str = "/draft-ietf-acme-ari-03/renewalInfo";
 /// What an account's id follows.
 pub(crate) const ACCOUNT: &str = "/my-account/";
 const ORDERS: &str = "/list-orderz/";
-const CURSOR: &str = "?cursor=";
+const PAGE: &str = "/page/";
 const ORDER: &str = "/my-order/";
 const FINALIZE: &str = "/finalize-order/";
 const AUTHORIZATION: &str = "/authZ/";

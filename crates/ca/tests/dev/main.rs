@@ -13,6 +13,7 @@ mod clients;
 mod clock;
 mod conduct;
 mod connections;
+mod debian;
 mod documents;
 mod faults;
 mod pebble;

@@ -13,7 +13,7 @@ use super::{
 use crate::dev::Step;
 
 /// Requests that are remembered.
-const ASKED: usize = 50_000;
+const ASKED: usize = 4_000;
 
 /// A client may bound how long it lets itself be sent away.
 pub(super) const LONGEST: Duration = Duration::from_secs(300);

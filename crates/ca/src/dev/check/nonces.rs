@@ -13,10 +13,10 @@ use super::{
 use crate::dev::Delivery;
 
 /// Nonces that are remembered.
-const NONCES: usize = 100_000;
+const NONCES: usize = 10_000;
 
 /// Connections whose client is remembered.
-const CONNECTIONS: usize = 20_000;
+const CONNECTIONS: usize = 2_000;
 
 /// Steps from a connection to the first of its client's; beyond them it counts as another's.
 const STEPS: usize = 64;

@@ -18,7 +18,7 @@ use super::{
 use crate::dev::{Delivery, Step};
 
 /// Objects of each kind that are remembered.
-const OBJECTS: usize = 30_000;
+const OBJECTS: usize = 2_000;
 
 /// Looks at what has ended that are no finding: some clients look once more to be sure, some for another reason.
 const LOOKS: u32 = 5;

@@ -13,7 +13,7 @@ use super::{
 use crate::dev::Step;
 
 /// Certificates and askers that are remembered.
-const ASKED: usize = 20_000;
+const ASKED: usize = 5_000;
 
 /// The longest interval that binds a client: it may bound it by a day (RFC 9773 §4.3.2).
 const LONGEST: Duration = Duration::from_secs(86_400);

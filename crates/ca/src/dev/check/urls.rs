@@ -15,10 +15,10 @@ use super::{
 use crate::dev::{Delivery, Step};
 
 /// URLs that are remembered.
-const URLS: usize = 200_000;
+const URLS: usize = 10_000;
 
 /// Accounts that are remembered.
-const ACCOUNTS: usize = 50_000;
+const ACCOUNTS: usize = 5_000;
 
 /// A part of a path that is an object's id has at least so many characters.
 const ID: usize = 10;
