@@ -13,7 +13,7 @@ use self::stage::{Subject, at, lego, openssl, stage};
 use crate::renewal::named;
 
 /// What `PEBBLE_ALTERNATE_ROOTS` and `PEBBLE_CHAIN_LENGTH` are in the test of them.
-const ROOTS: usize = 3;
+const ROOTS: usize = 2;
 const LENGTH: usize = 3;
 
 #[test]

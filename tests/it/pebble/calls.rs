@@ -74,10 +74,11 @@ fn calls(place: &Place) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     let mut call = |label: &str, path: &str, words: &[&str]| {
         let is_head = words.contains(&"--head");
-        all.push((
-            format!("{label} /{path}"),
-            essence(&at(path, words), is_head),
-        ));
+        let path_shown = path
+            .replace(serial, "SERIAL")
+            .replace(&serial.to_lowercase(), "serial");
+        let essence = essence(&at(path, words), is_head);
+        all.push((format!("{label} /{path_shown}"), essence));
     };
     for kind in ["roots", "root-keys", "intermediates", "intermediate-keys"] {
         for number in ["/0", "/1", "/2", "/3", "/x", "/-1", "/", "", "/0/", "/00"] {

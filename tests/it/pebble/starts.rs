@@ -125,6 +125,11 @@ fn a_configuration_that_cannot_be_served_is_one_line_with_the_keys_path() {
                 "pebble.keyAlgorithm: \"dsa\" is neither",
             ),
             (
+                "domainBlocklist",
+                json!(["a b"]),
+                "pebble.domainBlocklist: \"a b\" is no DNS name: ",
+            ),
+            (
                 "ocspResponderURL",
                 json!("https://o.test"),
                 "pebble.ocspResponderURL: ",

@@ -23,6 +23,9 @@ use super::{
 /// (157766400 s); that is `certificateValidityPeriod` here.
 const LIFE: u64 = 7_776_000;
 
+/// What 2.10 says of the profile that is there where none is configured; 2.4 has no profiles.
+const DESCRIPTION: &str = "The default profile";
+
 /// What Pebble answers for its terms of service.
 const TERMS: &str = "data:text/plain,Do%20what%20thou%20wilt";
 
@@ -100,6 +103,8 @@ impl Plan {
             // A binding that comes unasked is judged all the same.
             false => External::Optional,
         };
+        config.accounts.external_source =
+            "take one of pebble.externalAccountMACKeys in the configuration".to_owned();
         config.caa_identities = match read.caa_identities.is_empty() {
             true => vec![CAA_IDENTITY.to_owned()],
             false => read.caa_identities.clone(),
@@ -208,7 +213,7 @@ fn profiles(read: &Configuration, settings: &mut Settings) -> Vec<(Option<String
     };
     let usual = read.validity.unwrap_or(LIFE);
     let profiles = &mut settings.config.profile;
-    profiles.default = profile(usual, "");
+    profiles.default = profile(usual, DESCRIPTION);
     if read.profiles.is_empty() {
         return vec![(None, usual)];
     }
