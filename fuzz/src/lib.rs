@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "jws",
         run: jws,
@@ -70,10 +70,6 @@ pub const TARGETS: [Target; 14] = [
     Target {
         name: "http",
         run: http,
-    },
-    Target {
-        name: "responder",
-        run: responder,
     },
 ];
 
@@ -228,11 +224,6 @@ pub fn caa(data: &[u8]) {
 /// The head of a validated host's HTTP answer.
 pub fn http(data: &[u8]) {
     validation::fuzz_http_head(data);
-}
-
-/// What the test CA's responder is asked: a question of DNS, a body of each management call.
-pub fn responder(data: &[u8]) {
-    cairn_ca::dev::responder::fuzz(data);
 }
 
 /// A small deterministic generator (SplitMix64), so that a seed tells the whole run.

@@ -47,7 +47,7 @@ pub(super) enum Event {
     },
 }
 
-/// A DNS question. Its name is kept in lower case: resolvers mix it (RFC 5452's way against forgers), and tests compare it.
+/// A DNS question. Its name is kept in lower case: resolvers mix its letters against forgers, and tests compare it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Question {

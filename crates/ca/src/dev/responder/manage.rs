@@ -108,14 +108,6 @@ pub fn manage(data: &Data, path: &str, body: &[u8]) -> Option<Answer> {
     })
 }
 
-/// Makes every call with these octets.
-pub(super) fn fuzz(data: &Data, body: &[u8]) {
-    for (path, ..) in CALLS {
-        let answer = manage(data, path, body);
-        assert!(answer.is_some_and(|answer| matches!(answer.status, 200 | 400)));
-    }
-}
-
 impl Part {
     /// What the call at a path belongs to.
     #[must_use]
@@ -433,5 +425,24 @@ mod tests {
             did.as_deref(),
             Some("Added response for DNS A queries to \"a\\nb\" : x\\ny")
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_call_answers_whatever_the_octets(body: Vec<u8>, text: String) {
+            let data = Data::default();
+            let good = serde_json::json!({
+                "host": text, "type": text, "value": text, "target": text, "token": text, "content": text,
+                "path": text, "targetURL": text, "addresses": [text], "policies": [{ "tag": text }],
+            });
+            for (path, ..) in CALLS {
+                for body in [body.as_slice(), good.to_string().as_bytes()] {
+                    let answer = manage(&data, path, body).unwrap();
+                    proptest::prop_assert!(matches!(answer.status, 200 | 400));
+                    let did = answer.did.unwrap_or_default();
+                    proptest::prop_assert!(!did.contains(['\n', '\r', '\u{1b}']), "{}", did);
+                }
+            }
+        }
     }
 }

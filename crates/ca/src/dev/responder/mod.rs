@@ -16,23 +16,6 @@ mod servers;
 mod sockets;
 mod tls;
 
-use hickory_proto::op::Message;
-
 pub use data::Data;
 pub use manage::{Answer, Part, manage};
 pub use servers::Server;
-
-/// Reads octets as a DNS question and as the body of every call, for the fuzz targets.
-///
-/// # Panics
-/// When an answer is none that can be read.
-pub fn fuzz(octets: &[u8]) {
-    let data = Data::default();
-    manage::fuzz(&data, octets);
-    if let Some(reply) = answer::answer(&data, octets, "").and_then(|reply| reply.datagram()) {
-        assert!(
-            Message::from_vec(&reply).is_ok(),
-            "an answer nobody can read"
-        );
-    }
-}

@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// After the end is asked for.
 const DRAIN: Duration = Duration::from_secs(1);
 
+/// After an error of a socket.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Of a management call: a thousand addresses are 20 KB.
 const BODY: usize = 1024 * 1024;
 
@@ -225,8 +228,9 @@ async fn dns_over_udp(data: Arc<Data>, socket: UdpSocket, mut stop: watch::Recei
             () = connection::stopped(&mut stop) => return,
             received = socket.recv_from(&mut buffer) => received,
         };
-        // An error tells of an earlier answer that nobody took (ICMP).
         let Ok((length, from)) = received else {
+            // Of an earlier answer that nobody took, or of a machine without memory: it may last.
+            time::sleep(PAUSE).await;
             continue;
         };
         let Some(reply) = answer(&data, buffer.get(..length).unwrap_or_default(), "") else {
