@@ -92,7 +92,7 @@ fn a_configuration_that_cannot_be_served_is_one_line_with_the_keys_path() {
             (
                 "listenAddress",
                 json!("x"),
-                "pebble.listenAddress: \"x\" is no HOST:PORT",
+                "pebble.listenAddress: \"x\": missing port in address",
             ),
             (
                 "managementListenAddress",

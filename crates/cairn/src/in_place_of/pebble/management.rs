@@ -49,7 +49,8 @@ impl Management {
             return Ok(None);
         }
         let fault = |why: String| BadConfiguration::at("pebble.managementListenAddress", why);
-        let addresses = address::listen(&plan.management).map_err(|e| fault(e.to_string()))?;
+        let addresses = address::listen(&plan.management)
+            .map_err(|e| fault(format!("{:?}: {e}", plan.management)))?;
         let listeners = addresses.into_iter().map(bind_one);
         let listeners = listeners
             .collect::<std::io::Result<_>>()

@@ -72,7 +72,7 @@ impl Plan {
     ) -> Result<Self, BadConfiguration> {
         let fault = BadConfiguration::at;
         let listen = address::listen(&read.listen)
-            .map_err(|e| fault("pebble.listenAddress", e.to_string()))?;
+            .map_err(|e| fault("pebble.listenAddress", format!("{:?}: {e}", read.listen)))?;
         let first = listen
             .first()
             .copied()
@@ -80,7 +80,7 @@ impl Plan {
         let publication = free_port()
             .map_err(|e| fault("pebble.listenAddress", format!("no port for CRLs: {e}")))?;
         let mut settings = Settings::local(first, publication)
-            .map_err(|e| fault("pebble.listenAddress", e.to_string()))?;
+            .map_err(|e| fault("pebble.listenAddress", format!("{:?}: {e}", read.listen)))?;
         settings.scenario.seed = seed();
         settings.listener = Some(files(&read)?);
         settings.keys = keys(&read, environment)?;
@@ -117,7 +117,8 @@ impl Plan {
         config.accounts.contacts_max = UNBOUNDED;
         let lives = profiles(&read, &mut settings);
         if !dns.is_empty() {
-            let server = address::connect(dns).map_err(|e| fault("-dnsserver", e.to_string()))?;
+            let server =
+                address::connect(dns).map_err(|e| fault("-dnsserver", format!("{dns:?}: {e}")))?;
             settings.config.dns.servers = vec![server];
         }
         Ok(Self {
