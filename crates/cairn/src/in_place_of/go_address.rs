@@ -71,7 +71,7 @@ mod tests {
         let rows = [
             ("", "missing port in address"),
             ("xx", "missing port in address"),
-            ("[::1]", "too many colons in address"),
+            ("[::1]", "missing port in address"),
             ("[::1:80", "missing port in address"),
             ("::1:80", "too many colons in address"),
             ("127.0.0.1:x", "invalid port"),
