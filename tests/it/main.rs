@@ -33,4 +33,5 @@ mod revocation;
 mod told;
 mod up;
 mod validation_faults;
+mod without_dev;
 mod world;

@@ -66,6 +66,7 @@ fn help_is_as_reviewed() {
         &["ca", "ari", "move", "--help"],
         &["ca", "backup", "--help"],
         &["ca", "restore", "--help"],
+        &["ca", "dev", "--help"],
     ] {
         let output = cairn(args);
         assert!(output.status.success(), "{args:?}");
