@@ -309,11 +309,3 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
     assert!(output.status.success());
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }
-
-#[test]
-fn the_binary_has_no_faults_of_a_test_ca_in_it() {
-    let program = std::fs::read(env!("CARGO_BIN_EXE_cairn")).unwrap();
-    // In one with feature `dev` it is there: `crates/ca/tests/dev/documents.rs`.
-    let word = b"a fault of this test CA";
-    assert!(!program.windows(word.len()).any(|here| here == word));
-}
