@@ -2,6 +2,7 @@
 //! CSR judged, bytes built and linted, permission committed, signed once, verified, stored. No protocol gets a second
 //! door (T-CA-121): the CA's own certificate comes through the same one.
 
+mod body;
 mod caa_recheck;
 mod crl;
 mod crl_copy;

@@ -30,7 +30,7 @@ const UNOWNED: &str = "SELECT a.row, a.id FROM authorizations a WHERE a.row <= ?
 
 const AUDIT: &str = "DELETE FROM audit WHERE row <= (SELECT max(row) FROM audit) - ?1";
 
-const SHORTEN: &str = "UPDATE certificate_bodies SET lint = '', evidence = '[]', request = x'' \
+const SHORTEN: &str = "UPDATE certificate_bodies SET lint = '', evidence = '{}', request = x'' \
      WHERE certificate > ?1 AND certificate <= ?2";
 
 impl Store {
