@@ -130,8 +130,9 @@ def main():
     suite("format", lambda: run(["cargo", "fmt", "--all", "--check"]))
     suite("deny", lambda: run([str(PEERS / "bin/cargo-deny"), "--log-level", "warn", "--locked",
                                "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
-    suite("clippy", lambda: run(["cargo", "clippy", "--workspace", "--all-targets", "--locked",
-                                 "--quiet", "--", "-D", "warnings"]))
+    clippy = ["cargo", "clippy", "--workspace", "--locked", "--quiet"]
+    suite("clippy", lambda: run([*clippy, "--all-targets", "--", "-D", "warnings"]) and
+          run([*clippy, "--no-default-features", "--", "-D", "warnings"]))
     for name, program, folder in suite("build", build) or []:
         env = dict(os.environ, CARGO_MANIFEST_DIR=str(folder))
         suite(name, lambda: run([program], cwd=folder, env=env))

@@ -731,8 +731,9 @@ async fn housekeeping(ca: Arc<Ca>) {
         take_over(&ca).await;
         #[cfg(feature = "dev")]
         if let Some(kept) = ca.doors.as_ref().and_then(|doors| doors.conduct().keeps) {
-            match ca.store.forget(kept, forgotten).await {
-                Ok(now) => forgotten = now,
+            let now = ca.clock.monotonic();
+            match ca.store.forget(kept, forgotten.clone(), now).await {
+                Ok(so_far) => forgotten = so_far,
                 Err(error) => warn!(%error, "the test CA cannot forget; it tries again"),
             }
         }

@@ -86,7 +86,10 @@ async fn secret(
 }
 
 /// The key that is meant. A test CA also has keys whose kids others chose.
-fn named(context: &Context, key_id: &str) -> Option<ExternalKeyId> {
+fn named(
+    #[cfg_attr(not(feature = "dev"), expect(unused_variables))] context: &Context,
+    key_id: &str,
+) -> Option<ExternalKeyId> {
     #[cfg(feature = "dev")]
     if let Some(id) = context
         .ca

@@ -79,8 +79,11 @@ fn list_faults(ui: &Ui) {
 }
 
 fn settings(args: &Dev) -> Result<Settings, Failure> {
-    let settled =
-        |flag: &str, address| settled(address).map_err(|error| unusable(flag, address, &error));
+    // Held until all are drawn, so that none is drawn twice.
+    let mut drawn = Vec::new();
+    let mut settled = |flag: &str, address| {
+        settled(address, &mut drawn).map_err(|error| unusable(flag, address, &error))
+    };
     let places = Places {
         listen: settled("--listen", args.listen)?,
         manage: settled("--manage", args.manage)?,
@@ -111,11 +114,14 @@ fn settings(args: &Dev) -> Result<Settings, Failure> {
 }
 
 /// The address with a port of its own, where any will do; the URLs are known before it is listened at.
-fn settled(address: SocketAddr) -> io::Result<SocketAddr> {
-    match address.port() {
-        0 => TcpListener::bind(address)?.local_addr(),
-        _ => Ok(address),
+fn settled(address: SocketAddr, drawn: &mut Vec<TcpListener>) -> io::Result<SocketAddr> {
+    if address.port() != 0 {
+        return Ok(address);
     }
+    let listener = TcpListener::bind(address)?;
+    let address = listener.local_addr()?;
+    drawn.push(listener);
+    Ok(address)
 }
 
 fn unusable(flag: &str, address: SocketAddr, error: &io::Error) -> Failure {
@@ -240,12 +246,13 @@ async fn serve(settings: Settings, args: &Dev, ui: &Ui) -> Result<(), Failure> {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    let verdict = match (args.check_client, ca.doors().transcript()) {
-        (Some(check), Some(kept)) => conclude(kept, check, args.report.as_deref(), ui),
-        _ => Ok(()),
-    };
+    // What is under way is answered, and judged too.
+    let kept = ca.doors().transcript().cloned();
     ca.shutdown().await;
-    verdict
+    match (args.check_client, kept) {
+        (Some(check), Some(kept)) => conclude(&kept, check, args.report.as_deref(), ui),
+        _ => Ok(()),
+    }
 }
 
 /// Reports what clients did wrong.

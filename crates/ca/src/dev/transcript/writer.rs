@@ -1,7 +1,7 @@
 //! The file of a transcript: a thread that writes lines, so that no request waits for a disk.
 
 use std::{
-    fs::File,
+    fs::OpenOptions,
     io::{self, BufWriter, Write},
     path::Path,
     sync::{
@@ -36,7 +36,16 @@ impl Writer {
     /// # Errors
     /// As the system says of the file or the thread.
     pub(super) fn start(path: &Path) -> io::Result<Self> {
-        let file = File::create(path)?;
+        // What another test CA writes to is not cut off under it.
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        if file.metadata()?.is_file() {
+            file.try_lock().map_err(io::Error::from)?;
+            file.set_len(0)?;
+        }
         let (queue, jobs) = sync_channel(QUEUE);
         thread::Builder::new()
             .name("transcript".to_owned())

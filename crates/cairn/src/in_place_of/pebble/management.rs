@@ -3,7 +3,7 @@
 
 mod answers;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cairn_ca::dev::TestCa;
@@ -18,11 +18,22 @@ use rustls::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::Semaphore,
     task::JoinSet,
+    time,
 };
 use tokio_rustls::TlsAcceptor;
 
 use super::{address, configuration::BadConfiguration, settings::Plan};
+
+/// Connections at once; further ones wait.
+const CONNECTIONS: usize = 256;
+
+/// For a handshake, and for a request's head with the idle time before it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Before connections are accepted again where the system had no room for one.
+const BREATH: Duration = Duration::from_millis(100);
 
 /// A request with a certificate and an answer of renewalInfo is smaller by far.
 const BODY_MAX: usize = 1 << 20;
@@ -124,26 +135,28 @@ fn tls(plan: &Plan) -> Result<ServerConfig, BadConfiguration> {
 }
 
 async fn accept(listener: TcpListener, tls: TlsAcceptor, ca: Arc<TestCa>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(converse(stream, tls.clone(), Arc::clone(&ca)));
-                }
-                // No descriptor is left: one becomes free when a connection ends.
-                Err(_) => {
-                    connections.join_next().await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
+    // Ends never: nobody closes the semaphore.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (tls, ca) = (tls.clone(), Arc::clone(&ca));
+                connections.spawn(async move {
+                    converse(stream, tls, ca).await;
+                    drop(place);
+                });
+            }
+            // No descriptor is left: one becomes free when a connection ends.
+            Err(_) => time::sleep(BREATH).await,
         }
     }
 }
 
 async fn converse(stream: TcpStream, tls: TlsAcceptor, ca: Arc<TestCa>) {
     // A client that does not speak TLS, or goes away, is nobody's fault here.
-    let Ok(stream) = tls.accept(stream).await else {
+    let Ok(Ok(stream)) = time::timeout(PATIENCE, tls.accept(stream)).await else {
         return;
     };
     let service = service_fn(|request: Request<Incoming>| {
@@ -153,6 +166,7 @@ async fn converse(stream: TcpStream, tls: TlsAcceptor, ca: Arc<TestCa>) {
     let mut server = http1::Builder::new();
     let _ = server
         .timer(TokioTimer::new())
+        .header_read_timeout(PATIENCE)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
