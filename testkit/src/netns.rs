@@ -24,6 +24,7 @@ pub struct Namespace {
     hosts: Vec<(IpAddr, String)>,
     nameserver: IpAddr,
     seconds: u32,
+    part: &'static str,
 }
 
 impl Default for Namespace {
@@ -34,6 +35,7 @@ impl Default for Namespace {
             hosts: Vec::new(),
             nameserver,
             seconds: if soak() { SOAK } else { 300 },
+            part: "",
         }
     }
 }
@@ -72,15 +74,29 @@ impl Namespace {
         self
     }
 
+    /// Names this namespace as one of several, in which a test has parts of it run one after the other.
+    #[must_use]
+    pub fn part(mut self, name: &'static str) -> Self {
+        self.part = name;
+        self
+    }
+
     /// Runs `body` inside. `path` is the test's own path within its test program, as
     /// [`test_path!`](crate::test_path) gives it.
     ///
     /// # Panics
     /// If the inner run fails; its output is printed.
     pub fn run(&self, path: &str, body: impl FnOnce()) {
-        if std::env::var(INSIDE).is_ok_and(|inside| inside == path) {
-            self.furnish();
-            return body();
+        let here = format!("{path} {}", self.part);
+        if let Ok(inside) = std::env::var(INSIDE)
+            && inside.starts_with(&format!("{path} "))
+        {
+            // Another part of the same test has nothing to do here.
+            if inside == here {
+                self.furnish();
+                body();
+            }
+            return;
         }
         let program = std::env::current_exe().expect("the test program's own path");
         let mut command = Command::new("timeout");
@@ -101,7 +117,7 @@ impl Namespace {
             .arg(program)
             .args(["--exact", path, "--nocapture", "--test-threads=1"]);
         // An `#[ignore]`d test that was asked for must run inside as well.
-        command.arg("--include-ignored").env(INSIDE, path);
+        command.arg("--include-ignored").env(INSIDE, here);
         let output = command
             .output()
             .expect("timeout and unshare: run `make peers`");

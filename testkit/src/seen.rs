@@ -1,9 +1,10 @@
 //! What the tests saw each client do: one small file for each client, server and thing, written into the target directory
 //! and compared with `docs/clients.md` after all tests (`tests/seen.rs`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::places;
@@ -12,6 +13,9 @@ use crate::places;
 pub const CAIRN: &str = "Cairn";
 /// The server that judges the tests' own scripts.
 pub const PEBBLE: &str = "Pebble";
+
+/// The folder of what the test CA found.
+const JUDGED: &str = "judged";
 
 /// What a client may do with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -137,14 +141,68 @@ pub struct Record {
     pub outcome: Outcome,
 }
 
+/// A breach of the RFC by a client, as the test CA named it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Breach {
+    /// The check's name.
+    pub check: String,
+    /// Document and section.
+    pub section: String,
+    /// MUST or SHOULD.
+    pub level: String,
+    /// Method and step of the request by which it was done.
+    pub request: String,
+    /// What was seen, without what another run has otherwise.
+    pub evidence: String,
+}
+
+/// How a client did under the eyes of the test CA.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// The client's name.
+    pub client: String,
+    /// Whether the server had faults.
+    pub faults: bool,
+    /// What it did wrong.
+    pub breaches: Vec<Breach>,
+}
+
+/// Keeps what was found of a client, in place of what was found before.
+///
+/// # Panics
+/// If the file can't be written.
+pub fn keep_judged(judged: &Judged) {
+    let words = format!("{}-{}", judged.client, judged.faults);
+    write(&places::seen().join(JUDGED), &words, judged);
+}
+
+/// All that was found of clients.
+///
+/// # Panics
+/// If a file is no such record.
+pub fn all_judged() -> Vec<Judged> {
+    read(&places::seen().join(JUDGED))
+}
+
 /// Keeps a record, in place of an earlier one of the same thing.
 ///
 /// # Panics
 /// If the file can't be written.
 pub fn keep(record: &Record) {
-    let folder = places::seen();
-    std::fs::create_dir_all(&folder).expect("a folder for what was seen");
     let words = format!("{}-{}-{:?}", record.client, record.server, record.what);
+    write(&places::seen(), &words, record);
+}
+
+/// All records, by client.
+///
+/// # Panics
+/// If a file is no record.
+pub fn all() -> Vec<Record> {
+    read(&places::seen())
+}
+
+fn write(folder: &Path, words: &str, record: &impl Serialize) {
+    std::fs::create_dir_all(folder).expect("a folder for what was seen");
     let plain = |letter: char| match letter.is_ascii_alphanumeric() {
         true => letter.to_ascii_lowercase(),
         false => '-',
@@ -159,12 +217,8 @@ pub fn keep(record: &Record) {
     std::fs::rename(&aside, folder.join(format!("{name}.json"))).expect("a record's file");
 }
 
-/// All records, by client.
-///
-/// # Panics
-/// If a file is no record.
-pub fn all() -> Vec<Record> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(places::seen())
+fn read<R: DeserializeOwned>(folder: &Path) -> Vec<R> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .into_iter()
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))

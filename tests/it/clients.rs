@@ -9,6 +9,7 @@ mod ansible;
 mod apache;
 mod caddy;
 mod certbot;
+mod checked;
 mod dehydrated;
 pub(crate) mod go;
 mod instant_acme;

@@ -2,12 +2,13 @@
 //! http-01 and dns-01, addresses, renewal information.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
-use super::stand::{ADDRESS, Client, Key, Stand, beside_cairn, beside_pebble, said, serial};
+use super::stand::{ADDRESS, Client, Key, Stand, Tried, beside_cairn, beside_pebble, said, serial};
 use crate::other_root;
 use crate::world::names;
 
@@ -34,13 +35,15 @@ fn script(stand: &Stand, words: &[&str]) -> String {
 
 /// The same with variables of its environment.
 fn script_with(stand: &Stand, words: &[&str], variables: &[(&str, &str)]) -> String {
+    let mut python = command(stand, words);
+    said(python.envs(variables.iter().copied())).expect_good(&words[..2].join(" "))
+}
+
+fn command(stand: &Stand, words: &[&str]) -> Command {
     let mut python = stand.peer("python");
+    python.arg(SCRIPT).arg(stand.directory()).args(words);
+    python.env("ADDRESS", ADDRESS);
     python
-        .envs(variables.iter().copied())
-        .arg(SCRIPT)
-        .arg(stand.directory())
-        .args(words);
-    said(python.env("ADDRESS", ADDRESS)).expect_good(&words[..2].join(" "))
 }
 
 /// A whole life of an account with one certificate, which the given one revokes.
@@ -74,6 +77,16 @@ fn life(
     client.obtained(&chain, names, how, key);
     client.does(account.account());
     chain
+}
+
+/// An account's life with one order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let chain = stand.folder().join("chain.pem");
+    let file = chain.to_str().unwrap();
+    let name = "a.library.test";
+    let words = ["life", "es256", "http-01", "p256", "none", file, name];
+    let tried = said(&mut command(stand, &words));
+    (client(stand), tried.is_good())
 }
 
 #[test]

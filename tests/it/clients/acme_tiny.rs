@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cairn_testkit::seen::What;
 use cairn_testkit::{peers, test_path};
 
-use super::stand::{Client, Key, Said, Stand, beside_cairn, beside_pebble, said};
+use super::stand::{Client, Key, Said, Stand, Tried, beside_cairn, beside_pebble, said};
 
 const NAME: &str = "acme-tiny";
 
@@ -33,6 +33,14 @@ fn obtains(client: &Client<'_>, account: &Path, key: Key, names: &[&str]) -> Pat
 
 fn client(stand: &Stand) -> Client<'_> {
     stand.client(NAME, &peers::debian_version("acme-tiny"))
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let _web = stand.serve_webroot();
+    let csr = stand.csr(&stand.key(Key::P256), &["a.tiny.test"]);
+    let tried = acme_tiny(stand, &stand.key(Key::Rsa2048), &csr);
+    (client(stand), tried.is_good())
 }
 
 #[test]

@@ -9,7 +9,8 @@ use cairn_testkit::{peers, test_path};
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said, serial,
+    ADDRESS, Client, HOOK, Key, Said, Stand, Tried, beside_cairn, beside_pebble, pairs, said,
+    serial,
 };
 
 const NAME: &str = "acmetool";
@@ -103,6 +104,14 @@ fn account_key(stand: &Stand) -> PathBuf {
     };
     let accounts = home(stand, What::Http01).join("state/accounts");
     first(first(accounts)).join("privkey")
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    prepare(stand, What::Http01);
+    let _web = stand.serve_webroot();
+    let tried = reconcile(stand, What::Http01, Key::P256, &["a.acmetool.test"]);
+    (client(stand), tried.is_good())
 }
 
 #[test]

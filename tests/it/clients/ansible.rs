@@ -9,7 +9,7 @@ use cairn_testkit::{places, soak, test_path};
 use serde_json::{Value, json};
 
 use super::stand::{
-    ADDRESS, Client, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said, serial,
+    ADDRESS, Client, Key, Said, Stand, Tried, beside_cairn, beside_pebble, pairs, said, serial,
 };
 use crate::operation::asked;
 use crate::other_root;
@@ -56,7 +56,7 @@ fn obtains(client: &Client<'_>, (how, key): (What, Key), names: &[&str]) -> Obta
         chain: private.with_extension("chain.pem"),
         key: private,
     };
-    order(client, &got, how, names, Further::default());
+    order(client, &got, how, names, Further::default()).expect_good(how.title());
     client.obtained(&got.chain, names, how, key);
     client.does(key.account());
     got
@@ -73,7 +73,13 @@ struct Further {
     select: Vec<Value>,
 }
 
-fn order(client: &Client<'_>, files: &Obtained, how: What, names: &[&str], further: Further) {
+fn order(
+    client: &Client<'_>,
+    files: &Obtained,
+    how: What,
+    names: &[&str],
+    further: Further,
+) -> Said {
     let kind = |name: &&str| match name.parse::<std::net::IpAddr>() {
         Ok(_) => format!("IP:{name}"),
         Err(_) => format!("DNS:{name}"),
@@ -90,7 +96,7 @@ fn order(client: &Client<'_>, files: &Obtained, how: What, names: &[&str], furth
     if let Some((id, secret)) = further.binding {
         variables["binding"] = json!({ "kid": id, "key": secret, "alg": "HS256" });
     }
-    play(client.stand, "obtain", variables).expect_good(how.title());
+    play(client.stand, "obtain", variables)
 }
 
 fn client(stand: &Stand) -> Client<'_> {
@@ -102,6 +108,21 @@ fn client(stand: &Stand) -> Client<'_> {
     let manifest: Value = serde_json::from_str(&text).unwrap();
     let version = manifest["collection_info"]["version"].as_str().unwrap();
     stand.client("Ansible community.crypto", version)
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let client = client(stand);
+    let _web = stand.serve_webroot();
+    let key = stand.key(Key::P256);
+    let files = Obtained {
+        account: stand.key(Key::P256),
+        chain: key.with_extension("chain.pem"),
+        key,
+    };
+    let names = ["a.ansible.test"];
+    let tried = order(&client, &files, What::Http01, &names, Further::default());
+    (client, tried.is_good())
 }
 
 #[test]
@@ -130,7 +151,7 @@ fn ansible_obtains_by_every_challenge_with_every_key_and_lives_on() {
             replacing: true,
             ..Further::default()
         };
-        order(&client, first, What::Http01, &names, replacing);
+        order(&client, first, What::Http01, &names, replacing).expect_good("a renewal");
         client.obtained(&first.chain, &names, What::Http01, Key::P256);
         let new = serial(&first.chain);
         assert_ne!(old, new, "a new certificate");
@@ -154,7 +175,7 @@ fn ansible_obtains_by_every_challenge_with_every_key_and_lives_on() {
             ..Further::default()
         };
         let name = "bound.ansible.test";
-        order(&client, &bound, What::Http01, &[name], further);
+        order(&client, &bound, What::Http01, &[name], further).expect_good("an order");
         client.opened_with(&id);
         client.prefers(&bound.chain, name);
 

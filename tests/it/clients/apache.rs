@@ -9,9 +9,9 @@ use cairn_testkit::process::{Process, Signal};
 use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
-use super::served::{MINUTE, account, renews_when_told, serves};
+use super::served::{MINUTE, account, renews_when_told, serves, shows};
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Stand, beside_cairn_with, beside_pebble, pairs, said,
+    ADDRESS, Client, HOOK, Key, Stand, Tried, beside_cairn_with, beside_pebble, pairs, said,
 };
 
 const CHALLENGES: [What; 3] = [What::Http01, What::Dns01, What::TlsAlpn01];
@@ -140,6 +140,17 @@ impl Drop for Apache<'_> {
 fn contact(stand: &Stand, address: &str) {
     let line = format!("MDContactEmail {address}\n");
     fs::write(stand.folder().join("contact.conf"), line).unwrap();
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let name = "a.apache.test";
+    let apache = Apache::start(
+        stand,
+        &Site::new(What::Http01, Key::Rsa2048, &[name]).text(),
+    );
+    let good = shows(stand, name, || apache.log().contains("AH10056"));
+    (apache.client.clone(), good)
 }
 
 #[test]

@@ -5,8 +5,10 @@ use cairn_testkit::process::Process;
 use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
-use super::served::{MINUTE, account, renews_when_told, serves, serves_under};
-use super::stand::{ADDRESS, Client, Key, Stand, beside_cairn_with, beside_pebble, pairs, said};
+use super::served::{MINUTE, account, renews_when_told, serves, serves_under, shows};
+use super::stand::{
+    ADDRESS, Client, Key, Stand, Tried, beside_cairn_with, beside_pebble, pairs, said,
+};
 use crate::other_root;
 
 const CHALLENGES: [What; 2] = [What::Http01, What::TlsAlpn01];
@@ -48,6 +50,15 @@ fn client(stand: &Stand) -> Client<'_> {
     let text = said(stand.peer("caddy").arg("version")).expect_good("version");
     let version = text.split_whitespace().next().unwrap_or_default();
     stand.client("Caddy", version.trim_start_matches('v'))
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let name = "a.caddy.test";
+    let server = caddy(stand, &site(name, What::Http01, Key::P256, ""));
+    let given_up = |line: &String| line.contains("will retry");
+    let good = shows(stand, name, || server.lines().iter().any(given_up));
+    (client(stand), good)
 }
 
 #[test]

@@ -8,7 +8,8 @@ use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said, serial,
+    ADDRESS, Client, HOOK, Key, Said, Stand, Tried, beside_cairn, beside_pebble, pairs, said,
+    serial,
 };
 use crate::other_root;
 
@@ -228,6 +229,22 @@ fn lineage<'a>(names: &[&'a str]) -> &'a str {
 }
 
 const RENEW: [&str; 2] = ["renew", "--no-random-sleep-on-renew"];
+
+/// One order of the newest, whatever becomes of it.
+pub(crate) fn newest_tries(stand: &Stand) -> Tried<'_> {
+    tries(stand, From::Pypi)
+}
+
+/// The same of Debian's.
+pub(crate) fn debians_tries(stand: &Stand) -> Tried<'_> {
+    tries(stand, From::Debian)
+}
+
+fn tries(stand: &Stand, from: From) -> Tried<'_> {
+    let certbot = Certbot::new(stand, from);
+    let tried = certbot.certonly(What::Http01, Key::P256, &["a.certbot.test"]);
+    (certbot.client, tried.is_good())
+}
 
 #[test]
 fn the_newest_certbot_obtains_with_every_key_and_renews_when_told_by_the_ca() {

@@ -7,7 +7,7 @@ use cairn_testkit::seen::What;
 use cairn_testkit::{peers, test_path};
 
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said,
+    ADDRESS, Client, HOOK, Key, Said, Stand, Tried, beside_cairn, beside_pebble, pairs, said,
 };
 use crate::other_root;
 
@@ -122,6 +122,16 @@ fn account_ends(client: &Client<'_>) {
     dehydrated(stand, What::Http01, &["--deactivate"]).expect_good("--deactivate");
     order(stand, What::Http01, Key::P256, &["d.dehydrated.test"], "d").expect_bad("an order");
     client.does(What::Deactivation);
+}
+
+/// An account and one order, whatever becomes of them.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let _web = stand.serve_webroot();
+    configure(stand, &home(stand), "");
+    dehydrated(stand, What::Http01, &["--register", "--accept-terms"]);
+    let name = "a.dehydrated.test";
+    let tried = order(stand, What::Http01, Key::P256, &[name], name);
+    (client(stand), tried.is_good())
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::process::Command;
 use cairn_testkit::seen::What;
 use cairn_testkit::{peers, places, test_path};
 
-use super::stand::{Client, Stand, beside_cairn, beside_pebble, said};
+use super::stand::{Client, Stand, Tried, beside_cairn, beside_pebble, said};
 use super::steps::Program;
 
 /// Where Debian puts Go's libraries.
@@ -29,9 +29,21 @@ pub(crate) fn build(mut go: Command, source: &str, program: &Path) {
 fn inside(stand: &Stand, body: impl FnOnce(&Client<'_>, &dyn Fn() -> Command)) {
     let program = stand.folder().join("acme_client");
     build(stand.system("go"), "acme_client.go", &program);
+    body(&client(stand), &|| stand.system(program.to_str().unwrap()));
+}
+
+fn client(stand: &Stand) -> Client<'_> {
     let version = peers::debian_version("golang-golang-x-crypto-dev");
-    let client = stand.client("x/crypto/acme (Go)", &version);
-    body(&client, &|| stand.system(program.to_str().unwrap()));
+    stand.client("x/crypto/acme (Go)", &version)
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let mut good = false;
+    inside(stand, |client, command| {
+        good = Program::new(client, command).tries();
+    });
+    (client(stand), good)
 }
 
 #[test]

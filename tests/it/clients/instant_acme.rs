@@ -15,7 +15,9 @@ use cairn_testkit::seen::What;
 use cairn_testkit::tls_alpn::{Answer, TlsServer};
 use cairn_testkit::{block_on, issued, test_path};
 
-use super::stand::{ADDRESS, Client, Key, Stand, beside_cairn, beside_pebble, pairs, said, serial};
+use super::stand::{
+    ADDRESS, Client, Key, Stand, Tried, beside_cairn, beside_pebble, pairs, said, serial,
+};
 use crate::renewal::named;
 use crate::world::names;
 
@@ -193,6 +195,39 @@ fn client(stand: &Stand) -> Client<'_> {
         .split_once("name = \"instant-acme\"\nversion = \"")
         .unwrap();
     stand.client("instant-acme", rest.split_once('"').unwrap().0)
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let servers = Servers::start(stand);
+    let good = block_on(try_one(stand, &servers)).is_ok();
+    (client(stand), good)
+}
+
+async fn try_one(stand: &Stand, servers: &Servers<'_>) -> Result<(), ::instant_acme::Error> {
+    let new = NewAccount {
+        contact: &["mailto:one@example.org"],
+        terms_of_service_agreed: true,
+        only_return_existing: false,
+    };
+    let builder = Account::builder_with_root(stand.root())?;
+    let (account, _) = builder.create(&new, stand.directory(), None).await?;
+    let name = [Identifier::Dns("a.instant.test".to_owned())];
+    let mut order = account.new_order(&NewOrder::new(&name)).await?;
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        let challenge = authorization.challenge(ChallengeType::Http01);
+        let mut challenge = challenge.expect("http-01 is offered");
+        servers.present(What::Http01, &challenge);
+        challenge.set_ready().await?;
+    }
+    let policy = RetryPolicy::default();
+    order.poll_ready(&policy).await?;
+    let csr = stand.csr(&stand.key(Key::P256), &["a.instant.test"]);
+    order.finalize_csr(&der(stand, &csr)).await?;
+    order.poll_certificate(&policy).await?;
+    Ok(())
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cairn_testkit::seen::What;
 use cairn_testkit::{peers, test_path};
 
-use super::stand::{ADDRESS, Client, Key, Said, Stand, beside_cairn, beside_pebble, said};
+use super::stand::{ADDRESS, Client, Key, Said, Stand, Tried, beside_cairn, beside_pebble, said};
 
 const NAME: &str = "lacme";
 
@@ -121,6 +121,15 @@ fn lives_on(client: &Client<'_>, lacme: &Lacme<'_>) {
     let (_, ordered) = lacme.order(&stand.key(Key::P256), &["d.lacme.test"]);
     ordered.expect_bad("an order of a deactivated account");
     client.does(What::Deactivation);
+}
+
+/// An account and one order, whatever becomes of them.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let _web = stand.serve_webroot();
+    let lacme = Lacme::new(stand, &stand.key(Key::Rsa2048));
+    lacme.run(&REGISTER);
+    let (_, tried) = lacme.order(&stand.key(Key::P256), &["a.lacme.test"]);
+    (client(stand), tried.is_good())
 }
 
 #[test]

@@ -8,7 +8,7 @@ use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said,
+    ADDRESS, Client, HOOK, Key, Said, Stand, Tried, beside_cairn, beside_pebble, pairs, said,
 };
 use crate::other_root;
 
@@ -106,6 +106,12 @@ fn renews_and_revokes(client: &Client<'_>) {
 /// Debian's build does not know its version.
 fn version() -> String {
     cairn_testkit::peers::debian_version("lego")
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let tried = lego(stand, What::Http01, Key::P256, &["a.lego.test"], &["run"]);
+    (stand.client(NAME, &version()), tried.is_good())
 }
 
 #[test]

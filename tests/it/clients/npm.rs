@@ -7,7 +7,7 @@ use cairn_testkit::seen::What;
 use cairn_testkit::{places, test_path};
 use serde_json::Value;
 
-use super::stand::{Client, Stand, beside_cairn, beside_pebble};
+use super::stand::{Client, Stand, Tried, beside_cairn, beside_pebble};
 use super::steps::Program;
 
 fn text(file: &str) -> String {
@@ -25,6 +25,13 @@ fn command(stand: &Stand) -> Command {
     node.env("NODE_PATH", places::peers().join("node_modules"));
     node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/peers/acme_client.js"));
     node
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let (client, command) = (client(stand), || command(stand));
+    let good = Program::new(&client, &command).tries();
+    (client, good)
 }
 
 #[test]

@@ -48,6 +48,20 @@ pub(crate) fn serves_under(
     file
 }
 
+/// Waits until the server shows a good chain for this name, or has given up; whether it shows one.
+pub(crate) fn shows(stand: &Stand, name: &str, has_given_up: impl Fn() -> bool) -> bool {
+    let root = issuers_root(stand);
+    let look = || {
+        let good = shown(stand, name, &root).is_some();
+        if good || has_given_up() {
+            return Some(good);
+        }
+        std::thread::sleep(PAUSE);
+        None
+    };
+    cairn_testkit::wait_for(PATIENCE, look).unwrap_or_default()
+}
+
 /// Waits until it shows another certificate for the name than this one; the server was told to renew, or does so by itself.
 pub(crate) fn renews(client: &Client<'_>, name: &str, old: &Path) -> PathBuf {
     let old = serial(old);

@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use cairn_testkit::ca::{RESOLVER, TestCa};
-use cairn_testkit::pebble::{self, Pebble};
+use cairn_testkit::dev::{DevCa, Judgement};
+use cairn_testkit::pebble::{self, Pebble, Program};
 use cairn_testkit::process::Process;
 use cairn_testkit::seen::{self, Outcome, Record, What};
 use cairn_testkit::{dns, issued, netns, peers, soak};
@@ -25,7 +26,10 @@ pub(crate) const HOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/hook.s
 /// Whom the client talks to.
 enum Server {
     Cairn(TestCa),
+    /// Debian's, or Cairn in its place.
     Pebble(Pebble),
+    /// `cairn ca dev`.
+    Dev(DevCa),
 }
 
 /// One client's world, inside its namespace.
@@ -44,11 +48,15 @@ pub(crate) enum Key {
 }
 
 /// A client, and what is seen of it.
+#[derive(Clone)]
 pub(crate) struct Client<'a> {
     pub(crate) stand: &'a Stand,
     name: &'static str,
     version: String,
 }
+
+/// A client, and whether it obtained what it was to.
+pub(crate) type Tried<'a> = (Client<'a>, bool);
 
 /// Runs a test against Cairn.
 pub(crate) fn beside_cairn(path: &str, body: impl FnOnce(&Stand)) {
@@ -68,12 +76,33 @@ pub(crate) fn beside_cairn_with(tables: &str, path: &str, body: impl FnOnce(&Sta
     inside(TestCa::namespace(), path, start, body);
 }
 
-/// Runs a test against Pebble.
-pub(crate) fn beside_pebble(path: &str, body: impl FnOnce(&Stand)) {
-    let namespace = netns::Namespace::new().host([127, 0, 0, 1], pebble::NAME);
-    // Some clients don't come again after a refused nonce, which is not what is looked at.
-    let start = |folder: &Path| Server::Pebble(Pebble::start(folder, 0));
-    inside(namespace, path, start, body);
+/// Runs a test against Debian's Pebble, and then, unchanged, against Cairn called by that name.
+pub(crate) fn beside_pebble(path: &str, body: impl Fn(&Stand)) {
+    for (program, part) in [(Program::Debian, "Debian"), (Program::Cairn, "Cairn")] {
+        let namespace = netns::Namespace::new().host([127, 0, 0, 1], pebble::NAME);
+        // Some clients don't come again after a refused nonce, which is not what is looked at.
+        let start = |folder: &Path| Server::Pebble(Pebble::start_as(program, folder, 0));
+        inside(namespace.part(part), path, start, &body);
+    }
+}
+
+/// Runs a client at `cairn ca dev` with these faults, which judges it, as one part of a test.
+pub(crate) fn judged(
+    part: &'static str,
+    path: &str,
+    faults: &[&str],
+    body: impl FnOnce(&Stand),
+    verdict: impl FnOnce(Judgement),
+) {
+    let start = |folder: &Path| Server::Dev(DevCa::start(folder, faults));
+    let body = |stand: &mut Stand| {
+        body(stand);
+        let Server::Dev(ca) = &mut stand.server else {
+            return;
+        };
+        verdict(ca.end());
+    };
+    inside_to_the_end(TestCa::namespace().part(part), path, start, body);
 }
 
 fn inside(
@@ -81,6 +110,15 @@ fn inside(
     path: &str,
     start: impl FnOnce(&Path) -> Server,
     body: impl FnOnce(&Stand),
+) {
+    inside_to_the_end(namespace, path, start, |stand| body(stand));
+}
+
+fn inside_to_the_end(
+    namespace: netns::Namespace,
+    path: &str,
+    start: impl FnOnce(&Path) -> Server,
+    body: impl FnOnce(&mut Stand),
 ) {
     let address: Ipv4Addr = ADDRESS.parse().unwrap();
     namespace.address(address).run(path, || {
@@ -95,13 +133,13 @@ fn inside(
             .add_address("ca.test", [127, 0, 0, 1])
             .add_address(pebble::NAME, [127, 0, 0, 1])
             .txt_folder(&folder.path().join("zone"));
-        let stand = Stand {
+        let mut stand = Stand {
             server: start(folder.path()),
             dns,
             folder,
         };
         netns::trust(&stand.root());
-        body(&stand);
+        body(&mut stand);
     });
 }
 
@@ -116,6 +154,7 @@ impl Stand {
         match &self.server {
             Server::Cairn(ca) => ca.directory(),
             Server::Pebble(pebble) => pebble.directory(),
+            Server::Dev(ca) => ca.directory().to_owned(),
         }
     }
 
@@ -124,6 +163,7 @@ impl Stand {
         match &self.server {
             Server::Cairn(ca) => ca.root_path(),
             Server::Pebble(pebble) => pebble.root_path().to_owned(),
+            Server::Dev(ca) => ca.root_path().to_owned(),
         }
     }
 
@@ -136,7 +176,7 @@ impl Stand {
     pub(crate) fn cairn(&self) -> &TestCa {
         match &self.server {
             Server::Cairn(ca) => ca,
-            Server::Pebble(_) => panic!("this is asked of Cairn alone"),
+            Server::Pebble(_) | Server::Dev(_) => panic!("this is asked of Cairn alone"),
         }
     }
 
@@ -147,7 +187,7 @@ impl Stand {
         (text("id"), text("hmac_key"))
     }
 
-    /// Whether the test's scripts are judged.
+    /// Whether the server is Pebble, or stands in its place.
     pub(crate) fn is_pebble(&self) -> bool {
         matches!(self.server, Server::Pebble(_))
     }
@@ -230,6 +270,9 @@ impl Stand {
                     .arg(ca.root_path()),
                 // It makes a new root at each start and shows it elsewhere: names and purpose are looked at.
                 Server::Pebble(_) => openssl.args(["-partial_chain", "-CAfile"]).arg(chain),
+                Server::Dev(ca) => openssl
+                    .args(["-x509_strict", "-CAfile"])
+                    .arg(ca.root_path()),
             };
             said(openssl.arg(chain)).expect_good("openssl verify");
         }
@@ -304,6 +347,7 @@ impl Stand {
                 let said = shown["revoked_at"].is_string();
                 (shown, said)
             }
+            Server::Dev(_) => panic!("nothing is revoked there"),
             Server::Pebble(_) => {
                 let text = self.of_pebble(&format!("cert-status-by-serial/{serial}"));
                 let shown: Value = serde_json::from_str(&text).expect("a status");
@@ -358,6 +402,11 @@ impl Key {
 }
 
 impl Client<'_> {
+    /// What it is called.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// It was seen to do this.
     pub(crate) fn does(&self, what: What) {
         self.keep(what, Outcome::Done);
@@ -439,9 +488,11 @@ impl Client<'_> {
     }
 
     fn keep(&self, what: What, outcome: Outcome) {
-        let server = match self.stand.server {
+        let server = match &self.stand.server {
             Server::Cairn(_) => seen::CAIRN,
-            Server::Pebble(_) => seen::PEBBLE,
+            Server::Pebble(pebble) if pebble.program() == Program::Debian => seen::PEBBLE,
+            // Cairn has its own records, and the script's judge is Debian's.
+            Server::Pebble(_) | Server::Dev(_) => return,
         };
         seen::keep(&Record {
             client: self.name.to_owned(),
@@ -460,6 +511,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// Whether it succeeded.
+    pub(crate) fn is_good(&self) -> bool {
+        self.good
+    }
+
     /// It succeeded; what it printed.
     pub(crate) fn expect_good(self, what: &str) -> String {
         assert!(self.good, "{what}: {}", self.text);

@@ -76,6 +76,17 @@ impl<'a> Program<'a> {
         (chain, private)
     }
 
+    /// One order, whatever becomes of it.
+    pub(crate) fn tries(&self) -> bool {
+        let private = self.client.stand.key(Key::P256);
+        let mut program = self.program(self.account(Key::P256));
+        program.args(["obtain", What::Http01.title()]);
+        program
+            .arg(&private)
+            .arg(private.with_extension("chain.pem"));
+        said(program.arg("a.steps.test")).is_good()
+    }
+
     /// Every challenge with every key, an account for each type of key.
     pub(crate) fn obtains_by_every_challenge(&self) {
         for (number, (how, key)) in pairs(&CHALLENGES, &KEYS).into_iter().enumerate() {

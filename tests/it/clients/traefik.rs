@@ -5,9 +5,9 @@ use cairn_testkit::process::Process;
 use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
-use super::served::{MINUTE, account, renews, serves, serves_under};
+use super::served::{MINUTE, account, renews, serves, serves_under, shows};
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Stand, beside_cairn_with, beside_pebble, pairs, said,
+    ADDRESS, Client, HOOK, Key, Stand, Tried, beside_cairn_with, beside_pebble, pairs, said,
 };
 use crate::other_root;
 
@@ -113,6 +113,16 @@ fn client(stand: &Stand) -> Client<'_> {
     let text = said(stand.peer("traefik").arg("version")).expect_good("version");
     let version = text.lines().find_map(|line| line.strip_prefix("Version:"));
     stand.client("Traefik", version.unwrap_or_default().trim())
+}
+
+/// One order, whatever becomes of it.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let name = "a.traefik.test";
+    let route = Route::new("a", What::Http01, Key::P256, &[name]);
+    let server = traefik(stand, &[route]);
+    let given_up = |line: &String| line.contains("Unable to obtain ACME certificate");
+    let good = shows(stand, name, || server.lines().iter().any(given_up));
+    (client(stand), good)
 }
 
 #[test]

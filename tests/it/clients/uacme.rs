@@ -10,7 +10,7 @@ use cairn_testkit::seen::What;
 use cairn_testkit::test_path;
 
 use super::stand::{
-    ADDRESS, Client, HOOK, Key, Said, Stand, beside_cairn, beside_pebble, pairs, said,
+    ADDRESS, Client, HOOK, Key, Said, Stand, Tried, beside_cairn, beside_pebble, pairs, said,
 };
 
 const NAME: &str = "uacme";
@@ -133,6 +133,15 @@ fn version(stand: &Stand) -> String {
     let text = said(stand.system("uacme").arg("--version")).text;
     let first = text.lines().next().unwrap_or_default();
     first.rsplit(' ').next().unwrap_or_default().to_owned()
+}
+
+/// An account and one order, whatever becomes of them.
+pub(crate) fn tries(stand: &Stand) -> Tried<'_> {
+    let _web = stand.serve_webroot();
+    let go = |words: &[&str]| uacme(stand, Key::P256, What::Http01, Key::P256, words);
+    go(&["new", "one@example.org"]);
+    let tried = go(&["issue", "a.uacme.test"]);
+    (stand.client(NAME, &version(stand)), tried.is_good())
 }
 
 #[test]

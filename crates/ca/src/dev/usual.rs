@@ -36,14 +36,16 @@ impl Settings {
     pub fn usual(places: &Places, more: &[(String, String)]) -> Result<Self, TestCaFault> {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let list = |address: SocketAddr| format!("[\"{address}\"]");
-        let url = url(places);
         let asked = places.dns_server.unwrap_or(places.dns);
         let mut values: Vec<(String, String)> = [
             ("name", quoted("Cairn TEST")),
-            ("url", quoted(&url)),
+            (
+                "url",
+                quoted(&format!("https://{}", reached(places, places.listen))),
+            ),
             (
                 "publication_url",
-                quoted(&format!("http://{}", local(places.manage))),
+                quoted(&format!("http://{}", reached(places, places.manage))),
             ),
             ("caa_identities", format!("[\"{IDENTITY}\"]")),
             ("listen.subscribers", list(places.listen)),
@@ -92,12 +94,11 @@ impl Settings {
     }
 }
 
-/// By its first name, else by its address.
-fn url(places: &Places) -> String {
-    let port = places.listen.port();
+/// Where clients find a listener: by the first name, else by its address. What a CA publishes has its URL's host.
+fn reached(places: &Places, listener: SocketAddr) -> String {
     match places.hosts.first() {
-        Some(host) => format!("https://{host}:{port}"),
-        None => format!("https://{}", local(places.listen)),
+        Some(host) => format!("{host}:{}", listener.port()),
+        None => local(listener).to_string(),
     }
 }
 
