@@ -12,6 +12,7 @@
 
 pub mod acme;
 pub mod ca;
+pub mod dev;
 pub mod dns;
 pub mod full_queue;
 pub mod http;
