@@ -1,6 +1,7 @@
 //! `cairn ca dev`, the real binary: what it says, how it ends, what it refuses, and what its management interface does.
 
 mod faults;
+mod guide;
 mod load;
 mod manage;
 
@@ -199,13 +200,16 @@ fn the_same_seed_and_requests_meet_the_same_faults() {
     });
 }
 
-/// Runs `requests` at a test CA that checks its clients; its exit code and all that it said.
+/// Takes a nonce from a test CA that checks its clients; its exit code and all that it said. Who reads nothing but the
+/// directory is no client: he may wait for the server.
 fn checked(words: &[&str], curl: &[&str]) -> (Option<i32>, String) {
     let ca = DevCa::start(words);
-    let root = ca.root_path();
+    let (root, directory) = (ca.root_path(), ca.directory());
+    let nonces = directory.replace("/directory", "/acme/new-nonce");
     let mut command = peers::system("curl");
     command.args(["--silent", "--show-error", "--fail", "--cacert"]);
-    command.arg(root).args(curl).arg(ca.directory());
+    command.arg(root).args(["--header", "Accept-Language: en"]);
+    command.args(curl).args([directory, nonces]);
     assert!(peers::run(&mut command).status.success());
     let (code, lines) = ca.stop(Signal::TERM);
     (code, lines.join("\n"))

@@ -36,14 +36,14 @@ impl Settings {
     pub fn usual(places: &Places, more: &[(String, String)]) -> Result<Self, TestCaFault> {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let list = |address: SocketAddr| format!("[\"{address}\"]");
-        let url = url(places);
+        let url = format!("https://{}", authority(places, places.listen));
         let asked = places.dns_server.unwrap_or(places.dns);
         let mut values: Vec<(String, String)> = [
             ("name", quoted("Cairn TEST")),
             ("url", quoted(&url)),
             (
                 "publication_url",
-                quoted(&format!("http://{}", local(places.manage))),
+                quoted(&format!("http://{}", authority(places, places.manage))),
             ),
             ("caa_identities", format!("[\"{IDENTITY}\"]")),
             ("listen.subscribers", list(places.listen)),
@@ -92,12 +92,11 @@ impl Settings {
     }
 }
 
-/// By its first name, else by its address.
-fn url(places: &Places) -> String {
-    let port = places.listen.port();
+/// A listener by the first host's name, else by its address.
+fn authority(places: &Places, listener: SocketAddr) -> String {
     match places.hosts.first() {
-        Some(host) => format!("https://{host}:{port}"),
-        None => format!("https://{}", local(places.listen)),
+        Some(host) => format!("{host}:{}", listener.port()),
+        None => local(listener).to_string(),
     }
 }
 
