@@ -17,6 +17,7 @@ pub mod dns;
 pub mod full_queue;
 pub mod http;
 pub mod issued;
+pub mod judged;
 pub mod netns;
 pub mod pebble;
 pub mod peers;

@@ -15,6 +15,7 @@ mod challtestsrv;
 mod clients;
 mod conformance;
 mod crash;
+mod dev;
 mod disk;
 mod doors;
 mod envelope;

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use cairn_testkit::ca::{RESOLVER, TestCa};
-use cairn_testkit::dev::{DevCa, Judgement};
+use cairn_testkit::judged::{Judged, Judgement};
 use cairn_testkit::pebble::{self, Pebble, Program};
 use cairn_testkit::process::Process;
 use cairn_testkit::seen::{self, Outcome, Record, What};
@@ -29,7 +29,7 @@ enum Server {
     /// Debian's, or Cairn in its place.
     Pebble(Pebble),
     /// `cairn ca dev`.
-    Dev(DevCa),
+    Dev(Judged),
 }
 
 /// One client's world, inside its namespace.
@@ -94,7 +94,7 @@ pub(crate) fn judged(
     body: impl FnOnce(&Stand),
     verdict: impl FnOnce(Judgement),
 ) {
-    let start = |folder: &Path| Server::Dev(DevCa::start(folder, faults));
+    let start = |folder: &Path| Server::Dev(Judged::start(folder, faults));
     let body = |stand: &mut Stand| {
         body(stand);
         let Server::Dev(ca) = &mut stand.server else {

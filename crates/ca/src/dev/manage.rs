@@ -206,6 +206,10 @@ fn said(names: &responder::Data, path: &str, body: &[u8]) -> Reply {
     let Some(answer) = responder::manage(names, path, body) else {
         return Reply::wrong(StatusCode::NOT_FOUND, "there is no such call");
     };
+    if answer.status == 400 && answer.body.is_empty() {
+        // Where pebble-challtestsrv gives no reason.
+        return Reply::bad(format!("{path} lacks a member that it takes"));
+    }
     Reply {
         status: StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_REQUEST),
         media: HeaderValue::from_static(answer.content_type.unwrap_or("text/plain; charset=utf-8")),

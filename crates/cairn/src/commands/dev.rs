@@ -98,7 +98,8 @@ fn settings(args: &Dev) -> Result<Settings, Failure> {
         },
         hosts: args.host.clone(),
     };
-    let mut settings = Settings::usual(&places, &args.settings).map_err(|fault| failed(&fault))?;
+    let mut settings =
+        Settings::usual(&places, &args.settings).map_err(|fault| failed(&fault, None))?;
     if let Some(path) = &args.scenario {
         settings.scenario = scenario(path)?;
     }
@@ -136,7 +137,7 @@ fn scenario(path: &Path) -> Result<Scenario, Failure> {
     Scenario::parse(&text).map_err(|e| Failure::usage(shown()).because(&e))
 }
 
-fn failed(fault: &TestCaFault) -> Failure {
+fn failed(fault: &TestCaFault, dir: Option<&Path>) -> Failure {
     let failure = Failure::new(WHAT).because(fault);
     match fault {
         TestCaFault::Start(StartFault::Listen {
@@ -154,9 +155,13 @@ fn failed(fault: &TestCaFault) -> Failure {
         }
         TestCaFault::Dns { address, source } => unusable("--dns", *address, source),
         TestCaFault::Transcript(fault) => Failure::usage(fault.to_string()).because(fault),
-        TestCaFault::Config(_) | TestCaFault::Setting(_) | TestCaFault::Directory(_) => {
-            failure.code(Code::Usage)
-        }
+        TestCaFault::Directory(source) => match dir {
+            Some(dir) => {
+                Failure::usage(format!("--dir {} cannot be used", dir.display())).because(source)
+            }
+            None => failure.code(Code::Usage),
+        },
+        TestCaFault::Config(_) | TestCaFault::Setting(_) => failure.code(Code::Usage),
         _ => failure,
     }
 }
@@ -237,7 +242,7 @@ async fn serve(settings: Settings, args: &Dev, ui: &Ui) -> Result<(), Failure> {
         .unwrap_or(Ports { http: 80, tls: 443 });
     let ca = TestCa::start(settings)
         .await
-        .map_err(|fault| failed(&fault))?;
+        .map_err(|fault| failed(&fault, args.dir.as_deref()))?;
     let manage = ca.node().publication.first().copied();
     if let Some(manage) = manage {
         Hello::of(&ca, manage, ports).say(ui);

@@ -123,8 +123,11 @@ fn forget(
     Ok((so_far, effects))
 }
 
-/// Row, id and authorizations of orders that ended, up to that row.
-fn ended(conn: &Connection, until: i64) -> Result<Vec<(i64, [u8; 16], Vec<u8>)>, Fault> {
+/// Row, id and authorizations of an order.
+type Ended = (i64, [u8; 16], Vec<u8>);
+
+/// The orders that ended, up to that row.
+fn ended(conn: &Connection, until: i64) -> Result<Vec<Ended>, Fault> {
     let mut statement = conn.prepare_cached(ENDED)?;
     let found = statement.query_map(params![until], |row| {
         Ok((row.get(0)?, row.get(1)?, row.get(2)?))
