@@ -533,7 +533,7 @@ pub(crate) struct Dev {
     /// Write every exchange to a file, a line of JSON each
     #[arg(long, value_name = "FILE", help_heading = "What clients do")]
     pub(crate) transcript: Option<PathBuf>,
-    /// Report at the end what clients did wrong, and fail if a MUST of the RFCs was broken; strict: a SHOULD too
+    /// Fail at the end if clients broke a MUST of the RFCs, as the report says; strict: a SHOULD too
     #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "must", help_heading = "What clients do")]
     pub(crate) check_client: Option<CheckClient>,
     /// Put that report into a file: JSON if it ends in .json, JUnit XML if in .xml, else text

@@ -1,8 +1,10 @@
 //! An answer as the conduct wants it; pure.
 
+use bytes::Bytes;
 use cairn_acme::time::Timestamp;
 use http::{HeaderValue, header};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Serializer, Value, ser::PrettyFormatter};
 
 use super::{Answered, Conduct, Layout, Step, answer::take};
 use crate::publication::http_date;
@@ -34,6 +36,20 @@ pub(crate) trait Chance {
     fn date(&self) -> bool;
 }
 
+/// JSON as Pebble writes it, which scripts search by the line.
+fn indented(body: &Bytes) -> Bytes {
+    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+        return body.clone();
+    };
+    let mut text = Vec::with_capacity(2 * body.len());
+    let form = PrettyFormatter::with_indent(b"   ");
+    let written = value.serialize(&mut Serializer::with_formatter(&mut text, form));
+    match written {
+        Ok(()) => text.into(),
+        Err(_) => body.clone(),
+    }
+}
+
 impl Conduct {
     /// Dresses the answer of a step.
     pub(crate) fn dress(
@@ -53,7 +69,10 @@ impl Conduct {
             let written = TYPES
                 .iter()
                 .find(|(plain, _)| media.is_some_and(|media| media == plain));
-            if let Some((_, written)) = written {
+            if let Some((plain, written)) = written {
+                if plain.ends_with("json") {
+                    answer.body = indented(&answer.body);
+                }
                 answer.headers.insert(header::CONTENT_TYPE, written.clone());
             }
         }

@@ -266,7 +266,8 @@ impl Naming {
             organization,
             common_name: match self {
                 Self::Cairn => format!("Cairn {common_name}"),
-                Self::Pebble => format!("Pebble {common_name}"),
+                // Behind: tests look at how Pebble's names begin.
+                Self::Pebble => format!("Pebble {common_name} TEST"),
             },
         }
     }
@@ -275,23 +276,24 @@ impl Naming {
         Ok(self.name(match (self, place) {
             (Self::Cairn, 0) => "TEST Root".to_owned(),
             (Self::Cairn, place) => format!("TEST Root {}", u16::from(place) + 1),
-            (Self::Pebble, _) => format!("TEST Root CA {}", digits()?),
+            (Self::Pebble, _) => format!("Root CA {}", digits()?),
         }))
     }
 
     fn issuing(self) -> Result<Name, KeysFault> {
         Ok(self.name(match self {
             Self::Cairn => "TEST Issuing".to_owned(),
-            Self::Pebble => format!("TEST Intermediate CA {}", digits()?),
+            Self::Pebble => format!("Intermediate CA {}", digits()?),
         }))
     }
 
     /// Of a certificate in between: Pebble's have the digits of their root.
     fn between(self, root: &Made, number: u8) -> Name {
-        let called = root.name.rsplit(' ').next().unwrap_or_default();
+        let digits = root.name.trim_end_matches(" TEST");
+        let called = digits.rsplit(' ').next().unwrap_or_default();
         self.name(match self {
             Self::Cairn => format!("TEST Issuing {called} {number}"),
-            Self::Pebble => format!("TEST Intermediate CA {called} #{number}"),
+            Self::Pebble => format!("Intermediate CA {called} #{number}"),
         })
     }
 }

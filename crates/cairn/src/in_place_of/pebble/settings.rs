@@ -2,8 +2,10 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use cairn_acme::identifier::DnsName;
@@ -18,6 +20,11 @@ use super::{
     configuration::{BadConfiguration, Configuration, ExternalKey, KeyAlgorithm},
     environment::Environment,
 };
+use crate::in_place_of::go_address::BadAddress;
+
+/// How long the name of a DNS server may be unknown, and between two looks.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// Life of a certificate where nothing is said, as 2.10 has it: 90 days. 2.4, which cannot be told otherwise, has five years
 /// (157766400 s); that is `certificateValidityPeriod` here.
@@ -117,8 +124,7 @@ impl Plan {
         config.accounts.contacts_max = UNBOUNDED;
         let lives = profiles(&read, &mut settings);
         if !dns.is_empty() {
-            let server =
-                address::connect(dns).map_err(|e| fault("-dnsserver", format!("{dns:?}: {e}")))?;
+            let server = found(dns).map_err(|e| fault("-dnsserver", format!("{dns:?}: {e}")))?;
             settings.config.dns.servers = vec![server];
         }
         Ok(Self {
@@ -242,4 +248,14 @@ fn seed() -> u32 {
 /// A port of loopback for CRLs, which Pebble has not: certificates name it, so that it has to be known before.
 fn free_port() -> std::io::Result<std::net::SocketAddr> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr()
+}
+/// The server of that name, which containers may start after this one.
+fn found(server: &str) -> Result<SocketAddr, BadAddress> {
+    let start = Instant::now();
+    loop {
+        match address::connect(server) {
+            Err(BadAddress::Host(_)) if start.elapsed() < PATIENCE => thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
 }
