@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use cairn_testkit::seen::{self, Outcome, Record, What};
+use cairn_testkit::seen::{self, Breach, Judged, Outcome, Record, What};
 
 const MARKER: &str =
     "<!-- From here on made by `make docs` from what the tests saw; don't edit. -->\n";
@@ -30,8 +30,74 @@ fn columns() -> impl Iterator<Item = What> {
         .flat_map(|(_, columns)| columns.iter().copied())
 }
 
+/// When a breach was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Always,
+    Quiet,
+    Faults,
+}
+
+impl Seen {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::Quiet => "without faults",
+            Self::Faults => "with faults",
+        }
+    }
+}
+
+/// What each client did wrong, and when.
+fn breaches(judged: &[Judged]) -> BTreeMap<String, BTreeMap<Breach, Seen>> {
+    let mut all = BTreeMap::<String, BTreeMap<Breach, Seen>>::new();
+    for one in judged {
+        let row = all.entry(one.client.clone()).or_default();
+        for breach in &one.breaches {
+            let seen = if one.faults {
+                Seen::Faults
+            } else {
+                Seen::Quiet
+            };
+            row.entry(breach.clone())
+                .and_modify(|other| *other = Seen::Always)
+                .or_insert(seen);
+        }
+    }
+    all
+}
+
+/// What the test CA found.
+fn findings(judged: &[Judged]) -> String {
+    let mut text = "\n## What checks find\n\n| Client | Check | Request | What was seen | When |\n|---|---|---|---|---|\n"
+        .to_owned();
+    let mut right = Vec::new();
+    for (client, row) in breaches(judged) {
+        if row.is_empty() {
+            right.push(client.clone());
+        }
+        for (breach, seen) in row {
+            let Breach {
+                check,
+                section,
+                level,
+                request,
+                evidence,
+            } = breach;
+            writeln!(
+                text,
+                "| {client} | `{check}`, {level} ({section}) | {request} | {evidence} | {} |",
+                seen.words()
+            )
+            .unwrap();
+        }
+    }
+    writeln!(text, "\nNothing was found of: {}.", right.join(", ")).unwrap();
+    text
+}
+
 /// The tables, and the reason of each thing that fails or is not there.
-fn document(cairn: &Clients, pebble: &Clients) -> String {
+fn document(cairn: &Clients, pebble: &Clients, judged: &[Judged]) -> String {
     let mut text = String::new();
     for (title, columns) in What::TABLES {
         let heads: Vec<_> = columns.iter().map(|what| what.title()).collect();
@@ -70,7 +136,7 @@ fn document(cairn: &Clients, pebble: &Clients) -> String {
         let done: Vec<_> = done.map(What::title).collect();
         writeln!(text, "- {client}: {}", done.join(", ")).unwrap();
     }
-    text
+    text + &findings(judged)
 }
 
 #[test]
@@ -93,12 +159,21 @@ fn the_table_of_clients_is_what_the_tests_saw() {
         let silent = columns().filter(|what| !row.contains_key(what));
         faults.extend(silent.map(|what| format!("{client}: nothing is said of {}", what.title())));
     }
+    let judged = seen::all_judged();
+    for client in &names {
+        for with in [false, true] {
+            let was_judged = |one: &Judged| one.client == **client && one.faults == with;
+            if !judged.iter().any(was_judged) {
+                faults.push(format!("{client} was not judged, faults: {with}"));
+            }
+        }
+    }
     assert!(faults.is_empty(), "{faults:#?}");
 
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/clients.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (prose, table) = text.split_once(MARKER).unwrap();
-    let made = document(&cairn, &pebble);
+    let made = document(&cairn, &pebble, &judged);
     if std::env::var_os("CAIRN_BLESS").is_some_and(|value| value == "1") {
         std::fs::write(path, format!("{prose}{MARKER}{made}")).unwrap();
         return;

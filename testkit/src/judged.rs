@@ -3,7 +3,7 @@
 //! Meant for a namespace of the test's own ([`TestCa::namespace`](crate::ca::TestCa::namespace)): it is called `ca.test`, asks
 //! DNS at 127.0.0.1:53 and validates at the real ports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -105,13 +105,13 @@ impl Judged {
     }
 }
 
-/// What was found, each with the request by which it was done.
+/// What was found, each with the first request by which it was done.
 fn breaches(report: &Value, exchanges: &[Value]) -> Vec<Breach> {
     let requests: BTreeMap<u64, String> = exchanges
         .iter()
         .map(|one| (number(&one["number"]), request(one)))
         .collect();
-    let mut all = BTreeSet::new();
+    let mut all = Vec::<Breach>::new();
     for check in list(&report["checks"]) {
         let text = |name: &str| check[name].as_str().expect("a text").to_owned();
         for finding in list(&check["findings"]) {
@@ -119,16 +119,21 @@ fn breaches(report: &Value, exchanges: &[Value]) -> Vec<Breach> {
             let request = requests
                 .get(&number(last))
                 .expect("it is in the transcript");
-            all.insert(Breach {
+            let breach = Breach {
                 check: text("check"),
                 section: text("section"),
                 level: text("level"),
                 request: request.clone(),
                 evidence: steady(finding["evidence"].as_str().expect("words")),
-            });
+            };
+            let is_same =
+                |one: &Breach| one.check == breach.check && one.evidence == breach.evidence;
+            if !all.iter().any(is_same) {
+                all.push(breach);
+            }
         }
     }
-    all.into_iter().collect()
+    all
 }
 
 fn list(value: &Value) -> &[Value] {

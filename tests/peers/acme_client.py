@@ -39,7 +39,7 @@ def account_key(kind):
 
 def connect(key, algorithm):
     """A client that has the key and knows of no account."""
-    net = client.ClientNetwork(key, alg=algorithm, user_agent="cairn-interop")
+    net = client.ClientNetwork(key, alg=algorithm, user_agent="cairn-interop/1")
     return client.ClientV2(client.ClientV2.get_directory(directory, net), net)
 
 
