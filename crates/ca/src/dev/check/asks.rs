@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cairn_acme::base64url;
 use serde_json::Value;
 
 use super::{
@@ -39,7 +40,7 @@ struct Asked {
 #[derive(Debug)]
 enum Refusal {
     Later { status: u16, wait: Duration },
-    Nonce(String),
+    Nonce,
     Human,
     Algorithm(String),
 }
@@ -74,15 +75,16 @@ impl Asks {
                 );
                 pace(look, Rule::RetryAfter, (told, *wait), evidence, sink);
             }
-            Some(Refusal::Nonce(nonce)) if since < RETRY => {
-                if signed.header("nonce") == Some(nonce) {
-                    sink.judge(look, Rule::BadNonceRetry, None::<&str>);
-                } else {
+            // A nonce that came with it or later is as good.
+            Some(Refusal::Nonce) if since < RETRY => {
+                if told.is_after_nonce(look) {
                     let evidence = format!(
-                        "badNonce in #{} came with a nonce; the retry has another",
+                        "badNonce in #{} came with a nonce; the retry has an older one",
                         told.number
                     );
                     sink.wrong(look, Rule::BadNonceRetry, evidence, Some(told.number));
+                } else {
+                    sink.judge(look, Rule::BadNonceRetry, None::<&str>);
                 }
             }
             Some(Refusal::Human) if since < RETRY => {
@@ -103,9 +105,10 @@ impl Asks {
         if !before.is_open {
             return;
         }
-        if look.exchange.arrived.saturating_sub(before.since) > LOOP {
+        let now = look.exchange.arrived + look.exchange.ahead;
+        if now.saturating_sub(before.since) > LOOP {
             before.count = 0;
-            before.since = look.exchange.arrived;
+            before.since = now;
         }
         before.count += 1;
         if before.count == LOOPS {
@@ -122,7 +125,7 @@ impl Asks {
         let key = look.likeness();
         let (count, since) = match self.0.get(&key) {
             Some(before) => (before.count, before.since),
-            None => (0, look.exchange.arrived),
+            None => (0, look.exchange.arrived + look.exchange.ahead),
         };
         let status = look.status().unwrap_or_default();
         let refusal = match look.problem() {
@@ -130,7 +133,8 @@ impl Asks {
             _ if !look.is_whole() => None,
             Some("badNonce") => look
                 .told("replay-nonce")
-                .map(|n| Refusal::Nonce(n.to_owned())),
+                .filter(|nonce| base64url::is_alphabet(nonce))
+                .map(|_| Refusal::Nonce),
             Some("userActionRequired") => Some(Refusal::Human),
             Some("badSignatureAlgorithm") => {
                 let names = look.object.as_ref().and_then(|o| o.get("algorithms"));

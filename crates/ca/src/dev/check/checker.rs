@@ -44,7 +44,7 @@ impl Checker {
             is_account_key: &|key| self.urls.is_account_key(key),
         };
         self.objects.check(&look, &known, &mut sink);
-        self.renewals.check(&look, &mut sink);
+        self.renewals.check(&look, &self.nonces, &mut sink);
 
         self.nonces.learn(&look);
         self.asks.learn(&look, &mut sink);

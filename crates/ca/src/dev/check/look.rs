@@ -6,7 +6,10 @@ use http::{Method, header};
 use serde_json::Value;
 
 use super::{Finding, Ledger, Rule, bounded::digest};
-use crate::dev::{Answered, Delivery, Exchange, Step, transcript::Signed};
+use crate::dev::{
+    Delivery, Exchange, Step,
+    transcript::{Signed, shown},
+};
 
 /// The exchange, decoded once.
 pub(super) struct Look<'e> {
@@ -26,10 +29,6 @@ impl<'e> Look<'e> {
     pub(super) fn at(exchange: &'e Exchange, turn: u64) -> Self {
         let is_post = exchange.method == Method::POST;
         let answer = exchange.answer.as_ref();
-        let is_json = |answer: &&Answered| {
-            let kind = answer.headers.get(header::CONTENT_TYPE);
-            kind.is_some_and(|kind| kind.as_bytes().ends_with(b"json"))
-        };
         Self {
             exchange,
             signed: if is_post {
@@ -37,9 +36,8 @@ impl<'e> Look<'e> {
             } else {
                 None
             },
-            object: answer
-                .filter(is_json)
-                .and_then(|answer| serde_json::from_slice(&answer.body).ok()),
+            // Whatever its Content-Type: clients read it without one too.
+            object: answer.and_then(|answer| serde_json::from_slice(&answer.body).ok()),
             client: exchange.connection,
             turn,
             knows: None,
@@ -128,8 +126,10 @@ impl<'e> Look<'e> {
             .exchange
             .at
             .plus(self.exchange.answered.saturating_sub(self.exchange.arrived));
-        let seconds = date.as_second().saturating_sub(sent.as_seconds());
-        u64::try_from(seconds).ok().map(Duration::from_secs)
+        let millis = date.as_millisecond().saturating_sub(sent.as_millis());
+        let wait = Duration::from_millis(u64::try_from(millis).ok()?);
+        // As `pebble` the date is by the clock that was moved.
+        Some(wait.checked_sub(self.exchange.ahead).unwrap_or(wait))
     }
 
     /// What makes a request the same as another: whose, what, where.
@@ -162,6 +162,16 @@ impl Told {
     pub(super) fn is_known(&self, look: &Look<'_>, same: impl Fn(u64, u64) -> bool) -> bool {
         self.connection == look.exchange.connection
             || (same(self.client, look.client) && look.knows.is_some_and(|turn| turn >= self.turn))
+    }
+
+    /// Whether the nonce of this request was handed out before that answer.
+    pub(super) fn is_after_nonce(&self, look: &Look<'_>) -> bool {
+        look.knows.is_some_and(|turn| turn < self.turn)
+    }
+
+    /// Whether the CA's clock was moved since.
+    pub(super) fn is_before_move(&self, look: &Look<'_>) -> bool {
+        self.ahead != look.exchange.ahead
     }
 }
 
@@ -198,8 +208,8 @@ impl Sink<'_> {
         let finding = Finding {
             rule,
             exchanges,
-            evidence: evidence.into().into_owned(),
-            client: self.name(look),
+            evidence: shown(&evidence.into()).into_owned(),
+            client: shown(&self.name(look)).into_owned(),
         };
         self.ledger.broken(finding.clone());
         self.found.push(finding);

@@ -25,6 +25,8 @@ const STEPS: usize = 64;
 struct Handed {
     client: u64,
     turn: u64,
+    /// More than one answer had it: whose answer its user has is not known.
+    again: bool,
     used: Option<Used>,
 }
 
@@ -65,14 +67,16 @@ impl Nonces {
         let nonce = nonce.to_owned();
         let is_sound = base64url::is_alphabet(&nonce);
         let known = self.handed.get(&digest(nonce.as_str()));
-        let client = known.map(|handed| (handed.client, handed.turn));
+        let client = known
+            .filter(|handed| !handed.again)
+            .map(|handed| (handed.client, handed.turn));
         if let Some((client, turn)) = client {
             self.join(look.client, client);
             look.knows = Some(turn);
         }
         look.client = self.client(look.client);
-        let may_be_old =
-            self.handed.has_forgotten() || (is_sound && self.lengths.contains(&nonce.len()));
+        let looks_old = self.lengths.is_empty() || self.lengths.contains(&nonce.len());
+        let may_be_old = self.handed.has_forgotten() || (is_sound && looks_old);
         match self.handed.get_mut(&digest(nonce.as_str())) {
             None if may_be_old => {}
             None => sink.wrong(
@@ -106,11 +110,12 @@ impl Nonces {
             self.lengths.insert(nonce.len());
         }
         let key = digest(nonce);
-        let used = self.handed.get(&key).and_then(|handed| handed.used);
+        // Handed out again, it may be used again.
         let handed = Handed {
             client: look.client,
             turn: look.turn,
-            used,
+            again: self.handed.get(&key).is_some(),
+            used: None,
         };
         self.handed.put(key, handed);
     }

@@ -44,6 +44,8 @@ struct Order {
     /// The answer in which either was another.
     changed: Option<Told>,
     replaces: Option<String>,
+    /// Answers of newOrder that gave it. Of more than one it is not known which client goes by which.
+    placed: u32,
 }
 
 #[derive(Debug, Default)]
@@ -111,7 +113,7 @@ impl Objects {
         let here = digest(look.exchange.path.as_str());
         match look.step() {
             Some(Step::Order) if signed.is_get() => {
-                if let Some(order) = self.orders.get_mut(&here) {
+                if let Some(order) = self.orders.get_mut(&here).filter(|o| o.placed < 2) {
                     poll(&mut order.shown, Rule::PollOrder, look, known, sink);
                 }
             }
@@ -171,7 +173,9 @@ impl Objects {
 
     fn finalized(&self, here: u64, look: &Look<'_>, known: &Known<'_>, sink: &mut Sink<'_>) {
         let order = self.finalize.get(&here).and_then(|at| self.orders.get(at));
-        let Some(order) = order else { return };
+        let Some(order) = order.filter(|order| order.placed < 2) else {
+            return;
+        };
         let shown = &order.shown;
         let last = known.has(shown.told, look);
         match (last, shown.status.as_str()) {
@@ -193,6 +197,7 @@ impl Objects {
             && !all_valid
             && !has_ended(&shown.status)
             && look.exchange.faults.is_empty()
+            && !shown.told.is_some_and(|told| told.is_before_move(look))
         {
             let evidence = match last {
                 Some(told) => format!("#{} had shown it {}", told.number, shown.status),
@@ -251,6 +256,11 @@ impl Objects {
             Some(Step::Challenge) => {
                 let challenge = self.challenges.entry(here);
                 show(&mut challenge.shown, object, look);
+                // One valid challenge is enough (RFC 8555 §7.1.6).
+                if look.text("status") == Some("valid") {
+                    let above = self.authorizations.get_mut(&challenge.authorization);
+                    above.into_iter().for_each(|above| above.was_valid = true);
+                }
             }
             _ => {}
         }
@@ -262,6 +272,7 @@ impl Objects {
         if let Some(finalize) = finalize {
             self.finalize.put(digest(finalize), at);
         }
+        let is_new = look.step() == Some(Step::NewOrder);
         let order = self.orders.entry(at);
         order.was_ready |= matches!(status, "ready" | "processing" | "valid");
         let identifiers = identifiers(object);
@@ -269,6 +280,14 @@ impl Objects {
             .filter_map(path_of)
             .map(digest)
             .collect();
+        // What a new order is given is looked at anew.
+        if is_new {
+            for at in &authorizations {
+                if let Some(authorization) = self.authorizations.get_mut(at) {
+                    authorization.shown.looks = 0;
+                }
+            }
+        }
         let changed = |old: bool, new: bool, same: bool| old && new && !same;
         if changed(
             !order.identifiers.is_empty(),
@@ -290,7 +309,8 @@ impl Objects {
                 order.authorizations = authorizations;
             }
         }
-        if look.step() == Some(Step::NewOrder) {
+        if is_new {
+            order.placed += 1;
             let signed = look.signed.as_ref();
             let name = signed.and_then(|s| s.member("replaces")?.as_str());
             order.replaces = name.map(str::to_owned).or(order.replaces.take());

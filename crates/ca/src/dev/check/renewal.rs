@@ -8,6 +8,7 @@ use super::{
     Rule,
     bounded::{Bounded, digest},
     look::{Look, Sink, Told, seconds},
+    nonces::Nonces,
     payload::certificate_name,
 };
 use crate::dev::Step;
@@ -44,8 +45,9 @@ impl Default for Renewals {
 
 impl Renewals {
     /// Looks at a request and learns from its answer. These requests have no account and no nonce: it is the same client if
-    /// address and User-Agent are the same.
-    pub(super) fn check(&mut self, look: &Look<'_>, sink: &mut Sink<'_>) {
+    /// address and User-Agent are the same. Many clients share both, so an interval binds those alone that are known to have
+    /// been told it.
+    pub(super) fn check(&mut self, look: &Look<'_>, nonces: &Nonces, sink: &mut Sink<'_>) {
         let exchange = look.exchange;
         // With more than a name behind it the path is no resource at all.
         let is_meant = match exchange.step {
@@ -70,7 +72,8 @@ impl Renewals {
         ));
         let before = self.0.get(&key).copied();
         if let Some(before) = before {
-            again(before, look, sink);
+            let is_same = nonces.is_same(before.told.client, look.client);
+            again(before, is_same, look, sink);
         }
         let is_error = look.status().is_some_and(|status| status >= 400);
         let asked = Asked {
@@ -87,9 +90,9 @@ impl Renewals {
     }
 }
 
-fn again(before: Asked, look: &Look<'_>, sink: &mut Sink<'_>) {
+fn again(before: Asked, is_same: bool, look: &Look<'_>, sink: &mut Sink<'_>) {
     let since = look.since(&before.told);
-    if let Some(wait) = before.wait {
+    if let Some(wait) = before.wait.filter(|_| is_same) {
         let due = wait.min(LONGEST);
         let slack = (due / 10).min(Duration::from_secs(60));
         if since + slack < due {

@@ -20,6 +20,9 @@ const URLS: usize = 10_000;
 /// Accounts that are remembered.
 const ACCOUNTS: usize = 5_000;
 
+/// URLs of one account that are remembered.
+const HOSTS: usize = 16;
+
 /// A part of a path that is an object's id has at least so many characters.
 const ID: usize = 10;
 
@@ -29,8 +32,8 @@ pub(super) struct Urls {
     known: Bounded<u64, ()>,
     /// Parts of them that name an object.
     ids: Bounded<u64, ()>,
-    /// Accounts' URLs by their ids.
-    accounts: Bounded<u64, String>,
+    /// Accounts' URLs by their ids: as many as hosts by which the server was asked.
+    accounts: Bounded<u64, BTreeSet<String>>,
     /// Keys that are or were accounts', with the account, and whether it is its key now.
     keys: Bounded<Vec<u8>, (String, bool)>,
     offered: Offered,
@@ -114,8 +117,11 @@ impl Urls {
         if self.known.has_forgotten() {
             return;
         }
+        // JSON that somebody sends to what is no resource need not be meant for an ACME server.
+        let signed = look.signed.as_ref();
+        let is_meant = look.step().is_some() || signed.is_some_and(|s| s.header("url").is_some());
         let mut parts = ids(path);
-        if look.step().is_none() || parts.any(|id| self.ids.get(&digest(id)).is_some()) {
+        if is_meant && parts.any(|id| self.ids.get(&digest(id)).is_some()) {
             let evidence = format!("{path:?} was in no answer");
             sink.wrong(look, Rule::UrlBuilt, evidence, None);
         }
@@ -125,10 +131,12 @@ impl Urls {
     fn kid(&self, look: &Look<'_>, sink: &mut Sink<'_>) {
         let Some(kid) = look.account() else { return };
         let last = kid.trim_end_matches('/').rsplit('/').next();
-        let account = last.and_then(|id| self.accounts.get(&digest(id)));
-        if let Some(account) = account {
-            let wrong =
-                (account != kid).then(|| format!("kid is {kid:?}, Location was {account:?}"));
+        let told = last.and_then(|id| self.accounts.get(&digest(id)));
+        if let Some(told) = told.filter(|told| told.len() < HOSTS) {
+            let wrong = (!told.contains(kid)).then(|| {
+                let told: Vec<_> = told.iter().map(String::as_str).collect();
+                format!("kid is {kid:?}, Location was {}", told.join(", "))
+            });
             sink.judge(look, Rule::KidAltered, wrong);
         }
     }
@@ -143,7 +151,10 @@ impl Urls {
         };
         let used = self.keys.get(&key);
         let wrong = used
-            .filter(|(account, is_now)| !(*is_now && Some(account.as_str()) == look.account()))
+            .filter(|(account, is_now)| {
+                let asker = look.account().and_then(path_of);
+                !(*is_now && asker.is_some() && path_of(account) == asker)
+            })
             .map(|(account, _)| format!("the new key is or was that of {account}"));
         sink.judge(look, Rule::KeyReused, wrong);
     }
@@ -245,7 +256,10 @@ impl Urls {
             return;
         };
         if let Some(id) = url.rsplit('/').next() {
-            self.accounts.put(digest(id), url.to_owned());
+            let told = self.accounts.entry(digest(id));
+            if told.len() < HOSTS {
+                told.insert(url.to_owned());
+            }
         }
         let jwk = look.signed.as_ref().and_then(|s| s.jwk());
         if let Some(key) = jwk.and_then(public_half) {

@@ -22,7 +22,7 @@ use std::{
 };
 
 pub use self::exchange::{Answered, Delivery, Exchange};
-pub(crate) use self::{exchange::Pending, signed::Signed};
+pub(crate) use self::{exchange::Pending, signed::Signed, view::shown};
 use self::{packed::Packed, writer::Writer};
 use super::check::{self, Checker, Finding, Format, Verdict};
 use crate::clock::SystemClock;

@@ -72,11 +72,12 @@ impl Signed {
 
 /// Octets of a text that is nearly base64url.
 fn lenient(text: &str) -> Option<Vec<u8>> {
-    let text = text.trim_end_matches('=');
-    let text = if text.contains(['+', '/']) {
-        Cow::Owned(text.replace('+', "-").replace('/', "_"))
+    let other = |c: char| c.is_whitespace() || matches!(c, '+' | '/');
+    let text = if text.contains(other) {
+        let kept = text.split_whitespace().collect::<String>();
+        Cow::Owned(kept.replace('+', "-").replace('/', "_"))
     } else {
         Cow::Borrowed(text)
     };
-    base64url::decode(&text).ok()
+    base64url::decode(text.trim_end_matches('=')).ok()
 }

@@ -1,6 +1,6 @@
 //! An exchange as people and programs read it: decoded, without signatures, and without what is private.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
@@ -71,6 +71,8 @@ pub(super) fn json(exchange: &Exchange) -> Value {
     } else if !exchange.body.is_empty() {
         object["request"] = plain(&exchange.body);
     }
+    // User-Agent, path and headers too are what the client makes them.
+    mask(&mut object);
     object
 }
 
@@ -83,11 +85,12 @@ pub(super) fn text(exchange: &Exchange) -> String {
         exchange.arrived.as_secs_f64(),
         exchange.peer,
         exchange.connection,
-        text_of(&exchange.headers, &header::USER_AGENT).unwrap_or("(no User-Agent)"),
+        shown(text_of(&exchange.headers, &header::USER_AGENT).unwrap_or("(no User-Agent)")),
     );
     let step = exchange.step.map_or("no resource", |step| step.name());
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "  {} {}  ({step})", exchange.method, exchange.path);
+    let path = shown(&exchange.path);
+    let _ = writeln!(text, "  {} {path}  ({step})", exchange.method);
     if let Some(signed) = Signed::read(&exchange.body) {
         let shown = decoded(&signed);
         let _ = writeln!(text, "  > protected {}", shown["protected"]);
@@ -153,7 +156,7 @@ fn chosen(headers: &HeaderMap, names: &[HeaderName]) -> Map<String, Value> {
         let values: Vec<_> = headers
             .get_all(name)
             .iter()
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .map(|value| shown(&String::from_utf8_lossy(value.as_bytes())).into_owned())
             .collect();
         if !values.is_empty() {
             found.insert(name.as_str().to_owned(), values.join(", ").into());
@@ -216,7 +219,7 @@ fn decoded(signed: &Signed) -> Value {
         }
         (None, Some(octets)) => {
             let text = String::from_utf8_lossy(octets);
-            Value::String(masked(&text).unwrap_or_else(|| text.into_owned()))
+            Value::String(shown(&text).into_owned())
         }
         (None, None) => Value::Null,
     };
@@ -228,6 +231,18 @@ fn decoded(signed: &Signed) -> Value {
                 "protected" if signed.protected.is_some() => continue,
                 "payload" if signed.payload.is_some() => continue,
                 "signature" => continue,
+                // Nobody can say what is in it.
+                "protected" | "payload" => {
+                    if let Value::String(text) = &mut value {
+                        *text = match (name.as_str(), &signed.header) {
+                            ("protected", Some(octets)) => {
+                                format!("(not JSON, {} octets)", octets.len())
+                            }
+                            _ => format!("(not base64, {} octets)", text.len()),
+                        };
+                    }
+                    mask(&mut value);
+                }
                 _ => mask(&mut value),
             }
             object.insert(name.clone(), value);
@@ -274,6 +289,11 @@ fn hide(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(hide),
         other => *other = MASKED.into(),
     }
+}
+
+/// The text as it is shown.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    masked(text).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// The text with addresses and private keys hidden; none if it has neither.

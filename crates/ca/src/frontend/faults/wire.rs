@@ -64,8 +64,9 @@ impl Wire {
     /// How much of the next answer can arrive.
     pub(super) fn delivery(&self) -> Delivery {
         match self.going().manner {
-            Manner::Plain | Manner::Drip { .. } => Delivery::Whole,
-            Manner::Cut { body: Some(_) } => Delivery::Part,
+            Manner::Plain => Delivery::Whole,
+            // A client that is tired of waiting goes in the midst of it.
+            Manner::Drip { .. } | Manner::Cut { body: Some(_) } => Delivery::Part,
             Manner::Cut { body: None } => Delivery::None,
         }
     }

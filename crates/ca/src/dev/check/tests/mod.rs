@@ -1,5 +1,6 @@
 //! Each check has a talk that breaks it, and one nearby that is right: there it is met, and nothing that is a MUST is found.
 
+mod alarms;
 mod requests;
 mod sequences;
 mod talk;

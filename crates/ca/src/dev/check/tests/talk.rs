@@ -42,17 +42,22 @@ pub(super) struct Talk {
 impl Talk {
     /// With a first nonce.
     pub(super) fn new() -> Self {
-        let mut talk = Self {
+        let mut talk = Self::silent();
+        let head = talk.plain(Method::HEAD, Some(Step::NewNonce), "/acme/new-nonce");
+        talk.send(head);
+        talk
+    }
+
+    /// Before anything was said.
+    pub(super) fn silent() -> Self {
+        Self {
             checker: Checker::default(),
             key: KeyPair::generate().unwrap(),
             kid: None,
             now: Duration::ZERO,
             number: 0,
             nonce: String::new(),
-        };
-        let head = talk.plain(Method::HEAD, Some(Step::NewNonce), "/acme/new-nonce");
-        talk.send(head);
-        talk
+        }
     }
 
     /// With a directory, an account and an order that is pending.
