@@ -36,7 +36,7 @@ impl Settings {
     pub fn usual(places: &Places, more: &[(String, String)]) -> Result<Self, TestCaFault> {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let list = |address: SocketAddr| format!("[\"{address}\"]");
-        let asked = places.dns_server.unwrap_or(places.dns);
+        let asked = places.dns_server.unwrap_or_else(|| local(places.dns));
         let mut values: Vec<(String, String)> = [
             ("name", quoted("Cairn TEST")),
             (
