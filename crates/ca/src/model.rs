@@ -9,7 +9,10 @@
 mod external;
 mod revocation;
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use cairn_acme::{
     challenge::{ChallengeType, Token},
@@ -273,6 +276,17 @@ pub struct Work {
     pub attempts: u32,
     /// The lease ends here, by the database's clock.
     pub until: Timestamp,
+}
+
+impl Work {
+    /// The same with a new lease: it is neither begun again nor counted as another try.
+    #[must_use]
+    pub fn renewed(self, lease: Duration, now: Timestamp) -> Self {
+        Self {
+            until: now.plus(lease),
+            ..self
+        }
+    }
 }
 
 /// What a work row is about; one row at most for each.

@@ -1,6 +1,9 @@
 //! Puts the parts together from the configuration, starts what runs by schedule, and stops in good order.
 
+#[cfg(feature = "dev")]
+mod open;
 mod snapshot;
+mod upkeep;
 
 use std::{
     net::SocketAddr,
@@ -14,7 +17,7 @@ use aws_lc_rs::rand;
 use cairn_acme::time::Timestamp;
 use cairn_x509::{certificate::Certificate, weak::BlockedKeys};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 #[cfg(feature = "dev")]
 use crate::dev::Doors;
@@ -35,20 +38,13 @@ use crate::{
     operator,
     publication::{self, File, Readiness, Shelf},
     ring::KeyRing,
-    store::{
-        self, Filter, RegisterIssuer, RegisterProfile, Resumed, Store, StoreError, SweepPolicy,
-        TakeOver, TxError,
-    },
+    store::{self, RegisterIssuer, RegisterProfile, Store, StoreError, TxError},
     validation::{Resolver, ValidationDriver, Validator, resolver::ResolverConfig},
 };
 
+#[cfg(feature = "dev")]
+pub(crate) use open::OpenParts;
 pub use snapshot::Snapshot;
-
-/// How many rows one take-over or sweep handles in a transaction.
-const CHUNK: usize = 256;
-
-/// A taken-over row's lease.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// How long a clean stop waits for requests and work.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -150,7 +146,7 @@ impl Ca {
     }
 }
 
-/// What only a test CA has besides; `dev` alone makes one, and gives it a store in memory and keys of its own.
+/// What only a test CA has besides; `open` alone makes one, and no parts of another's making come with it.
 #[derive(Default)]
 struct Extras {
     #[cfg(feature = "dev")]
@@ -256,15 +252,6 @@ impl Node {
         Self::start_with(parts, Extras::default()).await
     }
 
-    /// The same with a test CA's doors, for `dev` alone.
-    #[cfg(feature = "dev")]
-    pub(crate) async fn start_open(
-        parts: NodeParts,
-        doors: Arc<Doors>,
-    ) -> Result<Self, StartFault> {
-        Self::start_with(parts, Extras { doors: Some(doors) }).await
-    }
-
     async fn start_with(parts: NodeParts, extras: Extras) -> Result<Self, StartFault> {
         let Extras {
             #[cfg(feature = "dev")]
@@ -327,7 +314,7 @@ impl Node {
             timeout: dns.timeout.into(),
             trust_ad: dns.dnssec == Dnssec::TrustResolver,
             #[cfg(feature = "dev")]
-            hosts: hosts_file(doors.as_deref()),
+            hosts: doors.as_deref().and_then(open::hosts_file),
             ..ResolverConfig::default()
         })
         .map_err(|e| StartFault::System(e.to_string()))?;
@@ -363,7 +350,7 @@ impl Node {
         });
         // Before anything is signed: a taken port must not cost a certificate and a CRL's number.
         let sockets = Sockets::bind(&ca.snapshot.load().config.listen)?;
-        take_over(&ca).await;
+        upkeep::take_over(&ca).await;
         Self::listen(ca, dir, root_certificate, sockets).await
     }
 
@@ -422,8 +409,8 @@ impl Node {
         }
         operator::warn_of_cuts(&ca);
         schedules.push(tokio::spawn(CrlPublisher::run(Arc::clone(&ca))));
-        schedules.push(tokio::spawn(housekeeping(Arc::clone(&ca))));
-        schedules.push(tokio::spawn(count_unfinished(Arc::clone(&ca))));
+        schedules.push(tokio::spawn(upkeep::housekeeping(Arc::clone(&ca))));
+        schedules.push(tokio::spawn(upkeep::count_unfinished(Arc::clone(&ca))));
         Ok(Self {
             ca,
             stop,
@@ -636,123 +623,10 @@ async fn open_nonces(store: &Store, clock: &dyn Clock) -> Result<Nonces, StartFa
     Nonces::new().map_err(|e| system(&e))
 }
 
-/// Where an open test CA finds names before it asks the system's servers.
-#[cfg(feature = "dev")]
-fn hosts_file(doors: Option<&Doors>) -> Option<PathBuf> {
-    let open = doors.and_then(|doors| doors.conduct().open);
-    open.map(|_| PathBuf::from("/etc/hosts"))
-}
-
 fn seed() -> Result<IdSeed, StartFault> {
     let mut seed = IdSeed::default();
     rand::fill(&mut seed).map_err(|_| StartFault::System("the random source failed".to_owned()))?;
     Ok(seed)
-}
-
-/// Goes on with what another incarnation began, or ends it with a reason.
-async fn take_over(ca: &Arc<Ca>) {
-    loop {
-        let take = TakeOver {
-            boot: ca.boot,
-            lease: LEASE,
-            limit: CHUNK,
-            now: ca.clock.wall(),
-            running: ca.validation.running(),
-        };
-        let (resumed, more) = match ca.store.transact(take).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                error!(%error, "work of an earlier run could not be taken over; it tries again");
-                return;
-            }
-        };
-        for work in resumed {
-            match work {
-                Resumed::Validation {
-                    work,
-                    authorization,
-                } => {
-                    info!(name = %authorization.identifier, attempt = work.attempts, "validation taken over");
-                    ca.validation.resume(ca, &work, &authorization);
-                }
-                Resumed::Issuance { work, order } => {
-                    info!(order = %order.id, serials = order.attempts, "issuance taken over under a new serial");
-                    ca.issuance.resume(ca, work, *order);
-                }
-            }
-        }
-        if !more {
-            return;
-        }
-    }
-}
-
-/// Counts what earlier runs left open towards the accounts' bounds. Rows that end meanwhile tell of themselves, so a
-/// page that is behind counts at most its own moment too much, until it expires.
-async fn count_unfinished(ca: Arc<Ca>) {
-    let mut filter = Filter {
-        state: Some("open".to_owned()),
-        limit: CHUNK,
-        ..Filter::default()
-    };
-    loop {
-        let page = match ca.store.list_orders(filter.clone()).await {
-            Ok(page) => page,
-            Err(error) => {
-                warn!(%error, "orders of earlier runs are not counted towards the bounds");
-                return;
-            }
-        };
-        for order in &page.items {
-            // The newest state, should it have changed since the page was read.
-            let Ok(Some(order)) = ca.store.order(order.account, order.id).await else {
-                continue;
-            };
-            ca.limits.on_order(&order);
-            for id in &order.authorizations {
-                if let Ok(Some(authorization)) = ca.store.authorization(order.account, *id).await {
-                    ca.limits.on_authorization(&authorization);
-                }
-            }
-        }
-        match page.next {
-            Some(next) => filter.after = Some(next),
-            None => return,
-        }
-    }
-}
-
-/// Expiry, sweeping, leases that ran out.
-async fn housekeeping(ca: Arc<Ca>) {
-    #[cfg(feature = "dev")]
-    let mut forgotten = store::Forgotten::default();
-    loop {
-        tokio::time::sleep(ca.timing.housekeeping).await;
-        take_over(&ca).await;
-        #[cfg(feature = "dev")]
-        if let Some(kept) = ca.doors.as_ref().and_then(|doors| doors.conduct().keeps) {
-            let now = ca.clock.monotonic();
-            match ca.store.forget(kept, forgotten.clone(), now).await {
-                Ok(so_far) => forgotten = so_far,
-                Err(error) => warn!(%error, "the test CA cannot forget; it tries again"),
-            }
-        }
-        let config = &ca.snapshot.load_full().config;
-        let policy = SweepPolicy {
-            orders_after: config.sweep.orders_after.into(),
-            audit_after: config.sweep.audit_after.into(),
-        };
-        loop {
-            match ca.store.sweep(ca.clock.wall(), &policy, CHUNK).await {
-                Ok(report) if report.more => {}
-                Ok(_) => break,
-                Err(error) => {
-                    warn!(%error, "sweeping failed; it tries again");
-                    break;
-                }
-            }
-        }
-    }
 }
 
 /// Whether the node can serve: the store writes, CRLs are fresh, clocks agree.

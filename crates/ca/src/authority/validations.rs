@@ -293,15 +293,6 @@ fn invalidated(
     Some(order)
 }
 
-/// The same work with a new lease: it is neither begun again nor counted as another try.
-#[must_use]
-pub fn renewed(work: Work, lease: Duration, now: Timestamp) -> Work {
-    Work {
-        until: now.plus(lease),
-        ..work
-    }
-}
-
 /// Takes an abandoned validation over, or ends it with a reason after [`ATTEMPTS_MAX`] tries.
 #[must_use]
 pub fn take_over(

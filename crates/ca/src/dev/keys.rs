@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +19,10 @@ use cairn_x509::{
 use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
-use crate::issuance::Chain;
+use crate::{
+    config::DEFAULT_ISSUER,
+    issuance::{Chain, IssuerParts, signer::SoftwareSigner},
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -129,7 +133,7 @@ pub struct Lineage {
 
 impl Lineage {
     /// What clients are given behind a leaf.
-    pub(super) fn chain(&self) -> Chain {
+    fn chain(&self) -> Chain {
         let upwards = self.issuing.iter().rev();
         let parts: Vec<_> = upwards
             .map(|made| (made.der.clone(), made.certificate.clone()))
@@ -142,10 +146,50 @@ impl Lineage {
 pub(super) struct Keys {
     /// The usual one first.
     pub(super) lineages: Vec<Lineage>,
-    pub(super) issuing_key: PrivateKey,
+    pub(super) issuer: MadeIssuer,
     pub(super) other: OtherIssuer,
     /// Of the subscribers' listener, if one was asked for.
     pub(super) listener: Option<ListenerKey>,
+}
+
+/// What a test CA signs by: this module alone makes one, so that no key that was loaded is ever in its place.
+pub(crate) struct MadeIssuer {
+    key: PrivateKey,
+    certificate: Vec<u8>,
+    root: Vec<u8>,
+    chains: Vec<Chain>,
+}
+
+impl MadeIssuer {
+    fn of(key: PrivateKey, lineages: &[Lineage]) -> Result<Self, KeysFault> {
+        let usual = lineages.first();
+        let issuing = usual.and_then(|usual| usual.issuing.last());
+        let (Some(usual), Some(issuing)) = (usual, issuing) else {
+            return Err(KeysFault("the plan has no issuer".to_owned()));
+        };
+        Ok(Self {
+            key,
+            certificate: issuing.der.clone(),
+            root: usual.root.der.clone(),
+            chains: lineages.iter().map(Lineage::chain).collect(),
+        })
+    }
+
+    /// The usual root's certificate.
+    pub(crate) fn root_der(&self) -> &[u8] {
+        &self.root
+    }
+
+    /// With its signer started.
+    pub(crate) fn into_parts(self) -> std::io::Result<IssuerParts> {
+        Ok(IssuerParts {
+            name: DEFAULT_ISSUER.to_owned(),
+            signer: Arc::new(SoftwareSigner::start(Arc::new(self.key))?),
+            certificate: self.certificate,
+            chains: self.chains,
+            leaf_keys: Vec::new(),
+        })
+    }
 }
 
 /// By the machine's clock: clients do not follow the one that tests move.
@@ -245,8 +289,8 @@ pub(super) fn make(
         lineages.push(maker.descend(root, &issuing_key, &issuing_name)?);
     }
     Ok(Keys {
+        issuer: MadeIssuer::of(issuing_key, &lineages)?,
         lineages,
-        issuing_key,
         other: OtherIssuer {
             certificate: other.certificate,
             pem: other.certificate_pem,

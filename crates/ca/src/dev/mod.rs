@@ -56,5 +56,6 @@ pub(crate) use dice::About;
 pub(crate) use disturb::{Disturb, Target};
 pub(crate) use dress::Chance;
 pub(crate) use fresh_order::FreshOrder;
+pub(crate) use keys::MadeIssuer;
 pub(crate) use manners::Seen;
 pub(crate) use transcript::Pending;

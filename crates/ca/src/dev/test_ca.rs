@@ -1,5 +1,5 @@
 //! A test CA: a node on a store in memory with keys of its own making, and its doors. The one place that gives a node
-//! doors; neither a store nor a key can be handed to it.
+//! doors, by parts that have no place for a store or a key of another's making.
 
 use std::{
     net::SocketAddr,
@@ -7,8 +7,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-
-use cairn_x509::weak::BlockedKeys;
 
 use super::{
     Conduct, Doors, MovableClock, Scenario, doors,
@@ -19,12 +17,9 @@ use super::{
 };
 use crate::{
     clock::{Clock, SystemClock},
-    config::{Config, ConfigFault, DEFAULT_ISSUER, FILE_NAME, Keys, Tls},
-    issuance::{IssuerParts, signer::SoftwareSigner},
-    node::{Node, NodeParts, StartFault, Timing},
-    ring::{KeyRing, RingFault},
+    config::{Config, ConfigFault, FILE_NAME, Keys, Tls},
+    node::{Node, OpenParts, StartFault, Timing},
     setup::{FileFault, create_public, create_secret},
-    store::Location,
 };
 
 /// How soon what follows from time is seen after the clock was moved.
@@ -73,9 +68,6 @@ pub enum TestCaFault {
     /// One setting.
     #[error("{0}")]
     Setting(String),
-    /// Its key ring.
-    #[error(transparent)]
-    Ring(#[from] RingFault),
     /// Its keys.
     #[error(transparent)]
     Keys(#[from] KeysFault),
@@ -96,9 +88,6 @@ pub enum TestCaFault {
     /// A plan without any.
     #[error("the test CA has no root")]
     NoRoot,
-    /// The signer's thread.
-    #[error("the test CA's signer does not start")]
-    Signer(#[source] std::io::Error),
     /// Its transcript's file.
     #[error(transparent)]
     Transcript(#[from] TranscriptFault),
@@ -188,8 +177,6 @@ impl TestCa {
             create_secret(&key, own.key_pem.as_bytes())?;
         }
         let usual = made.lineages.first().ok_or(TestCaFault::NoRoot)?;
-        let issuing = usual.issuing.last().ok_or(TestCaFault::NoRoot)?;
-        let (root_der, issuing_der) = (usual.root.der().to_vec(), issuing.der().to_vec());
         let root_pem = usual.root.certificate_pem.clone();
         create_public(&folder.path().join(folder::ROOT), root_pem.as_bytes())?;
         if !conduct.holds {
@@ -226,32 +213,20 @@ impl TestCa {
                 ocsp_url,
             },
         ));
-        let signer = SoftwareSigner::start(Arc::new(made.issuing_key));
-        let parts = NodeParts {
+        let parts = OpenParts {
             dir: folder.path().to_owned(),
             config,
-            issuer: IssuerParts {
-                name: DEFAULT_ISSUER.to_owned(),
-                signer: Arc::new(signer.map_err(TestCaFault::Signer)?),
-                certificate: issuing_der,
-                chains: made.lineages.iter().map(Lineage::chain).collect(),
-                leaf_keys: Vec::new(),
-            },
-            issuers: Vec::new(),
-            ring: KeyRing::ephemeral()?,
-            root_certificate: root_der,
-            blocked: BlockedKeys::default(),
+            issuer: made.issuer,
             clock,
-            location: Location::Memory,
             timing: Timing {
                 housekeeping: PULSE,
                 crl: PULSE,
                 crl_rest: PULSE,
                 ..Timing::default()
             },
-            faults: None,
+            doors: Arc::clone(&doors),
         };
-        let node = Node::start_open(parts, Arc::clone(&doors)).await?;
+        let node = Node::start_open(parts).await?;
         let directory = node.ca().snapshot.load().urls.directory();
         Ok(Self {
             node,

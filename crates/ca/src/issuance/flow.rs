@@ -1,6 +1,6 @@
 //! One order's way to its certificate (design.md §2.6).
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use cairn_acme::{
     identifier::Identifier,
@@ -93,6 +93,12 @@ impl Issuance {
             issuer: issuer.id,
             serial,
         })
+    }
+
+    /// The orders whose issuance runs in this process.
+    #[must_use]
+    pub fn running(&self) -> HashSet<OrderId> {
+        self.under_way.orders()
     }
 
     /// Returns when no issuance is under way.
@@ -214,7 +220,7 @@ impl Issuance {
         let (ca, account, order) = (Arc::clone(ca), account.clone(), order.clone());
         let (authorizations, bytes) = (authorizations.to_vec(), request.to_vec());
         let (reply, answer) = oneshot::channel();
-        let running = UnderWay::enter(&self.under_way);
+        let running = UnderWay::enter(&self.under_way, order.id);
         // The server's task, not the request's: a client that hangs up around the COMMIT must not leave a permission that
         // nobody follows until its lease ends.
         tokio::spawn(async move {
@@ -255,7 +261,7 @@ impl Issuance {
     /// Goes on with an issuance whose serial was given up, under a new one.
     pub fn resume(&self, ca: &Arc<Ca>, work: Work, order: Order) {
         let ca = Arc::clone(ca);
-        let running = UnderWay::enter(&self.under_way);
+        let running = UnderWay::enter(&self.under_way, order.id);
         tokio::spawn(async move {
             let _running = running;
             if let Some(begun) = begin_again(&ca, &work, &order).await {

@@ -423,8 +423,26 @@ pub struct TakeOver {
     pub lease: Duration,
     pub limit: usize,
     pub now: Timestamp,
-    /// Validations that run in this process: their rows are this boot's own, however long they wait.
-    pub running: HashSet<AuthorizationId>,
+    /// What runs in this process.
+    pub running: Running,
+}
+
+/// Work that runs in this process: its rows are this boot's own, however long it takes and wherever the clock is set.
+#[derive(Debug, Clone, Default)]
+pub struct Running {
+    /// Whose challenges are being validated.
+    pub validations: HashSet<AuthorizationId>,
+    /// Whose certificates are being signed.
+    pub issuances: HashSet<OrderId>,
+}
+
+impl Running {
+    fn has(&self, subject: &WorkSubject) -> bool {
+        match subject {
+            WorkSubject::Validate { authorization, .. } => self.validations.contains(authorization),
+            WorkSubject::Issue { order, .. } => self.issuances.contains(order),
+        }
+    }
 }
 
 /// One piece of work to go on with.
@@ -458,13 +476,11 @@ impl Transaction for TakeOver {
         let mut resumed = Vec::new();
         let terms = (self.boot, self.lease, self.now);
         for work in abandoned {
+            if work.boot == self.boot && self.running.has(&work.subject) {
+                all.put_work.push(work.renewed(self.lease, self.now));
+                continue;
+            }
             match work.subject.clone() {
-                WorkSubject::Validate { authorization, .. }
-                    if work.boot == self.boot && self.running.contains(&authorization) =>
-                {
-                    all.put_work
-                        .push(validations::renewed(work, self.lease, self.now));
-                }
                 WorkSubject::Validate {
                     account,
                     authorization,

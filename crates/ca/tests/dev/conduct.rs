@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use cairn_ca::dev::{Conduct, Layout, RetryAfter};
+use cairn_ca::{
+    dev::{Conduct, Layout, RetryAfter},
+    store::Filter,
+};
 use cairn_testkit::{
     acme::{Client, csr},
     free_port,
@@ -382,4 +385,25 @@ async fn an_order_whose_certificate_is_signed_slowly_is_in_processing_for_that_t
     let order = client.poll(&url, &["processing"]).await;
     assert_eq!(order["status"], "valid");
     assert!(began.elapsed() >= Duration::from_secs(3));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_that_passes_while_a_certificate_is_signed_costs_no_second_serial() {
+    let site = Site::behaving(unheld()).await;
+    let client = site.subscriber().await;
+    site.fault("slow-signing=2s");
+    let (url, order) = site.ready(&client, "a.leap.test").await;
+    assert_eq!(
+        under_way(&client, &order, "a.leap.test").await,
+        "processing"
+    );
+    site.ca.doors().clock().advance(Duration::from_secs(600));
+    let order = client.poll(&url, &["processing"]).await;
+    assert_eq!(order["status"], "valid");
+    let all = Filter {
+        limit: 10,
+        ..Filter::default()
+    };
+    let listed = site.node().store.list_certificates(all).await.unwrap();
+    assert_eq!(listed.items.len(), 1, "{listed:?}");
 }

@@ -2,7 +2,7 @@
 //! object is ever seen to change in a way that RFC 8555 §7.1.6 does not draw.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet},
     fmt::Display,
     str::FromStr,
     sync::Arc,
@@ -28,7 +28,7 @@ use cairn_ca::{
         BeginIssuance, BeginValidation, ConcludeIssuance, ConcludeValidation, CreateAccount,
         CreateOrder, DeactivateAuthorization, ExternalClaim, FailIssuance, Location,
         NoteValidationAttempt, Observer, OpenOptions, OrderPolicy, RegisterIssuer, RegisterProfile,
-        Resumed, Seed, Store, SweepPolicy, TakeOver, Target, UpdateAccount,
+        Resumed, Running, Seed, Store, SweepPolicy, TakeOver, Target, UpdateAccount,
     },
 };
 use cairn_testkit::acme::Key;
@@ -468,7 +468,7 @@ impl Case {
                     lease: LEASE,
                     limit: 100,
                     now,
-                    running: HashSet::new(),
+                    running: Running::default(),
                 };
                 let (resumed, _) = self.store.transact(take).await.unwrap();
                 for work in resumed {

@@ -1,7 +1,7 @@
 //! One account, its orders and their names; transactions to script with; an observer that watches for wrong steps.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt::Debug,
     sync::{
         Arc, Mutex,
@@ -32,8 +32,8 @@ use crate::{
         BeginIssuance, BeginValidation, Changes, Claimant, ConcludeIssuance, ConcludeValidation,
         CreateAccount, CreateOrder, CreateOwnOrder, DeactivateAuthorization, Decision,
         ExternalClaim, FailIssuance, InternalName, InternalOrder, Observer, OrderPolicy, PutCrl,
-        Replaced, ReserveCrlNumber, Revoke, RowFault, Rows, Seed, SetCertificatesAside, Store,
-        SweepPolicy, TakeOver, Target, Transaction, TxError, UpdateAccount,
+        Replaced, ReserveCrlNumber, Revoke, RowFault, Rows, Running, Seed, SetCertificatesAside,
+        Store, SweepPolicy, TakeOver, Target, Transaction, TxError, UpdateAccount,
     },
 };
 
@@ -392,7 +392,7 @@ pub(in crate::store) fn take_over(boot_number: u8) -> TakeOver {
         lease: LEASE,
         limit: 16,
         now: NOW,
-        running: HashSet::new(),
+        running: Running::default(),
     }
 }
 

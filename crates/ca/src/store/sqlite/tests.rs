@@ -23,11 +23,12 @@ use crate::{
     model::{OrderState, Work, WorkSubject},
     store::{
         ConcludeIssuance, Decision, Filter, Observer, RegisterIssuer, ReserveCrlNumber, RowFault,
-        Rows, TxError,
+        Rows, Running, TxError,
         conformance::{
             self, Broken, Factory, Hold, NOW, Watcher, account_id, authorization_id,
             begin_issuance, begin_validation, boot, conclude_issuance, conclude_validation,
-            create_account, create_order, issuer, key_of_certificate, ready_orders, take_over,
+            create_account, create_order, issuer, key_of_certificate, order_id, ready_orders,
+            take_over,
         },
     },
 };

@@ -402,7 +402,10 @@ async fn a_validation_that_runs_here_past_its_lease_keeps_its_row() {
         // Of this boot are both; one of them runs.
         let take = crate::store::TakeOver {
             now: NOW.plus(day * DAY / 1000),
-            running: [authorization_id(10)].into(),
+            running: Running {
+                validations: [authorization_id(10)].into(),
+                ..Running::default()
+            },
             ..take_over(1)
         };
         let (resumed, _) = store.transact(take).await.unwrap();
@@ -422,6 +425,33 @@ async fn a_validation_that_runs_here_past_its_lease_keeps_its_row() {
         .await
         .unwrap();
     assert_eq!(valid.status, cairn_acme::status::AuthorizationStatus::Valid);
+}
+
+#[tokio::test]
+async fn an_issuance_that_runs_here_keeps_its_serial_wherever_the_clock_is_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    ready_orders(&store, &[("a.test", 10), ("b.test", 20)]).await;
+    for n in [10, 20] {
+        store.transact(begin_issuance(n, n)).await.unwrap();
+    }
+    let take = crate::store::TakeOver {
+        now: NOW.plus(DAY),
+        running: Running {
+            issuances: [order_id(10)].into(),
+            ..Running::default()
+        },
+        ..take_over(1)
+    };
+    let (resumed, _) = store.transact(take).await.unwrap();
+    let [crate::store::Resumed::Issuance { order, .. }] = &resumed[..] else {
+        panic!("{resumed:?}");
+    };
+    assert_eq!(order.id, order_id(20), "that which nobody goes on with");
+    // Its signature still counts; the other's serial was given up.
+    let valid = store.transact(conclude_issuance(10, 10)).await.unwrap();
+    assert_eq!(valid.state, OrderState::Valid);
+    assert!(store.transact(conclude_issuance(20, 20)).await.is_err());
 }
 
 #[tokio::test]
