@@ -46,9 +46,6 @@ use crate::{
 pub(crate) use open::OpenParts;
 pub use snapshot::Snapshot;
 
-/// How long a clean stop waits for requests and work.
-const DRAIN: Duration = Duration::from_secs(20);
-
 /// Where in the CA's directory copies of the published CRLs lie, for a restore.
 pub const CRL_COPIES: &str = "crls";
 
@@ -67,6 +64,8 @@ pub struct Timing {
     pub own_certificate: Duration,
     /// How many attempts of validations run at once; an account gets an eighth.
     pub validations: usize,
+    /// How long a clean stop waits for requests and work.
+    pub drain: Duration,
 }
 
 impl Default for Timing {
@@ -78,6 +77,7 @@ impl Default for Timing {
             crl_rest: Duration::from_secs(20),
             own_certificate: Duration::from_secs(10),
             validations: 1024,
+            drain: Duration::from_secs(20),
         }
     }
 }
@@ -505,7 +505,8 @@ impl Node {
         for task in &self.schedules {
             task.abort();
         }
-        let drained = tokio::time::timeout(DRAIN, async {
+        let drain = self.ca.timing.drain;
+        let drained = tokio::time::timeout(drain, async {
             for task in self.listeners {
                 let _ = task.await;
             }
@@ -516,7 +517,7 @@ impl Node {
         if drained.is_err() {
             warn!(
                 "stopped with requests or issuances still under way after {} s",
-                DRAIN.as_secs()
+                drain.as_secs()
             );
         }
         let window = self

@@ -145,6 +145,13 @@ pub(crate) struct Init {
     pub(crate) settings: Vec<(String, String)>,
 }
 
+/// An address to listen at or to ask: a name could have several.
+#[cfg(feature = "dev")]
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    let why = "an IP address and a port are needed, as in 127.0.0.1:14000 or [::1]:14000";
+    text.parse().map_err(|_| why.to_owned())
+}
+
 fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("wanted: KEY=VALUE")?;
     Ok((key.trim().to_owned(), value.trim().to_owned()))
@@ -492,16 +499,16 @@ pub(crate) struct Restore {
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
     /// Where ACME is served
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14000")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14000", value_parser = socket)]
     pub(crate) listen: SocketAddr,
     /// Where the management interface is, and CRLs
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14001")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14001", value_parser = socket)]
     pub(crate) manage: SocketAddr,
     /// Where its own DNS answers
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14053")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:14053", value_parser = socket)]
     pub(crate) dns: SocketAddr,
     /// Ask this DNS server in place of its own
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "dns")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "dns", value_parser = socket)]
     pub(crate) dnsserver: Option<SocketAddr>,
     /// Where http-01 connects
     #[arg(long, value_name = "PORT", default_value_t = 5002, value_parser = clap::value_parser!(u16).range(1..))]

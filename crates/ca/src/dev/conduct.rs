@@ -11,7 +11,7 @@ pub struct Conduct {
     /// The publication listener is the management interface too.
     pub managed: bool,
     /// Orders that ended, with their authorizations and audit rows, of which so many are kept: what is in memory alone must
-    /// not grow for ever. Certificates are kept. None: all, until the configuration's sweep.
+    /// not grow for ever. Of older certificates what is delivered is kept. None: all, until the configuration's sweep.
     pub keeps: Option<u32>,
     /// Which paths the resources have.
     pub layout: Layout,

@@ -243,18 +243,7 @@ fn transcript(kept: &Transcript, uri: &Uri) -> Reply {
 }
 
 fn findings(kept: &Transcript) -> Reply {
-    let object = |finding: &Finding| {
-        let check = finding.check();
-        json!({
-            "check": check.name,
-            "section": check.section,
-            "level": check.level.word(),
-            "exchanges": finding.exchanges,
-            "evidence": finding.evidence,
-            "client": finding.client,
-        })
-    };
-    let all: Vec<Value> = kept.findings().iter().map(object).collect();
+    let all = kept.findings().iter().map(Finding::to_json).collect();
     Reply::json(StatusCode::OK, &Value::Array(all))
 }
 
@@ -284,7 +273,7 @@ fn fault(body: &[u8]) -> Result<Fault, String> {
     struct Line {
         fault: String,
     }
-    let value: Value = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let value = object(body)?;
     // A record has more members than the fault's name, and the name alone is a line too.
     match serde_json::from_value::<Line>(value.clone()) {
         Ok(line) => line
@@ -302,15 +291,21 @@ fn advance(body: &[u8]) -> Result<Duration, String> {
     struct Advance {
         advance: String,
     }
-    let Advance { advance } = serde_json::from_slice(body).map_err(|error| not_json(&error))?;
+    let Advance { advance } =
+        serde_json::from_value(object(body)?).map_err(|error| error.to_string())?;
     let span: Span = advance.parse().map_err(|_| {
         format!("advance takes 250ms, 2s, 15m, 1h or 30d, not {advance:?}; time never goes back")
     })?;
     Ok(span.duration())
 }
 
-fn not_json(error: &serde_json::Error) -> String {
-    format!("the body is not what is taken here: {error}")
+fn object(body: &[u8]) -> Result<Value, String> {
+    let value = serde_json::from_slice(body);
+    let value: Value = value.map_err(|error| format!("the body is no JSON: {error}"))?;
+    match value.is_object() {
+        true => Ok(value),
+        false => Err("the body is no JSON object; GET / shows what each call takes".to_owned()),
+    }
 }
 
 fn clock(ca: &Ca, doors: &Doors) -> Value {
@@ -335,8 +330,8 @@ mod tests {
             assert_eq!(read.as_deref(), Ok("finalize:refuse=503 once"), "{body}");
         }
         for (body, reason) in [
-            ("", "not what is taken"),
-            ("[]", "expected struct"),
+            ("", "the body is no JSON: "),
+            ("[]", "the body is no JSON object"),
             (r#"{"fault": "bad-nonse"}"#, "did you mean bad-nonce?"),
             (
                 r#"{"fault": "refuse", "valeu": "503"}"#,

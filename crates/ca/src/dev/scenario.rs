@@ -12,7 +12,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BadFault, Client, Fault, Step, text};
+use super::{BadFault, Client, Fault, text};
 
 /// What a run of a test CA begins with.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -39,8 +39,21 @@ impl Scenario {
         if text.trim_start().starts_with('{') {
             serde_json::from_str(text).map_err(|error| BadScenario(error.to_string()))
         } else {
-            toml::from_str(text).map_err(|error| BadScenario(error.to_string()))
+            toml::from_str(text).map_err(|error| BadScenario(in_line(text, &error)))
         }
+    }
+}
+
+/// What is wrong and where, in one line.
+fn in_line(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    match before {
+        Some(before) => format!(
+            "line {}: {}",
+            before.matches('\n').count() + 1,
+            error.message()
+        ),
+        None => error.message().to_owned(),
     }
 }
 
@@ -65,10 +78,7 @@ impl TryFrom<Record> for Fault {
     type Error = BadFault;
 
     fn try_from(record: Record) -> Result<Self, BadFault> {
-        let step = record
-            .step
-            .map(|name| Step::named(&name).ok_or(BadFault::Step(name)))
-            .transpose()?;
+        let step = record.step.map(|name| text::step(&name)).transpose()?;
         let action = text::named(&record.fault, record.value.as_deref())?;
         let when = record
             .when

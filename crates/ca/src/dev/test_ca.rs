@@ -25,6 +25,9 @@ use crate::{
 /// How soon what follows from time is seen after the clock was moved.
 const PULSE: Duration = Duration::from_millis(100);
 
+/// How long its end waits: half of it for clients whom a fault holds.
+const DRAIN: Duration = Duration::from_secs(4);
+
 /// What a test CA is started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -222,6 +225,7 @@ impl TestCa {
                 housekeeping: PULSE,
                 crl: PULSE,
                 crl_rest: PULSE,
+                drain: DRAIN,
                 ..Timing::default()
             },
             doors: Arc::clone(&doors),

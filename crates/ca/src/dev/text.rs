@@ -29,8 +29,13 @@ pub enum BadFault {
         nearest: Option<&'static str>,
     },
     /// No step.
-    #[error("there is no step {0:?}")]
-    Step(String),
+    #[error("there is no step {name:?}{}", nearest.as_ref().map_or_else(String::new, |n| format!("; did you mean {n}?")))]
+    Step {
+        /// The name.
+        name: String,
+        /// The most similar one.
+        nearest: Option<&'static str>,
+    },
     /// The action has no meaning there.
     #[error("{fault} strikes {at} alone, not {step}")]
     Elsewhere {
@@ -119,27 +124,34 @@ pub(super) fn steps_of(action: &Action) -> &'static [Step] {
 /// An action by name and value.
 pub(super) fn named(name: &str, value: Option<&str>) -> Result<Action, BadFault> {
     let Some(read) = Action::parse(name, value) else {
-        let nearest = FAULTS
-            .iter()
-            .map(|row| (strsim::damerau_levenshtein(row.name, name), row.name))
-            .min()
-            .filter(|(distance, _)| *distance <= 3);
         return Err(BadFault::Unknown {
             name: name.to_owned(),
-            nearest: nearest.map(|(_, name)| name),
+            nearest: similar(name, FAULTS.iter().map(|row| row.name)),
         });
     };
     Ok(read?)
+}
+
+/// The step with that name.
+pub(super) fn step(name: &str) -> Result<Step, BadFault> {
+    Step::named(name).ok_or_else(|| BadFault::Step {
+        name: name.to_owned(),
+        nearest: similar(name, Step::ALL.iter().map(|(_, known)| *known)),
+    })
+}
+
+/// The name that was meant, if one is so similar that it can be told: a third of it is wrong at most.
+fn similar(said: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let each = known.map(|name| (strsim::damerau_levenshtein(name, said), name));
+    let (distance, name) = each.min()?;
+    (distance <= (said.len() / 3).min(3)).then_some(name)
 }
 
 /// `[STEP:]FAULT[=VALUE]`; a value that says how often goes to `when`.
 fn action(word: &str, when: &mut Option<When>) -> Result<(Option<Step>, Action), BadFault> {
     let equals = word.find('=').unwrap_or(word.len());
     let (step, rest) = match word.split_once(':') {
-        Some((step, rest)) if step.len() < equals => {
-            let found = Step::named(step).ok_or_else(|| BadFault::Step(step.to_owned()))?;
-            (Some(found), rest)
-        }
+        Some((name, rest)) if name.len() < equals => (Some(self::step(name)?), rest),
         _ => (None, word),
     };
     if rest.starts_with(|c: char| c.is_ascii_digit()) {
@@ -149,8 +161,9 @@ fn action(word: &str, when: &mut Option<When>) -> Result<(Option<Step>, Action),
     let takes_none = FAULTS
         .iter()
         .any(|row| row.name == name && row.value.is_empty());
-    if takes_none && let Some(percent) = value.as_deref().and_then(percent) {
-        *when = Some(percent);
+    if takes_none && let Some(how_often) = value.as_deref().filter(|v| v.ends_with('%')) {
+        let said = percent(how_often);
+        *when = Some(said.ok_or_else(|| BadFault::Condition(how_often.to_owned()))?);
         return Ok((step, named(name, None)?));
     }
     Ok((step, named(name, value.as_deref())?))

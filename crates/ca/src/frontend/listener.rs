@@ -29,7 +29,12 @@ pub(crate) fn serve_on(
     certificate: Arc<dyn ResolvesServerCert>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
-    serve_within(ca, listener, certificate, stop, Bounds::default())
+    let bounds = Bounds {
+        // The rest is for what outlives its client.
+        drain: ca.timing.drain / 2,
+        ..Bounds::default()
+    };
+    serve_within(ca, listener, certificate, stop, bounds)
 }
 
 /// Listens at an address with bounds of one's own.

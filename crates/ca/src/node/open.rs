@@ -1,5 +1,5 @@
-//! A test CA's node. It is made of nothing that was there before: its store is in memory, its keys are those that the test CA
-//! made, and [`OpenParts`] has no place for others.
+//! A test CA's node. Nothing that was there before signs or is kept: its store is in memory, its keys are those that the test
+//! CA made, and [`OpenParts`] has no place for others.
 
 use std::{path::PathBuf, sync::Arc};
 

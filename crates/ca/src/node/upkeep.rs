@@ -1,5 +1,7 @@
 //! What a node does beside requests: it goes on with what was begun, and clears away what is over.
 
+#[cfg(feature = "dev")]
+use std::time::Instant;
 use std::{sync::Arc, time::Duration};
 
 use tracing::{error, info, warn};
@@ -15,7 +17,7 @@ const CHUNK: usize = 256;
 /// A taken-over row's lease.
 const LEASE: Duration = Duration::from_secs(60);
 
-/// Goes on with what another incarnation began, or ends it with a reason.
+/// Goes on with what another incarnation began, and with what nobody here works on any more; or ends it with a reason.
 pub(super) async fn take_over(ca: &Arc<Ca>) {
     loop {
         let take = TakeOver {
@@ -91,17 +93,20 @@ pub(super) async fn count_unfinished(ca: Arc<Ca>) {
     }
 }
 
-/// Expiry, sweeping, leases that ran out.
+/// Expiry, sweeping, leases that ran out; and what a test CA forgets.
 pub(super) async fn housekeeping(ca: Arc<Ca>) {
     #[cfg(feature = "dev")]
-    let mut forgotten = Forgotten::default();
+    let (mut forgotten, since) = (Forgotten::default(), Instant::now());
     loop {
         tokio::time::sleep(ca.timing.housekeeping).await;
         take_over(&ca).await;
         #[cfg(feature = "dev")]
         if let Some(kept) = ca.doors.as_ref().and_then(|doors| doors.conduct().keeps) {
-            let now = ca.clock.monotonic();
-            match ca.store.forget(kept, forgotten.clone(), now).await {
+            match ca
+                .store
+                .forget(kept, forgotten.clone(), since.elapsed())
+                .await
+            {
                 Ok(so_far) => forgotten = so_far,
                 Err(error) => warn!(%error, "the test CA cannot forget; it tries again"),
             }

@@ -416,7 +416,7 @@ async fn certificate_of<R: Rows>(
     }
 }
 
-/// Takes over what other process incarnations began and what ran past its lease.
+/// Takes over what other process incarnations began, and what ran past its lease and does not run here any more.
 #[derive(Debug, Clone)]
 pub struct TakeOver {
     pub boot: BootId,

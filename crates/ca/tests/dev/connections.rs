@@ -152,3 +152,28 @@ pub(crate) async fn drip(site: &Site) {
     assert_eq!(parts(&came).1, parts(&whole).1);
     ended.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_waits_little_for_whom_a_fault_holds_and_its_transcript_has_him() {
+    let site = Site::start().await;
+    let fault = site.fault("directory:delay=60s");
+    let mut stream = connect(&site).await;
+    let request = b"GET /directory HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let struck = async {
+        while site.counts(fault) != (1, 1) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, struck).await.unwrap();
+    let Site { ca, .. } = site;
+    let transcript = Arc::clone(ca.transcript().unwrap());
+    let began = Instant::now();
+    ca.shutdown().await;
+    assert!(began.elapsed() < Duration::from_secs(20));
+    let last = transcript.since(0).pop().unwrap();
+    assert_eq!(
+        (last.path.as_str(), last.answer.is_none()),
+        ("/directory", true)
+    );
+}

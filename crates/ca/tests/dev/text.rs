@@ -77,7 +77,10 @@ fn a_text_that_is_no_fault_is_refused_with_what_is_wrong() {
         ("", "a fault is [STEP:]"),
         ("bad-nonse", "did you mean bad-nonce?"),
         ("xyzzyplugh", "there is no fault \"xyzzyplugh\""),
-        ("ordre:cut", "there is no step \"ordre\""),
+        (
+            "ordre:cut",
+            "there is no step \"ordre\"; did you mean order?",
+        ),
         ("directory:bad-nonce", "bad-nonce strikes newAccount"),
         (
             "newOrder:chain=empty",
@@ -86,7 +89,8 @@ fn a_text_that_is_no_fault_is_refused_with_what_is_wrong() {
         ("chain=odd", "chain takes no-intermediate|other-issuer"),
         ("chain", "chain takes"),
         ("cut=1", "cut takes no value, not \"1\""),
-        ("cut=0%", "cut takes no value"),
+        ("cut=0%", "\"0%\" is none of once"),
+        ("bad-nonce=200%", "\"200%\" is none of once"),
         ("cut 101%", "\"101%\" is none of once"),
         ("cut nth=0", "is none of once"),
         ("cut often", "is none of once"),
@@ -125,6 +129,9 @@ fn a_text_that_is_no_fault_is_refused_with_what_is_wrong() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+    // Three letters are like everything.
+    let told = "foo".parse::<Fault>().unwrap_err().to_string();
+    assert_eq!(told, "there is no fault \"foo\"");
 }
 
 #[test]
@@ -143,7 +150,7 @@ fn a_scenario_is_read_from_toml_and_from_json_and_nothing_else_is() {
     );
     assert_eq!(scenario.seed, 7);
     let rows = [
-        ("sead = 7", "unknown field"),
+        ("sead = 7", "cannot be read: line 1: unknown field"),
         ("seed = -1", "invalid value"),
         ("[[fault]]\nvalue = \"x\"", "missing field `fault`"),
         (
@@ -158,7 +165,10 @@ fn a_scenario_is_read_from_toml_and_from_json_and_nothing_else_is() {
             "[[fault]]\nfault = \"cut\"\nwhen = \"often\"",
             "is none of once",
         ),
-        ("[[fault]]\nfault = \"cut\"\nodd = 1", "unknown field"),
+        (
+            "[[fault]]\nfault = \"cut\"\nodd = 1",
+            "line 3: unknown field",
+        ),
         ("{\"seed\": ", "EOF"),
     ];
     for (text, want) in rows {

@@ -117,6 +117,9 @@ fn serve(flags: &Flags, ui: &Ui) -> Result<ExitCode, Failure> {
             )
         })
         .map_err(|fault| Failure::usage(fault.to_string()))?;
+    for warning in &plan.warnings {
+        ui.warn(warning);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

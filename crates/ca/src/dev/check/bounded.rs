@@ -2,23 +2,24 @@
 
 use std::{
     borrow::Borrow,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     hash::{DefaultHasher, Hash, Hasher},
 };
 
 /// A map of at most so many entries. Whether it has ever forgotten one is known: what is not in it may have been then.
 #[derive(Debug)]
 pub(super) struct Bounded<K, V> {
-    map: HashMap<K, V>,
+    /// A tree takes what its entries take; a hash table that always gains and loses some grows to twice that.
+    map: BTreeMap<K, V>,
     order: VecDeque<K>,
     most: usize,
     forgot: bool,
 }
 
-impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
+impl<K: Ord + Clone, V> Bounded<K, V> {
     pub(super) fn new(most: usize) -> Self {
         Self {
-            map: HashMap::new(),
+            map: BTreeMap::new(),
             order: VecDeque::new(),
             most,
             forgot: false,
@@ -30,14 +31,14 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
         self.forgot
     }
 
-    pub(super) fn get<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    pub(super) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
     {
         self.map.get(key)
     }
 
-    pub(super) fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    pub(super) fn get_mut<Q: Ord + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
     {
@@ -58,7 +59,7 @@ impl<K: Hash + Eq + Clone, V> Bounded<K, V> {
     }
 }
 
-impl<K: Hash + Eq + Clone, V: Default> Bounded<K, V> {
+impl<K: Ord + Clone, V: Default> Bounded<K, V> {
     /// The value under the key; a new one if there is none.
     pub(super) fn entry(&mut self, key: K) -> &mut V {
         if !self.map.contains_key(&key) {

@@ -44,17 +44,17 @@ pub(super) fn suite(ledger: &Ledger, strict: bool) -> String {
         if fails(check.level, tally.broken) {
             let _ = writeln!(
                 xml,
-                ">\n    <failure type=\"{}\" message=\"{}, {} times\">{evidence}</failure>\n  </testcase>",
+                ">\n    <failure type=\"{}\" message=\"{}, {}\">{evidence}</failure>\n  </testcase>",
                 check.level.word(),
                 escape(check.wrong),
-                tally.broken
+                tally.times()
             );
         } else {
             let _ = writeln!(
                 xml,
-                ">\n    <system-out>advice: {}, {} times\n{evidence}</system-out>\n  </testcase>",
+                ">\n    <system-out>advice: {}, {}\n{evidence}</system-out>\n  </testcase>",
                 escape(check.wrong),
-                tally.broken
+                tally.times()
             );
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::{Value, json};
+
 use super::{CHECKS, Check, Level, Rule};
 
 /// Findings of one check that are kept whole; those behind them are counted.
@@ -26,6 +28,20 @@ impl Finding {
     pub fn check(&self) -> &'static Check {
         self.rule.check()
     }
+
+    /// As everybody is told of it.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let check = self.check();
+        json!({
+            "check": check.name,
+            "section": check.section,
+            "level": check.level.word(),
+            "exchanges": self.exchanges,
+            "evidence": self.evidence,
+            "client": self.client,
+        })
+    }
 }
 
 /// One check's count.
@@ -37,6 +53,16 @@ pub struct Tally {
     pub broken: u64,
     /// The first of those.
     pub first: Vec<Finding>,
+}
+
+impl Tally {
+    /// How often it was broken, in words.
+    pub(super) fn times(&self) -> String {
+        match self.broken {
+            1 => "once".to_owned(),
+            n => format!("{n} times"),
+        }
+    }
 }
 
 /// Whether clients did right.

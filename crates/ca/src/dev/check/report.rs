@@ -64,22 +64,19 @@ fn text(ledger: &Ledger, strict: bool) -> String {
     };
     let _ = writeln!(
         text,
-        "{verdict}: {met} checks were met, {broken} of them broken."
+        "{verdict}: of {met} checks that applied, {broken} were broken."
     );
     text
 }
 
 fn row(text: &mut String, check: &Check, tally: &Tally) {
-    let times = match tally.broken {
-        1 => "once".to_owned(),
-        n => format!("{n} times"),
-    };
     let _ = writeln!(
         text,
-        "  {} ({}, {}), {times}: {}",
+        "  {} ({}, {}), {}: {}",
         check.name,
         check.section,
         check.level.word(),
+        tally.times(),
         check.wrong
     );
     for finding in tally.first.iter().take(SHOWN) {

@@ -31,7 +31,7 @@ use crate::clock::SystemClock;
 const KEPT: usize = 10_000;
 
 /// Octets that they may have together.
-const KEPT_OCTETS: usize = 16 << 20;
+const KEPT_OCTETS: usize = 16_000_000;
 
 /// How a transcript is made.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +64,8 @@ pub struct Transcript {
 
 #[derive(Debug, Default)]
 struct Held {
-    kept: VecDeque<Packed>,
+    /// Boxed: the queue has room for more than there are.
+    kept: VecDeque<Box<Packed>>,
     octets: usize,
     checker: Checker,
 }
@@ -101,7 +102,7 @@ impl Transcript {
         {
             let mut held = self.held();
             exchange.findings = held.checker.check(&exchange);
-            let packed = Packed::of(&exchange);
+            let packed = Box::new(Packed::of(&exchange));
             held.octets += packed.octets();
             held.kept.push_back(packed);
             while held.kept.len() > KEPT || held.octets > KEPT_OCTETS {
@@ -124,7 +125,7 @@ impl Transcript {
             .kept
             .iter()
             .filter(|packed| packed.number() >= number)
-            .map(Packed::exchange)
+            .map(|packed| packed.exchange())
             .collect();
         found.sort_by_key(|exchange| exchange.number);
         found

@@ -35,16 +35,7 @@ pub(super) fn json(exchange: &Exchange) -> Value {
         header::ACCEPT_LANGUAGE,
         HeaderName::from_static("replay-nonce"),
     ];
-    let findings = exchange.findings.iter().map(|finding| {
-        let check = finding.check();
-        json!({
-            "check": check.name,
-            "section": check.section,
-            "level": check.level.word(),
-            "exchanges": finding.exchanges,
-            "evidence": finding.evidence,
-        })
-    });
+    let findings = exchange.findings.iter().map(super::Finding::to_json);
     let mut object = json!({
         "number": exchange.number,
         "time": exchange.at.to_string(),
@@ -301,11 +292,12 @@ fn masked(text: &str) -> Option<String> {
     if text.contains("PRIVATE KEY-----") {
         return Some(MASKED.to_owned());
     }
-    if !text.contains('@') {
+    let has_address = |text: &str| text.contains('@') || text.contains("%40");
+    if !has_address(text) {
         return None;
     }
     let word = |word: &str| {
-        if word.contains('@') {
+        if has_address(word) {
             MASKED.to_owned()
         } else {
             word.to_owned()

@@ -102,19 +102,8 @@ impl Effects {
         self.latest = self.latest.max(later.latest);
     }
 
-    /// Puts the committed state into the cache.
+    /// Puts the committed state into the cache: first what others name, so that whoever finds an order valid finds its certificate.
     pub(super) fn refresh(&self, cache: &Cache) {
-        for account in &self.accounts {
-            cache.accounts.committed(account.id, Arc::clone(account));
-        }
-        for order in &self.orders {
-            cache.orders.committed(order.id, Arc::clone(order));
-        }
-        for authorization in &self.authorizations {
-            cache
-                .authorizations
-                .committed(authorization.id, Arc::clone(authorization));
-        }
         for certificate in &self.certificates {
             let serial: Serial = certificate.key.serial;
             cache
@@ -124,6 +113,17 @@ impl Effects {
         }
         for key in &self.set_aside {
             cache.renewal_changed(key);
+        }
+        for authorization in &self.authorizations {
+            cache
+                .authorizations
+                .committed(authorization.id, Arc::clone(authorization));
+        }
+        for order in &self.orders {
+            cache.orders.committed(order.id, Arc::clone(order));
+        }
+        for account in &self.accounts {
+            cache.accounts.committed(account.id, Arc::clone(account));
         }
         for id in &self.deleted_orders {
             cache.orders.deleted(id);

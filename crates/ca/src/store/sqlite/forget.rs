@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, params};
+use rusqlite::{
+    Connection, params, params_from_iter,
+    types::{Value, ValueRef},
+};
 
 use super::{Store, apply::Effects, code::Fault, orders, writer::Writer};
 use crate::{
@@ -18,11 +21,11 @@ use crate::{
 const NEWS: i64 = 512;
 
 /// An order is remembered for so long after it was first seen ended, however many are newer: its client may wait for as long
-/// as it is told to.
-const GRACE: Duration = Duration::from_secs(15);
+/// as it is told to, which is 5 s at most.
+pub(super) const GRACE: Duration = Duration::from_secs(6);
 
-/// Authorizations of which it is still told what each attempt saw.
-const TRACED: i64 = 500;
+/// Of so many times fewer authorizations it is told what each attempt saw, and of certificates how they came about.
+const TOLD: i64 = 4;
 
 /// How far it has come.
 #[derive(Debug, Clone, Default)]
@@ -46,17 +49,43 @@ const OPEN: &str = "SELECT authorizations FROM orders WHERE state <= 1";
 
 const AUTHORIZATION: &str = "DELETE FROM authorizations WHERE id = ?1";
 
-const TRACES: &str =
-    "UPDATE authorizations SET trace = NULL WHERE row > ?1 AND row <= ?2 AND status > 0";
-
 const AUDIT: &str = "DELETE FROM audit WHERE row <= (SELECT max(row) FROM audit) - ?1";
 
-const SHORTEN: &str = "UPDATE certificate_bodies SET lint = '', evidence = '{}', request = x'' \
-     WHERE certificate > ?1 AND certificate <= ?2";
+/// What older rows of a table lose.
+struct Cut {
+    table: &'static str,
+    /// Its integer key.
+    key: &'static str,
+    /// Which of the rows.
+    only: &'static str,
+    /// Columns, and what stays in them.
+    columns: &'static [(&'static str, ValueRef<'static>)],
+}
+
+const AUTHORIZATIONS: Cut = Cut {
+    table: "authorizations",
+    key: "row",
+    only: "status > 0",
+    columns: &[("trace", ValueRef::Null)],
+};
+
+/// Of a certificate stays what is delivered.
+const CERTIFICATES: Cut = Cut {
+    table: "certificate_bodies",
+    key: "certificate",
+    // Not of those whose signature is awaited: if it fails, they are built anew from the request.
+    only: "certificate IN (SELECT certificate FROM certificate_outcomes)",
+    columns: &[
+        ("lint", ValueRef::Text(b"")),
+        ("evidence", ValueRef::Text(b"{}")),
+        ("request", ValueRef::Blob(b"")),
+    ],
+};
 
 impl Store {
     /// Keeps the newest `kept` orders with their authorizations and audit rows, open ones and those that just ended of any
-    /// age, and of older certificates what is delivered. `now` is monotonic.
+    /// age. Of all certificates stays what is delivered; the rest of them, and of traces, goes sooner. `now` is the machine's
+    /// time since the start: clients wait by that, however far a test moves the CA's clock.
     ///
     /// # Errors
     /// When nothing was written.
@@ -78,7 +107,7 @@ impl Store {
     }
 }
 
-fn forget(
+pub(super) fn forget(
     writer: &Writer,
     (kept, newest_order, now): (i64, i64, Duration),
     mut so_far: Forgotten,
@@ -111,16 +140,48 @@ fn forget(
         }
     }
     conn.prepare_cached(AUDIT)?.execute(params![kept])?;
-    let certificates = (newest(conn, "certificates")? - kept).max(so_far.certificates);
-    conn.prepare_cached(SHORTEN)?
-        .execute(params![so_far.certificates, certificates])?;
-    let traced = (newest(conn, "authorizations")? - TRACED).max(so_far.traced);
-    conn.prepare_cached(TRACES)?
-        .execute(params![so_far.traced, traced])?;
+    let certificates = (newest(conn, "certificates")? - kept / TOLD).max(so_far.certificates);
+    CERTIFICATES.make(conn, so_far.certificates, certificates)?;
+    let traced = (newest(conn, "authorizations")? - kept / TOLD).max(so_far.traced);
+    AUTHORIZATIONS.make(conn, so_far.traced, traced)?;
     so_far.certificates = certificates;
     so_far.traced = traced;
     so_far.orders = newest_order;
     Ok((so_far, effects))
+}
+
+impl Cut {
+    /// Cuts the rows behind `after` up to `until`. They are written anew: a row that shrinks where it is leaves its page as
+    /// empty as it is then.
+    fn make(&self, conn: &Connection, after: i64, until: i64) -> Result<(), Fault> {
+        let Self {
+            table, key, only, ..
+        } = self;
+        let these = format!("FROM {table} WHERE {key} > ?1 AND {key} <= ?2 AND {only}");
+        let mut select = conn.prepare_cached(&format!("SELECT * {these}"))?;
+        let stays: Vec<Option<ValueRef<'_>>> = select
+            .column_names()
+            .into_iter()
+            .map(|name| self.columns.iter().find(|(column, _)| *column == name))
+            .map(|cut| cut.map(|(_, stays)| *stays))
+            .collect();
+        let rows = select.query_map(params![after, until], |row| {
+            let column = |(place, stays): (usize, &Option<ValueRef<'_>>)| {
+                let value = stays.map_or_else(|| row.get_ref(place), Ok)?;
+                Ok(Value::try_from(value)?)
+            };
+            stays.iter().enumerate().map(column).collect()
+        })?;
+        let rows = rows.collect::<Result<Vec<Vec<Value>>, _>>()?;
+        conn.prepare_cached(&format!("DELETE {these}"))?
+            .execute(params![after, until])?;
+        let places = vec!["?"; stays.len()].join(", ");
+        let mut insert = conn.prepare_cached(&format!("INSERT INTO {table} VALUES ({places})"))?;
+        for row in rows {
+            insert.execute(params_from_iter(row))?;
+        }
+        Ok(())
+    }
 }
 
 /// Row, id and authorizations of an order.

@@ -75,7 +75,10 @@ use self::{
 };
 use crate::{
     id::{AccountId, AuthorizationId, DirectoryId, IssuerId, OrderId},
-    model::{Account, Authorization, Certificate, IssuerRecord, Order, RenewalFacts, StoredCrl},
+    model::{
+        Account, Authorization, Certificate, CertificateState, IssuerRecord, Order, RenewalFacts,
+        StoredCrl,
+    },
     store::{StoreError, Transaction, TxError},
 };
 
@@ -294,12 +297,13 @@ impl Store {
         &self,
         serial: Serial,
     ) -> Result<Option<Arc<Certificate>>, StoreError> {
-        self.cached(
-            |c| &c.certificates,
-            serial,
-            move |conn| certificates::by_serial(conn, &serial),
-        )
-        .await
+        let load = move |conn: &Connection| certificates::by_serial(conn, &serial);
+        let found = self.cached(|c| &c.certificates, serial, load).await?;
+        // Between a COMMIT and its way into memory somebody may have read in a table that the order is valid.
+        if found.as_deref().map(|c| c.state) == Some(CertificateState::Permitted) {
+            return Ok(self.read(load).await?.map(Arc::new));
+        }
+        Ok(found)
     }
 
     /// What the renewal window of the certificate with this serial is made from; `None` for a serial that was never

@@ -3,6 +3,8 @@
 mod batches;
 mod faults;
 mod files;
+#[cfg(feature = "dev")]
+mod forgets;
 mod restore;
 mod revocations;
 mod upkeep;

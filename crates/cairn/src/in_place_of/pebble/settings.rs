@@ -64,6 +64,8 @@ pub(super) struct Plan {
     /// Profiles by name, or none for the only life there is, each with its seconds.
     pub(super) lives: Vec<(Option<String>, u64)>,
     pub(super) external_keys: Vec<ExternalKey>,
+    /// What the file says in vain.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Plan {
@@ -91,15 +93,16 @@ impl Plan {
         settings.scenario.seed = seed();
         settings.listener = Some(files(&read)?);
         settings.keys = keys(&read, environment)?;
-        if read
-            .ocsp_url
-            .as_ref()
-            .is_some_and(|url| !url.starts_with("http://"))
-        {
-            let why = "certificates name responders by http:// alone".to_owned();
-            return Err(fault("pebble.ocspResponderURL", why));
-        }
-        settings.ocsp_url = read.ocsp_url.clone();
+        let mut warnings = Vec::new();
+        settings.ocsp_url = read.ocsp_url.clone().filter(|url| {
+            let plain = url.starts_with("http://");
+            if !plain {
+                warnings.push(format!(
+                    "pebble.ocspResponderURL: {url:?} is left out: certificates name responders by http:// alone"
+                ));
+            }
+            plain
+        });
         settings.conduct = conduct(&read, environment, strict);
         let config = &mut settings.config;
         config.listen.subscribers = listen;
@@ -116,7 +119,7 @@ impl Plan {
             true => vec![CAA_IDENTITY.to_owned()],
             false => read.caa_identities.clone(),
         };
-        config.forbidden_names = blocked(&read.blocked)?;
+        config.forbidden_names = blocked(&read.blocked, &mut warnings);
         config.limits.pending_orders = UNBOUNDED;
         config.limits.pending_authorizations = UNBOUNDED;
         config.limits.bad_signatures_per_minute = u32::MAX;
@@ -136,6 +139,7 @@ impl Plan {
             dns: Some(dns.to_owned()).filter(|dns| !dns.is_empty()),
             lives,
             external_keys: read.external_keys,
+            warnings,
         })
     }
 }
@@ -154,16 +158,18 @@ fn files(read: &Configuration) -> Result<ListenerFiles, BadConfiguration> {
     })
 }
 
-/// With all below them.
-fn blocked(names: &[String]) -> Result<Vec<String>, BadConfiguration> {
-    let judged = names.iter().map(|name| match DnsName::parse(name) {
-        Ok(judged) => Ok(format!(".{judged}")),
-        Err(why) => Err(BadConfiguration::at(
-            "pebble.domainBlocklist",
-            format!("{name:?} is no DNS name: {why}"),
-        )),
-    });
-    judged.collect()
+/// With all below them. What is no name blocks nothing, as in Pebble.
+fn blocked(names: &[String], warnings: &mut Vec<String>) -> Vec<String> {
+    let mut blocked = Vec::new();
+    for name in names {
+        match DnsName::parse(name) {
+            Ok(judged) => blocked.push(format!(".{judged}")),
+            Err(why) => warnings.push(format!(
+                "pebble.domainBlocklist: {name:?} blocks nothing: {why}"
+            )),
+        }
+    }
+    blocked
 }
 
 fn keys(read: &Configuration, environment: &Environment) -> Result<KeyPlan, BadConfiguration> {

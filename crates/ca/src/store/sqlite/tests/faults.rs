@@ -412,3 +412,42 @@ async fn a_late_signature_never_replaces_one_that_is_stored() {
         .unwrap();
     assert_eq!(kept.signature, Some(vec![1; 71]));
 }
+
+/// The order is valid in the table before memory knows: whoever reads it there finds the certificate, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_there_as_soon_as_its_order_is_valid() {
+    let dir = tempfile::tempdir().unwrap();
+    let (committed, wait) = std::sync::mpsc::channel();
+    let (go_on, pause) = std::sync::mpsc::channel::<()>();
+    let ends = Mutex::new((committed, pause));
+    let hook: FaultHook = Arc::new(move |at, name| {
+        if (at, name) == (FaultPoint::AfterCommit, "conclude_issuance") {
+            let ends = ends.lock().unwrap();
+            ends.0.send(()).unwrap();
+            ends.1.recv().unwrap();
+        }
+        None
+    });
+    let options = OpenOptions {
+        faults: Some(hook),
+        ..options()
+    };
+    let store = Store::open(&Location::File(dir.path().to_owned()), options).unwrap();
+    ready_orders(&store, &[("a.test", 10)]).await;
+    store.transact(begin_issuance(10, 10)).await.unwrap();
+    let serial = key_of_certificate(10).serial;
+    let state = async || store.certificate(serial).await.unwrap().unwrap().state;
+    assert_eq!(state().await, CertificateState::Permitted);
+    let concluding = tokio::spawn({
+        let store = store.clone();
+        async move { store.transact(conclude_issuance(10, 10)).await }
+    });
+    tokio::task::spawn_blocking(move || wait.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    let seen = state().await;
+    go_on.send(()).unwrap();
+    concluding.await.unwrap().unwrap();
+    assert_eq!(seen, CertificateState::Issued);
+}

@@ -431,9 +431,11 @@ async fn a_validation_that_runs_here_past_its_lease_keeps_its_row() {
 async fn an_issuance_that_runs_here_keeps_its_serial_wherever_the_clock_is_set() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    ready_orders(&store, &[("a.test", 10), ("b.test", 20)]).await;
-    for n in [10, 20] {
-        store.transact(begin_issuance(n, n)).await.unwrap();
+    let orders = [("a.test", 10), ("b.test", 20)];
+    ready_orders(&store, &orders).await;
+    for (name, n) in orders {
+        let begin = conformance::begin_issuance_of(name, n, n);
+        store.transact(begin).await.unwrap();
     }
     let take = crate::store::TakeOver {
         now: NOW.plus(DAY),
