@@ -33,6 +33,10 @@ const KEPT: usize = 10_000;
 /// Octets that they may have together.
 const KEPT_OCTETS: usize = 16_000_000;
 
+/// So many exchanges are checked together, at the latest when somebody asks: one by one they would keep each other waiting, and
+/// each would find the checks' memory cold.
+const TOGETHER: usize = 32;
+
 /// How a transcript is made.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -58,6 +62,8 @@ pub struct Transcript {
     machine: SystemClock,
     next: AtomicU64,
     connections: AtomicU64,
+    /// Those that ended and are not checked yet, in that order.
+    ended: Mutex<Vec<Exchange>>,
     held: Mutex<Held>,
     writer: Option<Writer>,
 }
@@ -87,6 +93,7 @@ impl Transcript {
             machine: SystemClock::default(),
             next: AtomicU64::new(1),
             connections: AtomicU64::new(1),
+            ended: Mutex::default(),
             held: Mutex::default(),
             writer,
         })
@@ -97,23 +104,16 @@ impl Transcript {
         self.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Keeps an exchange that has ended, and checks it.
-    fn keep(&self, mut exchange: Exchange) {
-        {
-            let mut held = self.held();
-            exchange.findings = held.checker.check(&exchange);
-            let packed = Box::new(Packed::of(&exchange));
-            held.octets += packed.octets();
-            held.kept.push_back(packed);
-            while held.kept.len() > KEPT || held.octets > KEPT_OCTETS {
-                let Some(oldest) = held.kept.pop_front() else {
-                    break;
-                };
-                held.octets = held.octets.saturating_sub(oldest.octets());
-            }
-        }
-        if let Some(writer) = &self.writer {
-            writer.write(exchange);
+    /// Keeps an exchange that has ended. In a file it is at once.
+    fn keep(&self, exchange: Exchange) {
+        let together = if self.writer.is_some() { 1 } else { TOGETHER };
+        let waiting = {
+            let mut ended = locked(&self.ended);
+            ended.push(exchange);
+            ended.len()
+        };
+        if waiting >= together {
+            drop(self.held());
         }
     }
 
@@ -180,7 +180,37 @@ impl Transcript {
         }
     }
 
+    /// What is kept, with all that has ended.
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut held = locked(&self.held);
+        // Behind the other lock: who comes second has the later ones.
+        let ended = std::mem::take(&mut *locked(&self.ended));
+        for mut exchange in ended {
+            held.take(&mut exchange);
+            if let Some(writer) = &self.writer {
+                writer.write(exchange);
+            }
+        }
+        held
     }
+}
+
+impl Held {
+    /// Checks an exchange and keeps it.
+    fn take(&mut self, exchange: &mut Exchange) {
+        exchange.findings = self.checker.check(exchange);
+        let packed = Box::new(Packed::of(exchange));
+        self.octets += packed.octets();
+        self.kept.push_back(packed);
+        while self.kept.len() > KEPT || self.octets > KEPT_OCTETS {
+            let Some(oldest) = self.kept.pop_front() else {
+                break;
+            };
+            self.octets = self.octets.saturating_sub(oldest.octets());
+        }
+    }
+}
+
+fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
