@@ -2,6 +2,7 @@
 //! come to an end, the transcript shows that the fault struck, and the server answers whoever comes next.
 
 use std::collections::VecDeque;
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -134,6 +135,12 @@ fn fired(number: u16, row: &Value) -> Vec<String> {
         if let Err(what) = certbot(words, &ca, folder.path()) {
             told(what);
         }
+    }
+    // An outage that certbot met is over before the next one comes.
+    let directory = ca.directory();
+    let host = directory.split('/').nth(2).unwrap();
+    if wait_for(PATIENCE, || TcpStream::connect(host).ok()).is_none() {
+        told("takes no connections any more".to_owned());
     }
     let within = block_on(async { tokio::time::timeout(PATIENCE, instant_acme(&ca)).await });
     if within.is_err() {
