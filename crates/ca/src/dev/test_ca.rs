@@ -25,6 +25,10 @@ use crate::{
 /// How soon what follows from time is seen after the clock was moved.
 const PULSE: Duration = Duration::from_millis(100);
 
+/// How often what is over is cleared away. Not with each pulse: SQLite goes through every page that it holds in memory when such
+/// a transaction ends.
+const UPKEEP: Duration = Duration::from_secs(1);
+
 /// How long its end waits: half of it for clients whom a fault holds.
 const DRAIN: Duration = Duration::from_secs(4);
 
@@ -222,7 +226,7 @@ impl TestCa {
             issuer: made.issuer,
             clock,
             timing: Timing {
-                housekeeping: PULSE,
+                housekeeping: UPKEEP,
                 crl: PULSE,
                 crl_rest: PULSE,
                 drain: DRAIN,
