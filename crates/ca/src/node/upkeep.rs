@@ -1,15 +1,16 @@
 //! What a node does beside requests: it goes on with what was begun, and clears away what is over.
 
-#[cfg(feature = "dev")]
-use std::time::Instant;
 use std::{sync::Arc, time::Duration};
 
 use tracing::{error, info, warn};
 
 use super::Ca;
-#[cfg(feature = "dev")]
-use crate::store::Forgotten;
 use crate::store::{Filter, Resumed, Running, SweepPolicy, TakeOver};
+#[cfg(feature = "dev")]
+use crate::{
+    clock::{Clock, SystemClock},
+    store::Forgotten,
+};
 
 /// How many rows one take-over or sweep handles in a transaction.
 const CHUNK: usize = 256;
@@ -96,7 +97,7 @@ pub(super) async fn count_unfinished(ca: Arc<Ca>) {
 /// Expiry, sweeping, leases that ran out; and what a test CA forgets.
 pub(super) async fn housekeeping(ca: Arc<Ca>) {
     #[cfg(feature = "dev")]
-    let (mut forgotten, since) = (Forgotten::default(), Instant::now());
+    let (mut forgotten, machine) = (Forgotten::default(), SystemClock::default());
     loop {
         tokio::time::sleep(ca.timing.housekeeping).await;
         take_over(&ca).await;
@@ -104,7 +105,7 @@ pub(super) async fn housekeeping(ca: Arc<Ca>) {
         if let Some(kept) = ca.doors.as_ref().and_then(|doors| doors.conduct().keeps) {
             match ca
                 .store
-                .forget(kept, forgotten.clone(), since.elapsed())
+                .forget(kept, forgotten.clone(), machine.monotonic())
                 .await
             {
                 Ok(so_far) => forgotten = so_far,

@@ -161,7 +161,6 @@ impl Cut {
         let mut select = conn.prepare_cached(&format!("SELECT * {these}"))?;
         let stays: Vec<Option<ValueRef<'_>>> = select
             .column_names()
-            .into_iter()
             .map(|name| self.columns.iter().find(|(column, _)| *column == name))
             .map(|cut| cut.map(|(_, stays)| *stays))
             .collect();
