@@ -16,7 +16,7 @@ use std::{
     collections::VecDeque,
     path::PathBuf,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,7 +24,10 @@ use std::{
 pub use self::exchange::{Answered, Delivery, Exchange};
 pub(crate) use self::{exchange::Pending, signed::Signed, view::shown};
 use self::{packed::Packed, writer::Writer};
-use super::check::{self, Checker, Finding, Format, Verdict};
+use super::{
+    check::{self, Checker, Finding, Format, Verdict},
+    doors::locked,
+};
 use crate::clock::SystemClock;
 
 /// Exchanges that are kept.
@@ -209,8 +212,4 @@ impl Held {
             self.octets = self.octets.saturating_sub(oldest.octets());
         }
     }
-}
-
-fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
-    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

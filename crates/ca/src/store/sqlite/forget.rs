@@ -21,7 +21,7 @@ use crate::{
 const NEWS: i64 = 512;
 
 /// An order is remembered for so long after it was first seen ended, however many are newer: its client may wait for as long
-/// as it is told to, which is 5 s at most.
+/// as the CA of itself tells it to, which is 5 s at most.
 pub(super) const GRACE: Duration = Duration::from_secs(6);
 
 /// Of so many times fewer authorizations it is told what each attempt saw, and of certificates how they came about.
