@@ -64,7 +64,7 @@ fn text(ledger: &Ledger, strict: bool) -> String {
     };
     let _ = writeln!(
         text,
-        "{verdict}: of {met} checks that applied, {broken} were broken."
+        "{verdict}. Checks that applied: {met}, of them broken: {broken}."
     );
     text
 }
